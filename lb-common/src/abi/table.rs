@@ -1,0 +1,35 @@
+//! A lookup table: 65,536 slots of 16 bits, exactly one chunk.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{
+    chunk::{CHUNK_BYTES, LINE_BYTES, Line},
+    member::MemberIndex,
+};
+
+/// Slots of a lookup table.
+pub const SLOTS: usize = 65_536;
+
+/// Slots in one line.
+pub const SLOTS_PER_LINE: usize = 32;
+
+/// Bit 15 of a slot: it changed owner and is still *dirty*.
+pub const DIRTY: u16 = 1 << 15;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub struct TableLine {
+    pub slots: [u16; SLOTS_PER_LINE],
+}
+
+impl Line for TableLine {}
+
+/// The member a slot names, without its dirty bit.
+#[must_use]
+#[inline(always)]
+pub const fn member_of(slot: u16) -> MemberIndex {
+    slot & !DIRTY
+}
+
+const _: () = assert!(size_of::<TableLine>() == LINE_BYTES);
+const _: () = assert!(SLOTS * 2 == CHUNK_BYTES);

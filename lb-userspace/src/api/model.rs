@@ -1,0 +1,349 @@
+//! What the API says: the JSON of `-o json`, the same bytes over the socket.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
+    digest::Digest,
+    plan::{Change, Content, Plan, PoolEffect},
+};
+
+/// `apiVersion` and `kind`, at the head of every document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document<T> {
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    pub kind: String,
+    #[serde(flatten)]
+    pub body: T,
+}
+
+/// A body that knows its `kind`.
+pub trait Kind {
+    const KIND: &'static str;
+}
+
+impl<T: Kind> Document<T> {
+    pub fn new(body: T) -> Self {
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: T::KIND.to_owned(),
+            body,
+        }
+    }
+}
+
+/// Packets and bytes since the counters were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    pub packets: u64,
+    /// Bytes of frames as they came in, Ethernet header included.
+    pub bytes: u64,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    pub environment: String,
+    /// The approved configuration that is served; 0: none yet.
+    pub generation: u64,
+    /// What is published for it.
+    pub revision: u64,
+    /// Of the generation's canonical configuration.
+    pub digest: Digest,
+    /// The configuration file means what is served.
+    pub in_sync: bool,
+    /// Why not, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_sync: Option<String>,
+    pub mode: Mode,
+    /// Why, unless it is normal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_reason: Option<String>,
+    pub interfaces: Vec<InterfaceStatus>,
+    /// By the name of the verdict; every verdict is there.
+    pub verdicts: BTreeMap<String, Traffic>,
+    pub vips: Vec<VipStatus>,
+    pub pools: Vec<PoolStatus>,
+    pub pins: Pins,
+}
+
+impl Kind for Status {
+    const KIND: &'static str = "Status";
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    Normal,
+    /// An operator froze changes.
+    Hold,
+    /// The daemon did, by itself.
+    ReadOnly,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InterfaceStatus {
+    pub name: String,
+    /// 0: there is no such interface now.
+    pub ifindex: u32,
+    /// The mode really got; absent: not attached.
+    pub mode: Option<XdpMode>,
+    /// Of the program attached; 0: none of ours.
+    pub prog_id: u32,
+    /// Why it is not attached, if it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VipStatus {
+    pub name: String,
+    pub address: Ipv4Addr,
+    pub port: u16,
+    pub protocol: Protocol,
+    pub pool: String,
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolStatus {
+    pub name: String,
+    /// Of the lookup table: SHA-256 over its slots.
+    pub table_digest: Digest,
+    pub backends: Vec<BackendStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendStatus {
+    pub name: String,
+    pub address: Ipv4Addr,
+    pub weight: u32,
+    pub state: BackendState,
+    /// Its next hop is known (health checks come later).
+    pub up: bool,
+    /// Slots of the lookup table it owns, of 65,536.
+    pub slots: u32,
+    /// `aa:bb:cc:dd:ee:ff via IFACE`, or why there is none.
+    pub next_hop: String,
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// Where bpftool continues.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pins {
+    pub directory: String,
+    pub programs: BTreeMap<String, u32>,
+    pub maps: BTreeMap<String, u32>,
+}
+
+/// `GET /v1/why`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Why {
+    /// Name of the VIP; absent: not for a VIP.
+    pub vip: Option<String>,
+    pub pool: Option<String>,
+    /// Slot of the pool's lookup table.
+    pub slot: Option<u32>,
+    /// Name of the backend the kernel sent it to.
+    pub backend: Option<String>,
+    /// Earlier owners of the slot.
+    pub chain: Vec<String>,
+    /// As the kernel's program decided.
+    pub verdict: String,
+    /// One sentence about that verdict.
+    pub meaning: String,
+    pub generation: u64,
+    pub revision: u64,
+}
+
+impl Kind for Why {
+    const KIND: &'static str = "Why";
+}
+
+/// A refusal or failure, of the API and of the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// `HF….`; stable.
+    pub code: String,
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    /// Exit code of the command line.
+    pub exit: u8,
+}
+
+impl Kind for Failure {
+    const KIND: &'static str = "Failure";
+}
+
+/// `POST /v1/plan`: asks for a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlanRequest {
+    /// Where the text came from, for error messages.
+    pub file: String,
+    /// YAML.
+    pub text: String,
+    /// Objects that may go, beside those in the file's `removed`.
+    #[serde(default)]
+    pub remove: Vec<ObjectName>,
+}
+
+/// `POST /v1/apply`: applies a plan, whole or not at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApplyRequest {
+    pub plan: Plan,
+    /// Of the plan, as it was shown.
+    pub digest: Digest,
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// `POST /v1/rollback`: plans an earlier generation's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RollbackRequest {
+    /// Absent: the one before the running one.
+    #[serde(default)]
+    pub generation: Option<u64>,
+}
+
+/// `POST /v1/attach` and `POST /v1/detach`: plans it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct InterfacesRequest {
+    pub interfaces: Vec<String>,
+}
+
+/// The answer to an apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    pub generation: u64,
+    pub revision: u64,
+    pub digest: Digest,
+    /// There was nothing to change.
+    pub unchanged: bool,
+    /// Chunks written, and shared with the revision before.
+    pub chunks_written: u32,
+    pub chunks_shared: u32,
+    /// From the first chunk to the switch, microseconds.
+    pub publish_us: u64,
+    pub effects: Vec<PoolEffect>,
+    /// Things worth knowing, such as next hops not resolved yet.
+    pub notes: Vec<String>,
+}
+
+impl Kind for Applied {
+    const KIND: &'static str = "Applied";
+}
+
+/// `GET /v1/history`, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct History {
+    pub generations: Vec<GenerationSummary>,
+}
+
+impl Kind for History {
+    const KIND: &'static str = "History";
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerationSummary {
+    pub generation: u64,
+    pub digest: Digest,
+    pub author: String,
+    pub applied: Timestamp,
+    /// `apply`, `rollback to N`, `first start`, …
+    pub cause: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    pub running: bool,
+    pub vips: u32,
+    pub backends: u32,
+}
+
+/// `GET /v1/generations/N`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GenerationDetail {
+    pub summary: GenerationSummary,
+    pub content: Content,
+    pub changes: Vec<Change>,
+}
+
+impl Kind for GenerationDetail {
+    const KIND: &'static str = "Generation";
+}
+
+/// `GET /v1/bpf/dump`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BpfDump {
+    pub pins: Pins,
+    /// The eight bytes of ACTIVE, hexadecimal.
+    pub active: String,
+    pub chunks: Vec<ChunkSummary>,
+    /// Slots of CHUNKS in all.
+    pub chunk_slots: u32,
+}
+
+impl Kind for BpfDump {
+    const KIND: &'static str = "BpfDump";
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChunkSummary {
+    pub slot: u16,
+    /// Of the map in the slot.
+    pub map_id: u32,
+    /// `root`, `vips`, `table`, `members`, `meta`.
+    pub kind: String,
+    /// The pool, for tables; otherwise what is known of it.
+    pub of: String,
+    pub frozen: bool,
+    /// `active`, `fallback` or both.
+    pub named_by: String,
+    pub digest: Digest,
+}
+
+/// `GET /v1/bpf/verify`: what the kernel serves against what the journal says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BpfVerify {
+    pub ok: bool,
+    pub generation: u64,
+    pub revision: u64,
+    pub checks: Vec<Check>,
+}
+
+impl Kind for BpfVerify {
+    const KIND: &'static str = "BpfVerify";
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    pub name: String,
+    pub ok: bool,
+    pub detail: String,
+}

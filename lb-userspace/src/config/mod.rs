@@ -1,0 +1,294 @@
+//! The configuration, once all its rules hold.
+//!
+//! `file` turns text into this, or into every error at once with its place.
+//! What comes out here is canonical: objects sorted by name, so that two files
+//! that mean the same have the same digest.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+/// The only `apiVersion` there is.
+pub const API_VERSION: &str = "holdfast/v1";
+
+/// A configuration in which every rule holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Where it may be applied; a plan for another environment is refused.
+    pub environment: String,
+    pub node: Node,
+    /// Sorted by name.
+    pub pools: Vec<Pool>,
+    /// Sorted by name.
+    pub vips: Vec<Vip>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Node {
+    /// In the order of the file: the first one is the default of test runs.
+    pub interfaces: Vec<Interface>,
+    pub encap_source: EncapSource,
+    /// 32 secret bytes; made by the daemon when the file does not exist.
+    pub hash_key_file: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Interface {
+    pub name: String,
+    pub mode: XdpMode,
+}
+
+/// Where in the kernel the program runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// In the driver. Refused where the driver cannot; never replaced silently.
+    #[default]
+    Native,
+    /// In the network stack, after the socket buffer is made.
+    Generic,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EncapSource {
+    /// Outer sources: the prefix, host bits from the flow hash.
+    pub v4: Ipv4Net,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Pool {
+    pub name: String,
+    pub encap: Encap,
+    pub table: TableKind,
+    /// Sorted by name.
+    pub backends: Vec<Backend>,
+}
+
+/// How packets travel to a pool's backends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encap {
+    /// IP in IP (RFC 2003).
+    #[default]
+    Ipip,
+}
+
+/// How a pool's lookup table is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TableKind {
+    /// From the table before it: moves the fewest slots possible.
+    #[default]
+    Minmove,
+    /// From names and weights alone: the same on every balancer (Eisenbud et
+    /// al., NSDI 2016), and moves more slots.
+    Maglev,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Backend {
+    pub name: String,
+    pub address: Ipv4Addr,
+    /// Share of the pool's slots, relative to the others; 0..=65,535.
+    pub weight: u32,
+    pub state: BackendState,
+    /// Given, not resolved; the kernel is asked otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<NextHop>,
+}
+
+/// What the operator wants of a backend (HAProxy's words). `drain` comes with
+/// the work on dirty slots: without it, it would break connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendState {
+    #[default]
+    Ready,
+    /// Out of service: owns no slot.
+    Maint,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NextHop {
+    pub mac: MacAddr,
+    /// One of `node.interfaces`.
+    pub interface: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Vip {
+    pub name: String,
+    pub address: Ipv4Addr,
+    /// 1..=65,535.
+    pub port: u16,
+    pub protocol: Protocol,
+    /// Name of a pool.
+    pub pool: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// Its number in an IP header (IANA).
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => lb_common::wire::PROTOCOL_TCP,
+            Self::Udp => lb_common::wire::PROTOCOL_UDP,
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// An Ethernet address; `02:00:00:00:00:11` as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MacAddr(pub [u8; 6]);
+
+/// Names an object of the configuration: `vip/dns`, `pool/web`,
+/// `backend/web/be5`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectName {
+    Vip(String),
+    Pool(String),
+    Backend { pool: String, backend: String },
+}
+
+impl Config {
+    /// Digest of the canonical JSON.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_canonical(self)
+    }
+
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == name)
+    }
+
+    /// Every object, for omission and removal.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectName> {
+        let vips = self.vips.iter().map(|vip| ObjectName::Vip(vip.name.clone()));
+        let pools = self.pools.iter().map(|pool| ObjectName::Pool(pool.name.clone()));
+        let backends = self.pools.iter().flat_map(|pool| {
+            pool.backends.iter().map(|backend| ObjectName::Backend {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            })
+        });
+        vips.chain(pools).chain(backends)
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vip(name) => write!(f, "vip/{name}"),
+            Self::Pool(name) => write!(f, "pool/{name}"),
+            Self::Backend { pool, backend } => write!(f, "backend/{pool}/{backend}"),
+        }
+    }
+}
+
+/// The text names no kind of object there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no object: write vip/NAME, pool/NAME or backend/POOL/NAME")]
+pub struct NotAnObjectName(pub String);
+
+impl std::str::FromStr for ObjectName {
+    type Err = NotAnObjectName;
+
+    fn from_str(text: &str) -> Result<Self, NotAnObjectName> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            ["vip", name] if !name.is_empty() => Ok(Self::Vip(name.to_owned())),
+            ["pool", name] if !name.is_empty() => Ok(Self::Pool(name.to_owned())),
+            ["backend", pool, backend] if !pool.is_empty() && !backend.is_empty() => Ok(Self::Backend {
+                pool: pool.to_owned(),
+                backend: backend.to_owned(),
+            }),
+            _ => Err(NotAnObjectName(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for MacAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// The text is not six hexadecimal bytes with colons.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a MAC address like 02:00:00:00:00:11")]
+pub struct NotAMacAddr(pub String);
+
+impl std::str::FromStr for MacAddr {
+    type Err = NotAMacAddr;
+
+    fn from_str(text: &str) -> Result<Self, NotAMacAddr> {
+        let not = || NotAMacAddr(text.to_owned());
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(not)?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| not())?;
+        }
+        if parts.next().is_some() {
+            Err(not())
+        } else {
+            Ok(Self(bytes))
+        }
+    }
+}
+
+/// Serializes a type by its text.
+macro_rules! serde_as_text {
+    ($($name:ty),+) => {$(
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
+serde_as_text!(MacAddr, ObjectName);
+
+/// Addresses of the API are of both families; those of the configuration are
+/// IPv4 until IPv6 is balanced.
+pub type Address = IpAddr;

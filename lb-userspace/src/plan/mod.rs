@@ -1,0 +1,174 @@
+//! A plan: what a change would do, as data. It can be shown, hashed, stored and
+//! replayed; only the daemon executes one.
+//!
+//! `diff` finds the changes, `policy` judges them, `render` shows them.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::model::Kind,
+    config::{Backend, Config, Node, ObjectName, Pool, Vip},
+    digest::Digest,
+};
+
+/// What a generation serves: the file's content plus operator overrides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Content {
+    pub config: Config,
+    #[serde(default)]
+    pub overrides: Overrides,
+}
+
+/// What operators decided by command; it survives the next `apply -f`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Overrides {
+    /// Interfaces of the configuration that `detach` took the program off.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub detached: BTreeSet<String>,
+}
+
+impl Content {
+    /// The digest of a generation.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_canonical(self)
+    }
+}
+
+/// The generation a plan starts from; generation 0 is "nothing served yet".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Base {
+    pub generation: u64,
+    pub digest: Option<Digest>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Plan {
+    /// Of the running generation; a plan for another one is refused.
+    pub environment: String,
+    pub base: Base,
+    pub target: Content,
+    /// Sorted as they are shown.
+    pub changes: Vec<Change>,
+    pub effects: Vec<PoolEffect>,
+    pub findings: Vec<Finding>,
+    /// Who asked for it, as the socket's peer credentials say.
+    pub author: String,
+    pub issued: Timestamp,
+}
+
+impl Kind for Plan {
+    const KIND: &'static str = "Plan";
+}
+
+impl Plan {
+    /// What an approval and an `apply` are bound to.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_canonical(self)
+    }
+
+    /// Some finding refuses it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Refuse)
+    }
+
+    /// It changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// One difference between base and target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Change {
+    AddVip {
+        vip: Vip,
+    },
+    ChangeVip {
+        from: Vip,
+        to: Vip,
+    },
+    RemoveVip {
+        vip: Vip,
+    },
+    AddPool {
+        pool: Pool,
+    },
+    /// Other fields than its backends.
+    ChangePool {
+        from: Pool,
+        to: Pool,
+    },
+    RemovePool {
+        pool: Pool,
+    },
+    AddBackend {
+        pool: String,
+        backend: Backend,
+    },
+    ChangeBackend {
+        pool: String,
+        from: Backend,
+        to: Backend,
+    },
+    RemoveBackend {
+        pool: String,
+        backend: Backend,
+    },
+    ChangeNode {
+        from: Node,
+        to: Node,
+    },
+    Detach {
+        interface: String,
+    },
+    Attach {
+        interface: String,
+    },
+}
+
+/// What a plan does to a pool's lookup table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolEffect {
+    pub pool: String,
+    /// Slots that change their owner, of 65,536.
+    pub slots_moved: u32,
+    /// The fewest any table could move for these weights.
+    pub slots_unavoidable: u32,
+}
+
+/// Something to know about a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// `HF….`; stable.
+    pub code: String,
+    pub severity: Severity,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectName>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Note,
+    Warn,
+    /// Nothing is changed.
+    Refuse,
+}
