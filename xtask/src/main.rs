@@ -1,1 +1,56 @@
-fn main() {}
+//! Everything a contributor types: `cargo xtask setup · build · run · demo ·
+//! test · ci · tidy`.
+//!
+//! Each command runs whatever set-up is missing first. Progress goes to
+//! standard error, so that standard output holds results only (the scorecard
+//! of `demo -o json`, the last line of `test`).
+
+mod build;
+mod demo;
+mod linker;
+mod packages;
+mod progress;
+mod run;
+mod setup;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The one build tool of Holdfast.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what building and running need; says what and why before it does.
+    Setup,
+    /// Build the BPF objects, then the daemon, the command line and the tests.
+    Build,
+    /// Build, then serve on this host: `holdfastd --config FILE …`.
+    Run(run::Arguments),
+    /// Build, then balance real connections in network namespaces.
+    Demo(demo::Arguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Setup => setup::ensure().map(drop),
+        Command::Build => build::everything().map(drop),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
