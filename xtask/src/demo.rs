@@ -36,7 +36,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// The run for machines, of what has been built.
-#[expect(dead_code, reason = "called by ci, which comes next")]
 pub fn headless() -> Result<()> {
     play(true, Some(Output::Json))
 }

@@ -6,12 +6,15 @@
 //! of `demo -o json`, the last line of `test`).
 
 mod build;
+mod ci;
 mod demo;
 mod linker;
 mod packages;
 mod progress;
 mod run;
 mod setup;
+mod test;
+mod tidy;
 mod toolchain;
 mod workspace;
 
@@ -37,6 +40,12 @@ enum Command {
     Run(run::Arguments),
     /// Build, then balance real connections in network namespaces.
     Demo(demo::Arguments),
+    /// Build, then run every level of tests, and end with one line of totals.
+    Test(test::Arguments),
+    /// What a merge needs: format, lints, documents, tidy, demo, tests.
+    Ci,
+    /// Check the rules of the repository that neither rustc nor clippy knows.
+    Tidy,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +54,9 @@ fn main() -> ExitCode {
         Command::Build => build::everything().map(drop),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Ci => ci::run(),
+        Command::Tidy => tidy::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
