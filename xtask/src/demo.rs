@@ -5,7 +5,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::{build, progress::say, workspace};
+use crate::{
+    build,
+    progress::{say, shown},
+    workspace,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -49,7 +53,7 @@ fn play(headless: bool, output: Option<Output>) -> Result<()> {
     if let Some(output) = output {
         command.args(["-o", output.name()]);
     }
-    say(&format!("==> {command:?}"));
+    say(&format!("==> {}", shown(&command)));
     let status = command
         .status()
         .with_context(|| format!("starting {}", demo.display()))?;

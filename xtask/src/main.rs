@@ -50,12 +50,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        // These two end with their own last line, whatever happens.
+        Command::Test(arguments) => return test::run(&arguments),
+        Command::Ci => return ci::run(),
         Command::Setup => setup::ensure().map(drop),
-        Command::Build => build::everything().map(drop),
+        Command::Build => build::everything(),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Test(arguments) => test::run(&arguments),
-        Command::Ci => ci::run(),
         Command::Tidy => tidy::run(),
     };
     match outcome {

@@ -2,6 +2,7 @@
 //! last line of output on a terminal, plain lines elsewhere.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{self, IsTerminal, Write},
     path::Path,
@@ -30,6 +31,17 @@ pub fn say(line: &str) {
     eprintln!("{line}");
 }
 
+/// A command as one would type it, without its folder and variables.
+pub fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    [program]
+        .into_iter()
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Seconds, to a tenth.
 pub fn seconds(elapsed: Duration) -> String {
     format!("{:.1} s", elapsed.as_secs_f64())
@@ -39,7 +51,9 @@ pub fn seconds(elapsed: Duration) -> String {
 pub fn run_shown(title: &str, command: &mut Command) -> Result<()> {
     say(&format!("==> {title}"));
     let started = Instant::now();
-    let status = command.status().with_context(|| format!("starting {command:?}"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("starting {}", shown(command)))?;
     if !status.success() {
         bail!("{title}: {status} after {}", seconds(started.elapsed()));
     }
@@ -70,7 +84,9 @@ pub fn run_quiet(name: &str, title: &str, command: &mut Command) -> Result<()> {
 }
 
 fn wait(command: &mut Command, log: &Path, started: Instant) -> Result<ExitStatus> {
-    let mut child = command.spawn().with_context(|| format!("starting {command:?}"))?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("starting {}", shown(command)))?;
     let terminal = io::stderr().is_terminal();
     let mut next_word = STILL_RUNNING_AFTER;
     for frame in FRAMES.iter().cycle() {

@@ -10,7 +10,7 @@ mod report;
 use std::{
     env,
     io::{BufRead, BufReader},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -20,7 +20,7 @@ pub use report::Totals;
 
 use crate::{
     build,
-    progress::{say, seconds},
+    progress::{say, seconds, shown},
     workspace,
 };
 
@@ -103,22 +103,41 @@ const LEVELS: [Level; 6] = [
 ];
 
 /// Builds, runs every level, and ends with the line of totals.
-pub fn run(arguments: &Arguments) -> Result<()> {
-    build::everything()?;
+pub fn run(arguments: &Arguments) -> ExitCode {
     // CI systems set this; there, a level that did not run proves nothing.
     let strict = env::var_os("CI").is_some();
-    let totals = levels(arguments.long, arguments.filter.as_deref(), strict)?;
-    println!("{totals}");
-    totals.verdict()
+    let mut totals = Totals::default();
+    let outcome =
+        build::everything().and_then(|()| levels(&mut totals, arguments.long, arguments.filter.as_deref(), strict));
+    conclude(&mut totals, &outcome)
 }
 
 /// Every level without a filter, as CI wants it: nothing may be skipped.
-pub fn all_required() -> Result<Totals> {
-    levels(false, None, true)
+pub fn all_required(totals: &mut Totals) -> Result<()> {
+    levels(totals, false, None, true)?;
+    totals.verdict()
 }
 
-fn levels(long: bool, filter: Option<&str>, strict: bool) -> Result<Totals> {
-    let mut sum = Totals::default();
+/// Prints the totals alone on the last line, so that whoever reads only that
+/// knows the outcome. What kept tests from running counts as a failure.
+fn conclude(totals: &mut Totals, outcome: &Result<()>) -> ExitCode {
+    if let Err(error) = outcome {
+        say(&format!("xtask: {error:#}"));
+        totals.failed += 1;
+    }
+    let verdict = totals.verdict();
+    if totals.ran() == 0 {
+        say("xtask: no test ran, which is a failure");
+    }
+    println!("{totals}");
+    if verdict.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn levels(sum: &mut Totals, long: bool, filter: Option<&str>, strict: bool) -> Result<()> {
     for level in &LEVELS {
         say(&format!("==> {}: {}", level.name, level.what));
         let started = Instant::now();
@@ -128,9 +147,9 @@ fn levels(long: bool, filter: Option<&str>, strict: bool) -> Result<Totals> {
             call(level, long, filter)?
         };
         report(level, &totals, started.elapsed());
-        sum += totals;
+        *sum += totals;
     }
-    Ok(sum)
+    Ok(())
 }
 
 fn report(level: &Level, totals: &Totals, elapsed: Duration) {
@@ -162,9 +181,9 @@ fn stream(command: &mut Command) -> Result<Totals> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("starting {command:?}"))?;
+        .with_context(|| format!("starting {}", shown(command)))?;
     let Some(output) = child.stdout.take() else {
-        bail!("no pipe to {command:?}");
+        bail!("no pipe to {}", shown(command));
     };
     let mut totals = Totals::default();
     for line in BufReader::new(output).split(b'\n') {
@@ -178,7 +197,7 @@ fn stream(command: &mut Command) -> Result<Totals> {
     let status = child.wait().context("waiting for the tests")?;
     // A test program that does not compile, or is killed, reports nothing.
     if !status.success() && totals.failed == 0 {
-        println!("{command:?}: {status}");
+        println!("{}: {status}", shown(command));
         totals.failed += 1;
     }
     Ok(totals)
@@ -193,7 +212,7 @@ fn skip(level: &Level, filter: Option<&str>, strict: bool) -> Result<Totals> {
         let output = command
             .stderr(Stdio::inherit())
             .output()
-            .with_context(|| format!("starting {command:?}"))?;
+            .with_context(|| format!("starting {}", shown(&command)))?;
         let listed = String::from_utf8_lossy(&output.stdout);
         totals.skipped += listed.lines().filter(|line| line.ends_with(": test")).count();
         if !output.status.success() {

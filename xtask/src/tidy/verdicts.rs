@@ -34,7 +34,10 @@ pub fn check(files: &[File]) -> Vec<Violation> {
             }
             let row = format!("| `{variant}` |");
             if !guide.lines().any(|line| line.starts_with(&row)) {
-                found.push(at(line, &format!("{name}::{variant} has no line `{row} …` in {GUIDE}")));
+                found.push(at(
+                    line,
+                    &format!("{name}::{variant} has no line in the tables of {GUIDE}"),
+                ));
             }
         }
     }
