@@ -28,8 +28,13 @@ use lb_common::abi::{
     hash_key::HashKey,
     interfaces::Interfaces,
 };
+use lb_common::verdict::Verdict;
 
-use super::{ChunkImage, Kernel, KernelError, bpffs::pin_name, sys};
+use super::{
+    ChunkImage, Kernel, KernelError,
+    bpffs::{self, pin_name},
+    sys,
+};
 use crate::config::XdpMode;
 
 static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/balancer.o"));
@@ -213,12 +218,26 @@ impl KernelBalancer {
     }
 
     /// Runs a packet through the private instance as if `active` were
-    /// published. Counters that anybody sees are not touched.
+    /// published: the action (`XDP_TX`, … as the kernel numbers them) and the
+    /// packet after it. Counters that anybody sees are not touched.
     ///
     /// # Errors
     /// When the kernel does not run it.
-    pub fn test_run(&self, active: Active, packet: &[u8]) -> Result<TestRunOutput, KernelError> {
+    pub fn test_run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
         self.private.run(active, packet)
+    }
+
+    /// The same, with the verdict that was counted.
+    ///
+    /// # Errors
+    /// When the kernel does not run it.
+    pub fn explain(&self, active: Active, packet: &[u8]) -> Result<(Verdict, u32, Vec<u8>), KernelError> {
+        let before = self.private.verdicts()?;
+        let (action, output) = self.private.run(active, packet)?;
+        let after = self.private.verdicts()?;
+        let counted = before.iter().zip(&after).position(|(before, after)| before != after);
+        let verdict = counted.and_then(|number| Verdict::ALL.get(number).copied());
+        Ok((verdict.ok_or(KernelError::Missing("counted verdict"))?, action, output))
     }
 
     /// Attaches the program and pins the link, so that it outlives us.
@@ -247,6 +266,16 @@ impl KernelBalancer {
     /// When the pin is not a link.
     pub fn link(&self, interface: &str) -> Result<Option<sys::LinkFacts>, KernelError> {
         link_at(&link_path(&self.directory, interface))
+    }
+
+    /// Interfaces with a pinned link of ours.
+    #[must_use]
+    pub fn linked_interfaces(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.directory.join("links")) else {
+            return Vec::new();
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.map(|name| bpffs::interface_of(&name)).collect()
     }
 
     /// Forgets a link that is attached to nothing (its interface is gone).
@@ -332,16 +361,6 @@ impl Kernel for KernelBalancer {
     }
 }
 
-/// What a test run made of a packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestRunOutput {
-    /// `XDP_TX`, `XDP_REDIRECT`, … as the kernel numbers them.
-    pub action: u32,
-    pub packet: Vec<u8>,
-    /// The one verdict that was counted.
-    pub verdict: usize,
-}
-
 /// The balancer's program once more, sharing CHUNKS, HASH_KEY and INTERFACES,
 /// with an ACTIVE and verdict counters of its own.
 struct PrivateInstance {
@@ -371,26 +390,19 @@ impl PrivateInstance {
         self.ebpf.map(name).ok_or(KernelError::Missing(name))
     }
 
-    fn run(&self, active: Active, packet: &[u8]) -> Result<TestRunOutput, KernelError> {
+    fn run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
         let Map::Array(map) = self.map("ACTIVE")? else {
             return Err(KernelError::Missing("ACTIVE"));
         };
         let cell = sys::ActiveCell::map(map.fd()).map_err(KernelError::call("mmap"))?;
         cell.store(active.0);
-        let before = self.verdicts()?;
         let mut output = vec![0; packet.len() + 256];
         let result = self
             .program()?
             .test_run(TestRunOptions { data_in: Some(packet), data_out: Some(&mut output), ..TestRunOptions::new() })
             .map_err(program_error)?;
         output.truncate(result.data_size_out as usize);
-        let after = self.verdicts()?;
-        let verdict = before.iter().zip(&after).position(|(before, after)| before != after);
-        Ok(TestRunOutput {
-            action: result.return_value,
-            packet: output,
-            verdict: verdict.ok_or(KernelError::Missing("counted verdict"))?,
-        })
+        Ok((result.return_value, output))
     }
 
     fn verdicts(&self) -> Result<Vec<u64>, KernelError> {

@@ -91,3 +91,9 @@ fn mount(directory: &Path) -> io::Result<()> {
 pub fn pin_name(interface: &str) -> String {
     interface.replace('%', "%25").replace('.', "%2e")
 }
+
+/// The interface a pin is named after.
+#[must_use]
+pub fn interface_of(pin: &str) -> String {
+    pin.replace("%2e", ".").replace("%25", "%")
+}
