@@ -8,3 +8,5 @@ pub mod api;
 pub mod config;
 pub mod digest;
 pub mod plan;
+pub mod table;
+pub mod vips;
