@@ -1,0 +1,238 @@
+//! A change as the columns of a line.
+
+use std::fmt;
+
+use super::{Change, PoolEffect, percent};
+use crate::config::{Backend, BackendState, Node, Pool, TableKind, Vip, XdpMode};
+
+pub struct Line {
+    pub sign: Sign,
+    /// `pool web`.
+    pub subject: String,
+    pub what: String,
+    /// What moves; once for each pool.
+    pub effect: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    Added,
+    Changed,
+    Removed,
+    /// Nothing of the object changes, but slots move.
+    Moved,
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Added => "+",
+            Self::Changed => "~",
+            Self::Removed => "-",
+            Self::Moved => "·",
+        })
+    }
+}
+
+/// The lines in the order of the changes, each pool's effect with the first
+/// line about it.
+pub fn lines(changes: &[Change], effects: &[PoolEffect]) -> Vec<Line> {
+    let mut lines: Vec<Line> = changes.iter().flat_map(|change| lines_of(changes, change)).collect();
+    for effect in effects.iter().filter(|effect| effect.slots_moved > 0) {
+        let subject = format!("pool {}", effect.pool);
+        let moves = format!(
+            "moves {} of slots (unavoidable {})",
+            percent(effect.slots_moved),
+            percent(effect.slots_unavoidable)
+        );
+        match lines.iter_mut().find(|line| line.subject == subject) {
+            Some(line) => line.effect = moves,
+            None => lines.push(Line {
+                effect: moves,
+                ..line(Sign::Moved, subject, String::new())
+            }),
+        }
+    }
+    lines
+}
+
+fn line(sign: Sign, subject: String, what: String) -> Line {
+    Line {
+        sign,
+        subject,
+        what,
+        effect: String::new(),
+    }
+}
+
+fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
+    let of_pool = |sign, pool: &str, what| vec![line(sign, format!("pool {pool}"), what)];
+    let of_vip = |sign, vip: &Vip, what| vec![line(sign, format!("vip {}", vip.name), what)];
+    match change {
+        Change::AddVip { vip } => of_vip(Sign::Added, vip, serves(vip)),
+        Change::RemoveVip { vip } => of_vip(Sign::Removed, vip, serves(vip)),
+        Change::ChangeVip { from, to } => of_vip(Sign::Changed, to, vip_fields(from, to)),
+        Change::AddPool { pool } => whole_pool(Sign::Added, pool),
+        Change::RemovePool { pool } => whole_pool(Sign::Removed, pool),
+        Change::ChangePool { from, to } => {
+            let what = format!("table {} → {}", table(from.table), table(to.table));
+            of_pool(Sign::Changed, &to.name, what)
+        }
+        Change::AddBackend { pool, backend } => of_pool(Sign::Added, pool, described(backend)),
+        Change::RemoveBackend { pool, backend } => {
+            of_pool(Sign::Removed, pool, format!("{} removed", described(backend)))
+        }
+        Change::ChangeBackend { pool, from, to } => of_pool(Sign::Changed, pool, backend_fields(from, to)),
+        Change::ChangeNode { from, to } => node_lines(from, to),
+        Change::Detach { interface } => vec![line(Sign::Removed, "node".to_owned(), format!("{interface} detached"))],
+        Change::Attach { interface } if goes(changes, interface) => Vec::new(),
+        Change::Attach { interface } => vec![line(Sign::Added, "node".to_owned(), format!("{interface} attached"))],
+    }
+}
+
+/// The interface goes from the configuration: that its override goes as well
+/// does not mean that it is attached.
+fn goes(changes: &[Change], interface: &str) -> bool {
+    changes.iter().any(|change| match change {
+        Change::ChangeNode { to, .. } => to.interfaces.iter().all(|other| other.name != interface),
+        Change::AddVip { .. }
+        | Change::ChangeVip { .. }
+        | Change::RemoveVip { .. }
+        | Change::AddPool { .. }
+        | Change::ChangePool { .. }
+        | Change::RemovePool { .. }
+        | Change::AddBackend { .. }
+        | Change::ChangeBackend { .. }
+        | Change::RemoveBackend { .. }
+        | Change::Detach { .. }
+        | Change::Attach { .. } => false,
+    })
+}
+
+fn serves(vip: &Vip) -> String {
+    format!("{} → pool {}", endpoint(vip), vip.pool)
+}
+
+fn endpoint(vip: &Vip) -> String {
+    format!("{}:{}/{}", vip.address, vip.port, vip.protocol)
+}
+
+fn vip_fields(from: &Vip, to: &Vip) -> String {
+    let mut fields = Vec::new();
+    change(&mut fields, "", endpoint(from), endpoint(to));
+    change(&mut fields, "pool ", from.pool.clone(), to.pool.clone());
+    fields.join(", ")
+}
+
+fn whole_pool(sign: Sign, pool: &Pool) -> Vec<Line> {
+    let subject = format!("pool {}", pool.name);
+    let head = line(sign, subject.clone(), format!("table {}", table(pool.table)));
+    let backends = pool
+        .backends
+        .iter()
+        .map(|backend| line(sign, subject.clone(), described(backend)));
+    std::iter::once(head).chain(backends).collect()
+}
+
+fn described(backend: &Backend) -> String {
+    let mut text = format!("{} {} weight {}", backend.name, backend.address, backend.weight);
+    match backend.state {
+        BackendState::Ready => {}
+        BackendState::Maint => text.push_str(" maint"),
+    }
+    if backend.next_hop.is_some() {
+        text.push_str(" via ");
+        text.push_str(&next_hop(backend));
+    }
+    text
+}
+
+fn backend_fields(from: &Backend, to: &Backend) -> String {
+    let mut fields = Vec::new();
+    change(
+        &mut fields,
+        "address ",
+        from.address.to_string(),
+        to.address.to_string(),
+    );
+    change(&mut fields, "weight ", from.weight.to_string(), to.weight.to_string());
+    change(&mut fields, "", state(from.state), state(to.state));
+    change(&mut fields, "via ", next_hop(from), next_hop(to));
+    format!("{} {}", to.name, fields.join(", "))
+}
+
+fn next_hop(backend: &Backend) -> String {
+    backend.next_hop.as_ref().map_or_else(
+        || "resolved next hop".to_owned(),
+        |hop| format!("{} on {}", hop.mac, hop.interface),
+    )
+}
+
+fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
+    let subject = || "node".to_owned();
+    let mut lines = Vec::new();
+    for interface in &from.interfaces {
+        if to.interfaces.iter().all(|other| other.name != interface.name) {
+            let what = format!("interface {} {}", interface.name, mode(interface.mode));
+            lines.push(line(Sign::Removed, subject(), what));
+        }
+    }
+    for interface in &to.interfaces {
+        let before = from.interfaces.iter().find(|other| other.name == interface.name);
+        match before {
+            None => {
+                let what = format!("interface {} {}", interface.name, mode(interface.mode));
+                lines.push(line(Sign::Added, subject(), what));
+            }
+            Some(before) if before.mode != interface.mode => {
+                let (old, new) = (mode(before.mode), mode(interface.mode));
+                let what = format!("interface {} {old} → {new}", interface.name);
+                lines.push(line(Sign::Changed, subject(), what));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut fields = Vec::new();
+    change(
+        &mut fields,
+        "encapSource ",
+        from.encap_source.v4.to_string(),
+        to.encap_source.v4.to_string(),
+    );
+    let (old, new) = (from.hash_key_file.display(), to.hash_key_file.display());
+    change(&mut fields, "hashKeyFile ", old.to_string(), new.to_string());
+    lines.extend(fields.into_iter().map(|what| line(Sign::Changed, subject(), what)));
+    if lines.is_empty() {
+        lines.push(line(Sign::Changed, subject(), "order of interfaces".to_owned()));
+    }
+    lines
+}
+
+/// `weight 100 → 50`, if it changes.
+fn change(fields: &mut Vec<String>, name: &str, from: String, to: String) {
+    if from != to {
+        fields.push(format!("{name}{from} → {to}"));
+    }
+}
+
+fn state(state: BackendState) -> String {
+    match state {
+        BackendState::Ready => "ready",
+        BackendState::Maint => "maint",
+    }
+    .to_owned()
+}
+
+const fn table(kind: TableKind) -> &'static str {
+    match kind {
+        TableKind::Minmove => "minmove",
+        TableKind::Maglev => "maglev",
+    }
+}
+
+const fn mode(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Native => "native",
+        XdpMode::Generic => "generic",
+    }
+}
