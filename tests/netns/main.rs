@@ -1,0 +1,3 @@
+//! System tests in network namespaces.
+
+mod network;
