@@ -1,13 +1,13 @@
 //! The rig itself: what it builds carries traffic, before any balancer is in
 //! the way.
 
-use std::{net::SocketAddrV4, time::Duration};
+use std::{net::SocketAddrV4, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use support::{
     datagrams::{DatagramShape, Datagrams},
     exchange::{self, Wire},
-    run::{RunId, Scratch},
+    run::{Footprint, RunId, Scratch},
     services::{EchoPorts, Service},
     streams::{Load, LoadShape},
     topology::{Shape, Topology},
@@ -84,26 +84,18 @@ fn stream_whose_server_goes_away_is_reported_broken() -> Result<()> {
 #[ignore = "requires root: network namespaces"]
 fn rig_leaves_nothing_behind_after_a_panic() -> Result<()> {
     let id = RunId::new();
-    let (inner, prefix) = (id.clone(), id.namespace(""));
+    let namespaces = ["client", "router", "lb", "be1"].map(|role| id.namespace(role)).to_vec();
     let panicked = std::thread::spawn(move || {
-        let scratch = Scratch::new(&inner).expect("a scratch directory");
-        let _network = Topology::build(&inner, Shape::OneArm, 1).expect("a network");
-        let root = scratch.root().to_owned();
-        std::panic::panic_any(root);
+        let scratch = Scratch::new(&id).expect("a scratch directory");
+        let _network = Topology::build(&id, Shape::OneArm, 1).expect("a network");
+        std::panic::panic_any(scratch.root().to_owned());
     })
     .join();
-    let root = *panicked
+    let directory = *panicked
         .expect_err("it panics")
-        .downcast::<std::path::PathBuf>()
+        .downcast::<PathBuf>()
         .expect("the scratch directory's path");
-    ensure!(!root.exists(), "{} is still there", root.display());
-    let namespaces = support::netns::ip(&["netns", "list"])?;
-    ensure!(!namespaces.contains(&prefix), "still there: {namespaces}");
-    let mounts = std::fs::read_to_string("/proc/mounts")?;
-    ensure!(
-        !mounts.contains(&*root.to_string_lossy()),
-        "still mounted: {}",
-        root.display()
-    );
+    let remains = Footprint { namespaces, directory }.remains()?;
+    ensure!(remains.is_empty(), "still there: {remains:?}");
     Ok(())
 }

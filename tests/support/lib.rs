@@ -5,6 +5,7 @@
 //! part of it that can be used alone.
 #![deny(unsafe_code)]
 
+pub mod change;
 pub mod config;
 pub mod contract;
 pub mod daemon;
@@ -14,6 +15,7 @@ pub mod netns;
 pub mod offload;
 pub mod pass;
 pub mod pattern;
+pub mod ping;
 pub mod process;
 pub mod rig;
 pub mod run;

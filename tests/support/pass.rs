@@ -16,7 +16,8 @@ use crate::{netns::Namespace, offload};
 
 /// Where `cargo xtask build` puts the rig's programs; `HOLDFAST_BPF_DIR` says
 /// otherwise.
-fn object() -> PathBuf {
+#[must_use]
+pub fn object() -> PathBuf {
     std::env::var_os("HOLDFAST_BPF_DIR")
         .map_or_else(
             || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bpf"),

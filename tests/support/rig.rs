@@ -17,7 +17,7 @@ use crate::{
     exchange::{self, Wire},
     pass::PassPrograms,
     process::Process,
-    run::{RunId, Scratch},
+    run::{Footprint, RunId, Scratch},
     services::{EchoPorts, Service},
     topology::{BackendHost, ENCAP_SOURCE, Shape, Topology},
     wait,
@@ -99,6 +99,13 @@ impl Rig {
         Ok(())
     }
 
+    /// Asks the daemon to stop (SIGTERM), as an init system does.
+    pub fn stop_daemon(&mut self) -> Result<()> {
+        let daemon = self.daemon.take().context("no daemon runs")?;
+        daemon.terminate()?;
+        Ok(())
+    }
+
     /// What the daemon has printed so far.
     #[must_use]
     pub fn daemon_log(&self) -> String {
@@ -113,6 +120,18 @@ impl Rig {
             resolved.then_some(status)
         })
         .with_context(|| self.daemon_log())
+    }
+
+    /// What has to be gone once the rig is.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        let network = &self.network;
+        let backends = network.backends.iter().map(|host| &host.namespace);
+        let all = [&network.client, &network.router, &network.balancer].into_iter().chain(backends);
+        Footprint {
+            namespaces: all.map(|namespace| namespace.name().to_owned()).collect(),
+            directory: self.scratch.root().to_owned(),
+        }
     }
 
     #[must_use]

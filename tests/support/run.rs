@@ -98,3 +98,29 @@ impl Drop for Scratch {
         }
     }
 }
+
+/// What a run has on the host.
+#[derive(Clone, Debug)]
+pub struct Footprint {
+    pub namespaces: Vec<String>,
+    pub directory: PathBuf,
+}
+
+impl Footprint {
+    /// What of it is there now, one line each.
+    pub fn remains(&self) -> Result<Vec<String>> {
+        let namespaces = crate::netns::ip(&["netns", "list"])?;
+        // A line is a name, and an id in parentheses if it has one.
+        let there: Vec<&str> = namespaces.lines().filter_map(|line| line.split(' ').next()).collect();
+        let kept = self.namespaces.iter().filter(|name| there.contains(&name.as_str()));
+        let mut remains: Vec<String> = kept.map(|name| format!("namespace {name}")).collect();
+        if self.directory.exists() {
+            remains.push(format!("directory {}", self.directory.display()));
+        }
+        let mounts = fs::read_to_string("/proc/mounts")?;
+        if mounts.contains(&*self.directory.to_string_lossy()) {
+            remains.push(format!("a mount in {}", self.directory.display()));
+        }
+        Ok(remains)
+    }
+}

@@ -129,6 +129,8 @@ impl Topology {
             // VIP addresses on `lo` are neither answered for nor announced.
             backend.namespace.sysctl("ipv4/conf/all/arp_ignore", "1")?;
             backend.namespace.sysctl("ipv4/conf/all/arp_announce", "2")?;
+            // A new hardware address is announced, as a replaced host does.
+            backend.namespace.sysctl("ipv4/conf/all/arp_notify", "1")?;
         }
         Ok(())
     }

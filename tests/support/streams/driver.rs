@@ -119,6 +119,7 @@ impl Driver {
             source: v4(socket.local_addr()?)?,
             target: self.shape.target,
             long_lived,
+            opened: now,
             backend: None,
             bytes: 0,
             ending: None::<Ending>,

@@ -94,8 +94,14 @@ impl Load {
     /// What has become of the connections so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        Report {
-            records: locked(&self.records).clone(),
+        self.watch().report()
+    }
+
+    /// The same for another thread.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch {
+            records: Arc::clone(&self.records),
         }
     }
 
@@ -129,6 +135,21 @@ impl Drop for Load {
     fn drop(&mut self) {
         if let Err(err) = self.finish() {
             eprintln!("warning: {err:#}");
+        }
+    }
+}
+
+/// Sees a load's records and cannot stop it.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    records: Arc<Mutex<Vec<Record>>>,
+}
+
+impl Watch {
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report {
+            records: locked(&self.records).clone(),
         }
     }
 }

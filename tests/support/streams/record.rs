@@ -1,6 +1,6 @@
 //! What became of each connection.
 
-use std::{collections::BTreeMap, fmt, io, net::SocketAddrV4};
+use std::{collections::BTreeMap, fmt, io, net::SocketAddrV4, time::Instant};
 
 /// One connection, from its start.
 #[derive(Clone, Debug)]
@@ -8,12 +8,24 @@ pub struct Record {
     pub source: SocketAddrV4,
     pub target: SocketAddrV4,
     pub long_lived: bool,
+    pub opened: Instant,
     /// The name that came first; absent until it has come.
     pub backend: Option<String>,
     /// Payload bytes that came back and were right.
     pub bytes: u64,
     /// Absent while it goes on.
     pub ending: Option<Ending>,
+}
+
+impl Record {
+    /// It broke or carried a wrong byte.
+    #[must_use]
+    pub const fn is_broken(&self) -> bool {
+        match self.ending {
+            None | Some(Ending::Completed) => false,
+            Some(Ending::Broken(_) | Ending::WrongByte { .. }) => true,
+        }
+    }
 }
 
 /// How a connection ended.
@@ -65,10 +77,7 @@ impl Report {
 
     /// Those that broke or carried a wrong byte.
     pub fn broken(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().filter(|record| match record.ending {
-            None | Some(Ending::Completed) => false,
-            Some(Ending::Broken(_) | Ending::WrongByte { .. }) => true,
-        })
+        self.records.iter().filter(|record| record.is_broken())
     }
 
     /// Long-lived streams that are open and have heard their backend's name.
