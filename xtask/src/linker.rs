@@ -49,7 +49,7 @@ pub fn ensure(llvm: u32) -> Result<(PathBuf, bool)> {
     }
     let prefix = llvm_prefix(llvm)?;
     say(&format!(
-        "    installing bpf-linker {VERSION} for LLVM {llvm} into {}: it links the BPF programs (one to three minutes, once)",
+        "    installing bpf-linker {VERSION} for LLVM {llvm} into {}: it links the BPF programs (a few minutes, once)",
         cache.display()
     ));
     fs::create_dir_all(&cache).with_context(|| format!("creating {}", cache.display()))?;
