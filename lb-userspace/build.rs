@@ -4,7 +4,10 @@ use std::{env, path::Path};
 
 fn main() {
     let manifest = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    let objects = Path::new(&manifest).parent().expect("the crate lies in a workspace").join("target/bpf");
+    let objects = Path::new(&manifest)
+        .parent()
+        .expect("the crate lies in a workspace")
+        .join("target/bpf");
     println!("cargo::rustc-env=HOLDFAST_BPF_DIR={}", objects.display());
     for name in ["balancer", "agent"] {
         let object = objects.join(format!("{name}.o"));

@@ -123,12 +123,7 @@ fn parse_ipv6<F: Frame>(frame: &F, linear: u32) -> (Verdict, u32) {
 /// all that is asked is whether it is for a VIP: with its ports if it has
 /// them, else by its address and protocol.
 #[inline(always)]
-fn parse_odd<F: Frame>(
-    frame: &F,
-    l3: u32,
-    linear: u32,
-    refusal: Option<Verdict>,
-) -> Result<Parsed, (Verdict, u32)> {
+fn parse_odd<F: Frame>(frame: &F, l3: u32, linear: u32, refusal: Option<Verdict>) -> Result<Parsed, (Verdict, u32)> {
     let Some(ip) = frame.load_variable::<Ipv4>(l3) else {
         return Err((Verdict::DropShortL3, linear));
     };
@@ -169,7 +164,11 @@ fn parse_odd<F: Frame>(
         return odd.refused(Verdict::DropFragment, protocols);
     }
     let l4_len = u32::from(total_length) - header_len;
-    let ports = if l4_len >= size_of::<Ports>() as u32 { frame.load_variable::<Ports>(l4) } else { None };
+    let ports = if l4_len >= size_of::<Ports>() as u32 {
+        frame.load_variable::<Ports>(l4)
+    } else {
+        None
+    };
     match ports {
         None => odd.refused(Verdict::DropShortL4, protocols),
         // Ports, but not the whole of the shorter header.
@@ -196,7 +195,11 @@ impl Odd {
     /// By address and port.
     #[inline(always)]
     fn refused_at(self, verdict: Verdict, ports: Ports) -> Result<Parsed, (Verdict, u32)> {
-        self.parsed(verdict, VipKey::v4(self.ip.destination, ports.destination, self.ip.protocol), 0)
+        self.parsed(
+            verdict,
+            VipKey::v4(self.ip.destination, ports.destination, self.ip.protocol),
+            0,
+        )
     }
 
     #[inline(always)]

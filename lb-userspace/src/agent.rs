@@ -8,7 +8,7 @@ use lb_common::abi::agent::{MAX_PEERS, Peer, Peers};
 
 use crate::{
     config::XdpMode,
-    kernel::{KernelError, aya::PinnedAgent, bpffs},
+    kernel::{KernelError, agent::PinnedAgent, bpffs},
 };
 
 /// What runs now.
@@ -41,8 +41,12 @@ pub fn run(interface: &str, from: &[Ipv4Net], pin_dir: &Path, mode: XdpMode) -> 
         return Err(AgentError::Prefixes(from.len()));
     }
     let name = rustix::net::netdevice::name_to_index(
-        rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)
-            .map_err(|source| KernelError::Call { call: "socket", source: source.into() })?,
+        rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None).map_err(
+            |source| KernelError::Call {
+                call: "socket",
+                source: source.into(),
+            },
+        )?,
         interface,
     );
     let ifindex = name.map_err(|_| AgentError::NoInterface(interface.to_owned()))?;
@@ -60,7 +64,10 @@ pub fn run(interface: &str, from: &[Ipv4Net], pin_dir: &Path, mode: XdpMode) -> 
 }
 
 fn peers(from: &[Ipv4Net]) -> Peers {
-    let mut peers = Peers { count: from.len() as u32, ..Peers::default() };
+    let mut peers = Peers {
+        count: from.len() as u32,
+        ..Peers::default()
+    };
     for (peer, prefix) in peers.peers.iter_mut().zip(from) {
         *peer = Peer {
             network: u32::from_ne_bytes(prefix.network().octets()),

@@ -28,7 +28,13 @@ impl Serving {
                 // An interface that was ours before may be away for a while:
                 // it is followed. A new one must be there.
                 let known = self.served.as_ref().is_some_and(|served| {
-                    served.state.config().node.interfaces.iter().any(|known| known.name == interface.name)
+                    served
+                        .state
+                        .config()
+                        .node
+                        .interfaces
+                        .iter()
+                        .any(|known| known.name == interface.name)
                 });
                 if !known {
                     return Err(problem);
@@ -56,7 +62,11 @@ impl Serving {
                     self.problems.remove(&interface.name);
                 }
                 Err(failure) => {
-                    if self.problems.insert(interface.name.clone(), failure.message.clone()).is_none() {
+                    if self
+                        .problems
+                        .insert(interface.name.clone(), failure.message.clone())
+                        .is_none()
+                    {
                         tracing::error!(interface = interface.name, message = failure.message, "not attached");
                     }
                 }
@@ -126,7 +136,10 @@ fn ours(served: &Served, resolution: &Resolution) -> Interfaces {
 
 /// The agent pinned here takes what this balancer sends.
 fn peers(source: &EncapSource) -> Peers {
-    let mut peers = Peers { count: 1, ..Peers::default() };
+    let mut peers = Peers {
+        count: 1,
+        ..Peers::default()
+    };
     peers.peers[0] = Peer {
         network: u32::from_ne_bytes(source.v4.network().octets()),
         mask: u32::from_ne_bytes(source.v4.netmask().octets()),

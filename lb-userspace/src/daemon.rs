@@ -71,15 +71,25 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // The socket first: a second daemon for the same socket ends here, before
     // it touches anything.
     let listener = api::socket::bind(&arguments.socket)?;
-    let places =
-        Places { config: &arguments.config, state_dir: &arguments.state_dir, pin_dir: &arguments.pin_dir };
+    let places = Places {
+        config: &arguments.config,
+        state_dir: &arguments.state_dir,
+        pin_dir: &arguments.pin_dir,
+    };
     let found = Found::look(&places)?;
     let resolution = match found.unresolved()? {
         Some(config) => resolve_within(&netlink, &config, RESOLVE_AT_START).await?,
-        None => Resolution { links: netlink.links().await?, ..Resolution::default() },
+        None => Resolution {
+            links: netlink.links().await?,
+            ..Resolution::default()
+        },
     };
     let serving = found.serve(&resolution, Timestamp::now())?;
-    let daemon = Arc::new(Daemon { serving: Mutex::new(serving), resolution: RwLock::new(resolution), netlink });
+    let daemon = Arc::new(Daemon {
+        serving: Mutex::new(serving),
+        resolution: RwLock::new(resolution),
+        netlink,
+    });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow(Arc::clone(&daemon)));
     tracing::info!(socket = %arguments.socket.display(), "ready");
@@ -143,7 +153,13 @@ struct Daemon {
 
 impl Daemon {
     async fn follow_once(&self) {
-        let Some(config) = self.serving.lock().await.served.as_ref().map(|served| served.state.config().clone())
+        let Some(config) = self
+            .serving
+            .lock()
+            .await
+            .served
+            .as_ref()
+            .map(|served| served.state.config().clone())
         else {
             return;
         };
@@ -158,7 +174,11 @@ impl Daemon {
         // Publishing blocks for some milliseconds (RCU, fsync).
         let attached = tokio::task::block_in_place(|| {
             if let Err(failure) = serving.revise(&resolution, Timestamp::now()) {
-                tracing::error!(code = failure.code, message = failure.message, "next hops could not be published");
+                tracing::error!(
+                    code = failure.code,
+                    message = failure.message,
+                    "next hops could not be published"
+                );
             }
             serving.tend_interfaces(&resolution)
         });
@@ -189,13 +209,19 @@ impl Daemon {
 
     async fn overrides(&self) -> Overrides {
         let serving = self.serving.lock().await;
-        serving.served.as_ref().map(|served| served.state.state.content.overrides.clone()).unwrap_or_default()
+        serving
+            .served
+            .as_ref()
+            .map(|served| served.state.state.content.overrides.clone())
+            .unwrap_or_default()
     }
 
     async fn running(&self) -> Result<Content, Failure> {
         let serving = self.serving.lock().await;
         let served = serving.served.as_ref();
-        served.map(|served| served.state.state.content.clone()).ok_or_else(|| failure::absent("running generation"))
+        served
+            .map(|served| served.state.state.content.clone())
+            .ok_or_else(|| failure::absent("running generation"))
     }
 
     async fn plan_file(&self, request: PlanRequest, peer: Peer) -> Result<Plan, Failure> {
@@ -203,25 +229,50 @@ impl Daemon {
             .map_err(|errors| failure::bad_configuration(errors.to_string()))?;
         // Overrides survive; those of interfaces that are gone go with them.
         let mut overrides = self.overrides().await;
-        overrides.detached.retain(|name| parsed.config.node.interfaces.iter().any(|interface| interface.name == *name));
+        overrides.detached.retain(|name| {
+            parsed
+                .config
+                .node
+                .interfaces
+                .iter()
+                .any(|interface| interface.name == *name)
+        });
         let mut removed = parsed.removed;
         removed.extend(request.remove);
-        self.plan_for(Content { config: parsed.config, overrides }, removed, &peer).await
+        self.plan_for(
+            Content {
+                config: parsed.config,
+                overrides,
+            },
+            removed,
+            &peer,
+        )
+        .await
     }
 
     async fn plan_rollback(&self, request: RollbackRequest, peer: Peer) -> Result<Plan, Failure> {
         let (target, running) = {
             let serving = self.serving.lock().await;
-            let store = serving.store.as_ref().ok_or_else(|| failure::absent("store to roll back from"))?;
+            let store = serving
+                .store
+                .as_ref()
+                .ok_or_else(|| failure::absent("store to roll back from"))?;
             let running = serving.served.as_ref().map_or(0, |served| served.generation);
             let number = match request.generation {
                 Some(number) => Some(number),
-                None => store.history()?.iter().map(|summary| summary.generation).find(|number| *number < running),
+                None => store
+                    .history()?
+                    .iter()
+                    .map(|summary| summary.generation)
+                    .find(|number| *number < running),
             };
             let number = number.ok_or_else(|| failure::absent("earlier generation"))?;
             let found = store.generation(number)?;
             let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
-            (content, serving.served.as_ref().map(|served| served.state.state.content.clone()))
+            (
+                content,
+                serving.served.as_ref().map(|served| served.state.state.content.clone()),
+            )
         };
         // Going back to a content names what it lacks: that is the request.
         let present: BTreeSet<_> = target.config.objects().collect();
@@ -233,7 +284,13 @@ impl Daemon {
     async fn plan_interfaces(&self, request: InterfacesRequest, attach: bool, peer: Peer) -> Result<Plan, Failure> {
         let mut content = self.running().await?;
         for name in request.interfaces {
-            if !content.config.node.interfaces.iter().any(|interface| interface.name == name) {
+            if !content
+                .config
+                .node
+                .interfaces
+                .iter()
+                .any(|interface| interface.name == name)
+            {
                 return Err(failure::bad_request(format!("{name} is not one of node.interfaces")));
             }
             if attach {
@@ -253,8 +310,7 @@ impl Daemon {
             Some(_) | None => "apply",
         };
         let now = Timestamp::now();
-        let applied =
-            tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
+        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
         drop(serving);
         let mut fresh = resolution;
         if let Ok(links) = self.netlink.links().await {
@@ -303,7 +359,9 @@ impl Backing for Daemon {
         Box::pin(async move {
             let serving = self.serving.lock().await;
             let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
-            Ok(History { generations: store.history()? })
+            Ok(History {
+                generations: store.history()?,
+            })
         })
     }
 
@@ -311,7 +369,9 @@ impl Backing for Daemon {
         Box::pin(async move {
             let serving = self.serving.lock().await;
             let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
-            store.generation_detail(number)?.ok_or_else(|| failure::absent(&format!("generation {number}")))
+            store
+                .generation_detail(number)?
+                .ok_or_else(|| failure::absent(&format!("generation {number}")))
         })
     }
 
@@ -328,8 +388,12 @@ impl Backing for Daemon {
             let serving = self.serving.lock().await;
             let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
             let records = store.journal_tail(JOURNAL_SHOWN)?;
-            let entries = records.iter().map(|record| serde_json::to_value(record).expect("records are plain JSON"));
-            Ok(Journal { entries: entries.collect() })
+            let entries = records
+                .iter()
+                .map(|record| serde_json::to_value(record).expect("records are plain JSON"));
+            Ok(Journal {
+                entries: entries.collect(),
+            })
         })
     }
 }

@@ -33,7 +33,12 @@ fn chain(error: &dyn Error) -> String {
 }
 
 fn failure(code: &str, exit: u8, message: String, fix: &str) -> Failure {
-    Failure { code: code.to_owned(), message, fix: Some(fix.to_owned()), exit }
+    Failure {
+        code: code.to_owned(),
+        message,
+        fix: Some(fix.to_owned()),
+        exit,
+    }
 }
 
 impl From<PublishError> for Failure {
@@ -42,22 +47,35 @@ impl From<PublishError> for Failure {
         match error {
             PublishError::Kernel(_) => failure("HF3001", FAILED, message, "see the daemon's log, then apply again"),
             PublishError::NoSlots { .. } => failure("HF3002", FAILED, message, "use fewer pools"),
-            PublishError::Rehearsal(_) => {
-                failure("HF3003", FAILED, message, "report this: the program does not do what the plan says")
-            }
+            PublishError::Rehearsal(_) => failure(
+                "HF3003",
+                FAILED,
+                message,
+                "report this: the program does not do what the plan says",
+            ),
         }
     }
 }
 
 impl From<RevisionError> for Failure {
     fn from(error: RevisionError) -> Self {
-        failure("HF3004", FAILED, format!("{error}. Nothing was changed."), "change less at once")
+        failure(
+            "HF3004",
+            FAILED,
+            format!("{error}. Nothing was changed."),
+            "change less at once",
+        )
     }
 }
 
 impl From<crate::vips::VipTableError> for Failure {
     fn from(error: crate::vips::VipTableError) -> Self {
-        failure("HF3005", FAILED, format!("{}. Nothing was changed.", chain(&error)), "use fewer VIPs")
+        failure(
+            "HF3005",
+            FAILED,
+            format!("{}. Nothing was changed.", chain(&error)),
+            "use fewer VIPs",
+        )
     }
 }
 
@@ -75,13 +93,23 @@ impl From<layout::NotARoot> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        failure("HF4001", FAILED, format!("{}. Nothing was changed.", chain(&error)), "look at the state directory")
+        failure(
+            "HF4001",
+            FAILED,
+            format!("{}. Nothing was changed.", chain(&error)),
+            "look at the state directory",
+        )
     }
 }
 
 impl From<rtnetlink::Error> for Failure {
     fn from(error: rtnetlink::Error) -> Self {
-        failure("HF3007", FAILED, format!("the kernel's network configuration: {error}"), "see the daemon's log")
+        failure(
+            "HF3007",
+            FAILED,
+            format!("the kernel's network configuration: {error}"),
+            "see the daemon's log",
+        )
     }
 }
 
@@ -91,14 +119,24 @@ impl From<policy::Stale> for Failure {
             policy::Stale::Environment { .. } => REFUSED,
             policy::Stale::Generation { .. } | policy::Stale::Content { .. } => STALE,
         };
-        failure(stale.code().as_str(), exit, format!("{stale}. Nothing was changed."), "plan again: holdfast plan -f FILE")
+        failure(
+            stale.code().as_str(),
+            exit,
+            format!("{stale}. Nothing was changed."),
+            "plan again: holdfast plan -f FILE",
+        )
     }
 }
 
 impl From<policy::Altered> for Failure {
     fn from(altered: policy::Altered) -> Self {
         let message = format!("{altered}. Nothing was changed.");
-        failure(altered.code().as_str(), REFUSED, message, "plan again: holdfast plan -f FILE")
+        failure(
+            altered.code().as_str(),
+            REFUSED,
+            message,
+            "plan again: holdfast plan -f FILE",
+        )
     }
 }
 
@@ -112,14 +150,19 @@ pub fn digest_mismatch() -> Failure {
 /// The plan carries findings that refuse it.
 #[must_use]
 pub fn refused(plan: &Plan) -> Failure {
-    let refusals = plan.findings.iter().filter(|finding| finding.severity == Severity::Refuse);
+    let refusals = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refuse);
     let refusals: Vec<&Finding> = refusals.collect();
     let mut message: Vec<&str> = refusals.iter().map(|finding| finding.message.as_str()).collect();
     if !message.iter().any(|text| text.contains("Nothing was changed")) {
         message.push("Nothing was changed.");
     }
     Failure {
-        code: refusals.first().map_or_else(String::new, |finding| finding.code.clone()),
+        code: refusals
+            .first()
+            .map_or_else(String::new, |finding| finding.code.clone()),
         message: message.join(" "),
         fix: refusals.iter().find_map(|finding| finding.fix.clone()),
         exit: REFUSED,
@@ -150,4 +193,3 @@ pub fn bad_configuration(text: String) -> Failure {
 pub fn bad_request(message: String) -> Failure {
     failure("HF5002", USAGE, message, "holdfast help")
 }
-

@@ -63,11 +63,24 @@ impl Layout {
             let (state, pool_tables) = revision.pool(&pool.name).expect("a revision holds all its pools");
             let lines = lines_of(pool, &state.members, &config.node.encap_source, one_arm);
             let (members, base) = packing.place(&lines);
-            places.insert(pool.name.as_str(), PoolPlace { table: tables.len(), members, base });
+            places.insert(
+                pool.name.as_str(),
+                PoolPlace {
+                    table: tables.len(),
+                    members,
+                    base,
+                },
+            );
             tables.push(ChunkImage::from_bytes(pool_tables.current.as_bytes()));
         }
         let (keys, records) = records(revision, &places);
-        Ok(Self { tables, members: packing.chunks, meta: meta(revision), vips: VipTable::build(&keys)?, records })
+        Ok(Self {
+            tables,
+            members: packing.chunks,
+            meta: meta(revision),
+            vips: VipTable::build(&keys)?,
+            records,
+        })
     }
 
     /// VIP chunks beside the first one.
@@ -79,15 +92,26 @@ impl Layout {
     /// The VIP chunks, the first one first, once their neighbours have slots.
     #[must_use]
     pub fn vip_chunks(&self, tables: &[ChunkId], members: &[ChunkId], children: &[ChunkId]) -> Vec<ChunkImage> {
-        let records: Vec<VipRecord> = self.records.iter().map(|record| record.numbered(tables, members)).collect();
+        let records: Vec<VipRecord> = self
+            .records
+            .iter()
+            .map(|record| record.numbered(tables, members))
+            .collect();
         let chunks = self.vips.render(&records, children);
-        chunks.iter().map(|chunk| ChunkImage::from_bytes(bytemuck::cast_slice(&chunk[..]))).collect()
+        chunks
+            .iter()
+            .map(|chunk| ChunkImage::from_bytes(bytemuck::cast_slice(&chunk[..])))
+            .collect()
     }
 }
 
 impl Record {
     fn numbered(&self, tables: &[ChunkId], members: &[ChunkId]) -> VipRecord {
-        let record = VipRecord { counter: self.counter, flags: self.flags, ..VipRecord::default() };
+        let record = VipRecord {
+            counter: self.counter,
+            flags: self.flags,
+            ..VipRecord::default()
+        };
         match self.pool {
             None => record,
             Some(pool) => VipRecord {
@@ -124,12 +148,7 @@ impl Packing {
 }
 
 /// The members of a pool by their number; number 0 is nobody, and zero.
-fn lines_of(
-    pool: &Pool,
-    members: &BTreeMap<String, MemberState>,
-    source: &EncapSource,
-    one_arm: bool,
-) -> Vec<Member> {
+fn lines_of(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &EncapSource, one_arm: bool) -> Vec<Member> {
     let highest = members.values().map(|member| member.index).max().unwrap_or(0);
     let mut lines = vec![bytemuck::Zeroable::zeroed(); usize::from(highest) + 1];
     for backend in &pool.backends {
@@ -172,10 +191,26 @@ fn records(revision: &Revision, places: &BTreeMap<&str, PoolPlace>) -> (Vec<VipK
     let config = revision.config();
     let vips = config.vips.iter().map(|vip| {
         let counter = revision.state.vip_counters.get(&vip.name).copied().unwrap_or(0);
-        (vip_key(vip), Record { counter, flags: 0, pool: places.get(vip.pool.as_str()).copied() })
+        (
+            vip_key(vip),
+            Record {
+                counter,
+                flags: 0,
+                pool: places.get(vip.pool.as_str()).copied(),
+            },
+        )
     });
     let addresses = address_records(&config.vips).into_iter();
-    let addresses = addresses.map(|(key, flags)| (key, Record { counter: 0, flags, pool: None }));
+    let addresses = addresses.map(|(key, flags)| {
+        (
+            key,
+            Record {
+                counter: 0,
+                flags,
+                pool: None,
+            },
+        )
+    });
     vips.chain(addresses).unzip()
 }
 
@@ -219,7 +254,10 @@ pub fn root(facts: &RootFacts, entries: &[RootEntry]) -> ChunkImage {
         revision: facts.revision,
         reserved: [0; 4],
     };
-    *image.line_mut(1) = RootDigests { generation: facts.digest.0, state: facts.state.0 };
+    *image.line_mut(1) = RootDigests {
+        generation: facts.digest.0,
+        state: facts.state.0,
+    };
     for (at, some) in entries.chunks(ENTRIES_PER_LINE).enumerate() {
         image.line_mut::<RootEntries>(2 + at).entries[..some.len()].copy_from_slice(some);
     }

@@ -86,7 +86,10 @@ impl Netlink {
     /// When the kernel does not answer.
     pub async fn links(&self) -> Result<BTreeMap<String, Link>, rtnetlink::Error> {
         let links = self.handle.link().get().execute();
-        links.try_filter_map(|message| future::ready(Ok(link(&message)))).try_collect().await
+        links
+            .try_filter_map(|message| future::ready(Ok(link(&message))))
+            .try_collect()
+            .await
     }
 
     /// Resolves the next hop of every backend.
@@ -96,10 +99,17 @@ impl Netlink {
     pub async fn resolve(&self, config: &Config) -> Result<Resolution, rtnetlink::Error> {
         let links = self.links().await?;
         let neighbours = self.neighbours().await?;
-        let mut resolution = Resolution { links, local: self.addresses().await?, ..Resolution::default() };
+        let mut resolution = Resolution {
+            links,
+            local: self.addresses().await?,
+            ..Resolution::default()
+        };
         for pool in &config.pools {
             for backend in &pool.backends {
-                let id = BackendId { pool: pool.name.clone(), backend: backend.name.clone() };
+                let id = BackendId {
+                    pool: pool.name.clone(),
+                    backend: backend.name.clone(),
+                };
                 match self.hop(config, backend, &resolution.links, &neighbours).await {
                     Ok(hop) => drop(resolution.hops.insert(id, hop)),
                     Err(problem) => drop(resolution.problems.insert(id, problem)),
@@ -117,7 +127,9 @@ impl Netlink {
         neighbours: &Neighbours,
     ) -> Result<Hop, Problem> {
         if let Some(given) = &backend.next_hop {
-            let link = links.get(&given.interface).ok_or_else(|| Problem::NoInterface(given.interface.clone()))?;
+            let link = links
+                .get(&given.interface)
+                .ok_or_else(|| Problem::NoInterface(given.interface.clone()))?;
             return Ok(hop_through(&given.interface, link, given.mac));
         }
         let (ifindex, neighbour) = self.route(backend.address).await?;
@@ -139,7 +151,9 @@ impl Netlink {
 
     /// The interface towards `address`, and whom to ask for there.
     async fn route(&self, address: Ipv4Addr) -> Result<(u32, Ipv4Addr), Problem> {
-        let query = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
+        let query = RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(address, 32)
+            .build();
         let answer = self.handle.route().get(query).execute().try_next().await;
         let Ok(Some(route)) = answer else {
             return Err(Problem::NoRoute);
@@ -147,12 +161,21 @@ impl Netlink {
         if route.header.kind == rtnetlink::packet_route::route::RouteType::Local {
             return Err(Problem::Local);
         }
-        way(&route).map(|(ifindex, gateway)| (ifindex, gateway.unwrap_or(address))).ok_or(Problem::NoRoute)
+        way(&route)
+            .map(|(ifindex, gateway)| (ifindex, gateway.unwrap_or(address)))
+            .ok_or(Problem::NoRoute)
     }
 
     async fn neighbours(&self) -> Result<Neighbours, rtnetlink::Error> {
-        let all = self.handle.neighbours().get().set_address_family(AddressFamily::Inet).execute();
-        all.try_filter_map(|message| future::ready(Ok(neighbour(&message)))).try_collect().await
+        let all = self
+            .handle
+            .neighbours()
+            .get()
+            .set_address_family(AddressFamily::Inet)
+            .execute();
+        all.try_filter_map(|message| future::ready(Ok(neighbour(&message))))
+            .try_collect()
+            .await
     }
 
     async fn addresses(&self) -> Result<BTreeSet<Ipv4Addr>, rtnetlink::Error> {
@@ -162,7 +185,11 @@ impl Netlink {
         let attributes = messages.into_iter().flat_map(|message| message.attributes);
         Ok(attributes
             .filter_map(|attribute| {
-                if let AddressAttribute::Local(IpAddr::V4(address)) = attribute { Some(address) } else { None }
+                if let AddressAttribute::Local(IpAddr::V4(address)) = attribute {
+                    Some(address)
+                } else {
+                    None
+                }
             })
             .collect())
     }
@@ -207,14 +234,29 @@ fn neighbour(message: &NeighbourMessage) -> Option<((u32, Ipv4Addr), Neighbour)>
         if let NeighbourAttribute::Destination(NeighbourAddress::Inet(destination)) = attribute {
             address = Some(*destination);
         } else if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
-            mac = <[u8; 6]>::try_from(bytes.as_slice()).ok().filter(|mac| *mac != [0; 6]).map(MacAddr);
+            mac = <[u8; 6]>::try_from(bytes.as_slice())
+                .ok()
+                .filter(|mac| *mac != [0; 6])
+                .map(MacAddr);
         }
     }
     use NeighbourState as S;
     let state = message.header.state;
-    let valid = matches!(state, S::Reachable | S::Stale | S::Delay | S::Probe | S::Permanent | S::Noarp);
-    let fresh = matches!(state, S::Reachable | S::Permanent | S::Noarp | S::Delay | S::Probe | S::Incomplete);
-    Some(((message.header.ifindex, address?), Neighbour { mac: mac.filter(|_| valid), fresh }))
+    let valid = matches!(
+        state,
+        S::Reachable | S::Stale | S::Delay | S::Probe | S::Permanent | S::Noarp
+    );
+    let fresh = matches!(
+        state,
+        S::Reachable | S::Permanent | S::Noarp | S::Delay | S::Probe | S::Incomplete
+    );
+    Some((
+        (message.header.ifindex, address?),
+        Neighbour {
+            mac: mac.filter(|_| valid),
+            fresh,
+        },
+    ))
 }
 
 fn way(route: &RouteMessage) -> Option<(u32, Option<Ipv4Addr>)> {
@@ -246,7 +288,15 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
             xdp = parts.iter().find_map(mode);
         }
     }
-    Some((name?, Link { ifindex: message.header.index, mac: MacAddr(mac), mtu, xdp }))
+    Some((
+        name?,
+        Link {
+            ifindex: message.header.index,
+            mac: MacAddr(mac),
+            mtu,
+            xdp,
+        },
+    ))
 }
 
 fn mode(part: &LinkXdp) -> Option<XdpMode> {
@@ -263,5 +313,11 @@ fn mode(part: &LinkXdp) -> Option<XdpMode> {
 }
 
 fn hop_through(interface: &str, link: &Link, mac: MacAddr) -> Hop {
-    Hop { mac, interface: interface.to_owned(), interface_mac: link.mac, ifindex: link.ifindex, mtu: link.mtu }
+    Hop {
+        mac,
+        interface: interface.to_owned(),
+        interface_mac: link.mac,
+        ifindex: link.ifindex,
+        mtu: link.mtu,
+    }
 }

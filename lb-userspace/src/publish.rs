@@ -97,7 +97,12 @@ pub enum AdoptError {
 impl<K: Kernel> Publisher<K> {
     /// Over a kernel in which nothing is published, or nothing readable is.
     pub fn new(kernel: K) -> Self {
-        Self { kernel, shared: HashMap::new(), in_use: BTreeSet::new(), retired: BTreeSet::new() }
+        Self {
+            kernel,
+            shared: HashMap::new(),
+            in_use: BTreeSet::new(),
+            retired: BTreeSet::new(),
+        }
     }
 
     pub const fn kernel(&self) -> &K {
@@ -131,10 +136,18 @@ impl<K: Kernel> Publisher<K> {
             }
             (Err(error), Err(_)) => return Err(error),
         };
-        let stray = self.kernel.occupied()?.into_iter().filter(|slot| !self.in_use.contains(slot));
+        let stray = self
+            .kernel
+            .occupied()?
+            .into_iter()
+            .filter(|slot| !self.in_use.contains(slot));
         let stray: Vec<ChunkId> = stray.collect();
         self.kernel.clear(&stray)?;
-        Ok(Some(Adopted { facts: found.facts, revision: found.revision, from_fallback }))
+        Ok(Some(Adopted {
+            facts: found.facts,
+            revision: found.revision,
+            from_fallback,
+        }))
     }
 
     /// Publishes a revision. `rehearse` runs packets through a private instance
@@ -157,10 +170,15 @@ impl<K: Kernel> Publisher<K> {
         let main = draft.root(facts, layout, &tables, &members, &meta, |pair| pair.slot)?;
         let fallback = draft.root(facts, layout, &tables, &members, &meta, |pair| pair.alias)?;
         let active = Active::new(main.0, main.1, fallback.0, fallback.1);
-        let Draft { created, slots, shared, named, .. } = draft;
+        let Draft {
+            created,
+            slots,
+            shared,
+            named,
+            ..
+        } = draft;
 
-        let installs: Vec<(ChunkId, &K::Chunk)> =
-            slots.iter().map(|(slot, chunk)| (*slot, &created[*chunk])).collect();
+        let installs: Vec<(ChunkId, &K::Chunk)> = slots.iter().map(|(slot, chunk)| (*slot, &created[*chunk])).collect();
         self.kernel.install(&installs)?;
         if let Err(objection) = rehearse(&self.kernel, active) {
             self.kernel.clear(&slots.keys().copied().collect::<Vec<_>>())?;
@@ -170,7 +188,11 @@ impl<K: Kernel> Publisher<K> {
         let took = began.elapsed();
 
         let reused = shared.keys().filter(|key| self.shared.contains_key(key)).count();
-        let published = Published { written: created.len() as u32, shared: reused as u32, took };
+        let published = Published {
+            written: created.len() as u32,
+            shared: reused as u32,
+            took,
+        };
         self.retired.extend(self.in_use.difference(&named));
         self.in_use = named;
         self.shared = shared;
@@ -199,8 +221,7 @@ impl<K: Kernel> Publisher<K> {
 
     fn read_revision(&self, root: ChunkId) -> Result<Found, AdoptError> {
         let image = self.read(root)?;
-        let (facts, entries) =
-            layout::read_root(&image).map_err(|source| AdoptError::Root { slot: root, source })?;
+        let (facts, entries) = layout::read_root(&image).map_err(|source| AdoptError::Root { slot: root, source })?;
         let mut chunks: BTreeMap<(u16, u32), (ChunkId, ChunkImage)> = BTreeMap::new();
         for entry in entries {
             chunks.insert((entry.kind, entry.ordinal), (entry.chunk, self.read(entry.chunk)?));
@@ -221,7 +242,11 @@ impl<K: Kernel> Publisher<K> {
             .map(|(name, image)| Ok((name, Table::from_bytes(image.bytes()).map_err(|_| AdoptError::Tables)?)))
             .collect::<Result<_, AdoptError>>()?;
         let revision = Revision::restore(state, tables).ok_or(AdoptError::Tables)?;
-        Ok(Found { facts, revision, chunks })
+        Ok(Found {
+            facts,
+            revision,
+            chunks,
+        })
     }
 
     fn read(&self, slot: ChunkId) -> Result<ChunkImage, AdoptError> {
@@ -232,7 +257,12 @@ impl<K: Kernel> Publisher<K> {
     }
 
     fn learn(&mut self, active: Active, main: &Found, other: Option<&Found>) {
-        let roots = [active.root(), active.vips(), active.fallback_root(), active.fallback_vips()];
+        let roots = [
+            active.root(),
+            active.vips(),
+            active.fallback_root(),
+            active.fallback_vips(),
+        ];
         self.in_use = roots.into_iter().filter(|slot| *slot != 0).collect();
         self.shared.clear();
         for found in [Some(main), other].into_iter().flatten() {
@@ -245,7 +275,13 @@ impl<K: Kernel> Publisher<K> {
             let Some((alias, _)) = other.chunks.get(place).filter(|_| place.0 != KIND_VIPS) else {
                 continue;
             };
-            self.shared.insert((place.0, image.digest()), Pair { slot: *slot, alias: *alias });
+            self.shared.insert(
+                (place.0, image.digest()),
+                Pair {
+                    slot: *slot,
+                    alias: *alias,
+                },
+            );
         }
     }
 }
@@ -273,11 +309,16 @@ struct Draft<'p, K: Kernel> {
 impl<'p, K: Kernel> Draft<'p, K> {
     fn new(publisher: &'p Publisher<K>, layout: &Layout) -> Result<Self, PublishError> {
         let taken = |slot: &ChunkId| publisher.in_use.contains(slot) || publisher.retired.contains(slot);
-        let free: Vec<ChunkId> = (GRACE_SLOT as ChunkId + 1..CHUNK_SLOTS as ChunkId).filter(|slot| !taken(slot)).collect();
+        let free: Vec<ChunkId> = (GRACE_SLOT as ChunkId + 1..CHUNK_SLOTS as ChunkId)
+            .filter(|slot| !taken(slot))
+            .collect();
         // An upper bound: as if nothing were shared.
         let needed = 2 * (layout.tables.len() + layout.members.len() + layout.meta.len() + layout.vip_children() + 2);
         if needed > free.len() {
-            return Err(PublishError::NoSlots { needed, free: free.len() });
+            return Err(PublishError::NoSlots {
+                needed,
+                free: free.len(),
+            });
         }
         Ok(Self {
             publisher,
@@ -296,12 +337,19 @@ impl<'p, K: Kernel> Draft<'p, K> {
 
     fn pair(&mut self, kind: u16, image: &ChunkImage) -> Result<Pair, PublishError> {
         let key = (kind, image.digest());
-        let known = self.shared.get(&key).or_else(|| self.publisher.shared.get(&key)).copied();
+        let known = self
+            .shared
+            .get(&key)
+            .or_else(|| self.publisher.shared.get(&key))
+            .copied();
         let pair = match known {
             Some(pair) => pair,
             None => {
                 let chunk = self.create(image)?;
-                Pair { slot: self.take(chunk), alias: self.take(chunk) }
+                Pair {
+                    slot: self.take(chunk),
+                    alias: self.take(chunk),
+                }
             }
         };
         self.shared.insert(key, pair);
@@ -328,12 +376,21 @@ impl<'p, K: Kernel> Draft<'p, K> {
             let chunk = self.create(&image)?;
             self.slots.insert(*slot, chunk);
         }
-        let kinds = [(KIND_VIPS, &vips), (KIND_TABLE, &tables), (KIND_MEMBERS, &members), (KIND_META, &meta)];
+        let kinds = [
+            (KIND_VIPS, &vips),
+            (KIND_TABLE, &tables),
+            (KIND_MEMBERS, &members),
+            (KIND_META, &meta),
+        ];
         let entries: Vec<RootEntry> = kinds
             .into_iter()
             .flat_map(|(kind, slots)| {
                 let slots = slots.iter().enumerate();
-                slots.map(move |(at, chunk)| RootEntry { kind, chunk: *chunk, ordinal: at as u32 })
+                slots.map(move |(at, chunk)| RootEntry {
+                    kind,
+                    chunk: *chunk,
+                    ordinal: at as u32,
+                })
             })
             .collect();
         let root = self.create(&layout::root(facts, &entries))?;

@@ -28,7 +28,11 @@ pub enum Objection {
     #[error(transparent)]
     Kernel(#[from] KernelError),
     #[error("a packet for VIP {vip} went to {got:?} instead of {expected:?}")]
-    OtherBackend { vip: String, expected: Option<Ipv4Addr>, got: Option<Ipv4Addr> },
+    OtherBackend {
+        vip: String,
+        expected: Option<Ipv4Addr>,
+        got: Option<Ipv4Addr>,
+    },
 }
 
 /// A packet by its five-tuple; addresses and ports as people write them.
@@ -58,7 +62,9 @@ impl Probe {
         packet.extend([0, 0, 0x40, 0, 64, self.protocol.number(), 0, 0]);
         packet.extend(self.source.octets());
         packet.extend(self.destination.octets());
-        let sum = packet[ETHERNET_LEN as usize..].chunks(2).map(|two| u32::from(u16::from_be_bytes([two[0], two[1]])));
+        let sum = packet[ETHERNET_LEN as usize..]
+            .chunks(2)
+            .map(|two| u32::from(u16::from_be_bytes([two[0], two[1]])));
         let checksum = lb_common::checksum::finish(sum.sum());
         packet[ETHERNET_LEN as usize + 10..][..2].copy_from_slice(&checksum.to_be_bytes());
         packet.extend(self.source_port.to_be_bytes());
@@ -131,12 +137,19 @@ fn try_vip(
     let owner = owner(revision, &vip.pool, probe.slot(key));
     let expected = owner.filter(|(_, reachable)| *reachable).and_then(|(name, _)| {
         let pool = revision.config().pool(&vip.pool)?;
-        pool.backends.iter().find(|backend| backend.name == name).map(|backend| backend.address)
+        pool.backends
+            .iter()
+            .find(|backend| backend.name == name)
+            .map(|backend| backend.address)
     });
     let (action, packet) = kernel.test_run(active, &probe.packet())?;
     let got = outer_destination(action, &packet);
     if got == expected {
         return Ok(());
     }
-    Err(Objection::OtherBackend { vip: vip.name.clone(), expected, got })
+    Err(Objection::OtherBackend {
+        vip: vip.name.clone(),
+        expected,
+        got,
+    })
 }

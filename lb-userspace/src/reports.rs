@@ -58,7 +58,10 @@ impl Serving {
         match config::load(&self.config_file) {
             Err(errors) => Some(format!("{}: {errors}", self.config_file.display())),
             Ok(loaded) if loaded.parsed.config == *served.state.config() => None,
-            Ok(_) => Some(format!("{} means something else than is served", self.config_file.display())),
+            Ok(_) => Some(format!(
+                "{} means something else than is served",
+                self.config_file.display()
+            )),
         }
     }
 
@@ -87,7 +90,9 @@ impl Serving {
 
     fn verdicts(&self) -> Result<BTreeMap<String, Traffic>, Failure> {
         let verdicts = Verdict::ALL.iter();
-        verdicts.map(|verdict| Ok((verdict.name().to_owned(), self.traffic(*verdict as u16)?))).collect()
+        verdicts
+            .map(|verdict| Ok((verdict.name().to_owned(), self.traffic(*verdict as u16)?)))
+            .collect()
     }
 
     fn vips(&self, served: &Served) -> Result<Vec<VipStatus>, Failure> {
@@ -108,12 +113,23 @@ impl Serving {
     fn pools(&self, served: &Served, resolution: &Resolution) -> Result<Vec<PoolStatus>, Failure> {
         let pools = served.state.config().pools.iter();
         pools
-            .filter_map(|pool| served.state.pool(&pool.name).map(|(state, tables)| (pool, state, tables)))
+            .filter_map(|pool| {
+                served
+                    .state
+                    .pool(&pool.name)
+                    .map(|(state, tables)| (pool, state, tables))
+            })
             .map(|(pool, state, tables)| {
                 let counts = tables.current.counts();
-                let backends = pool.backends.iter().filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
+                let backends = pool
+                    .backends
+                    .iter()
+                    .filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
                 let backends = backends.map(|(backend, member)| {
-                    let id = BackendId { pool: pool.name.clone(), backend: backend.name.clone() };
+                    let id = BackendId {
+                        pool: pool.name.clone(),
+                        backend: backend.name.clone(),
+                    };
                     Ok(BackendStatus {
                         name: backend.name.clone(),
                         address: backend.address,
@@ -123,7 +139,9 @@ impl Serving {
                         slots: counts.get(&member.index).copied().unwrap_or(0),
                         next_hop: match (&member.hop, resolution.problems.get(&id)) {
                             (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
-                            (Some(hop), Some(problem)) => format!("{} via {} (last known: {problem})", hop.mac, hop.interface),
+                            (Some(hop), Some(problem)) => {
+                                format!("{} via {} (last known: {problem})", hop.mac, hop.interface)
+                            }
                             (None, Some(problem)) => problem.to_string(),
                             (None, None) => "not resolved yet".to_owned(),
                         },
@@ -141,13 +159,21 @@ impl Serving {
 
     fn traffic(&self, counter: u16) -> Result<Traffic, Failure> {
         let counter = self.publisher.kernel().counter(counter)?;
-        Ok(Traffic { packets: counter.packets, bytes: counter.bytes })
+        Ok(Traffic {
+            packets: counter.packets,
+            bytes: counter.bytes,
+        })
     }
 
     fn pins(&self) -> Result<Pins, Failure> {
         let kernel = self.publisher.kernel();
-        let programs = [("prog/balancer", kernel.program_id()?), ("prog/agent", kernel.agent_id()?)];
-        let maps = MAPS.iter().map(|name| Ok((format!("maps/{name}"), kernel.map_id(name)?)));
+        let programs = [
+            ("prog/balancer", kernel.program_id()?),
+            ("prog/agent", kernel.agent_id()?),
+        ];
+        let maps = MAPS
+            .iter()
+            .map(|name| Ok((format!("maps/{name}"), kernel.map_id(name)?)));
         Ok(Pins {
             directory: self.pin_dir.display().to_string(),
             programs: programs.map(|(name, id)| (name.to_owned(), id)).into(),
@@ -162,7 +188,9 @@ impl Serving {
     /// When the kernel does not run it, or the question is not about IPv4.
     pub fn why(&self, query: &WhyQuery) -> Result<Why, Failure> {
         let (IpAddr::V4(source), IpAddr::V4(destination)) = (query.src, query.dst) else {
-            return Err(failure::bad_request("IPv6 is not balanced yet: ask about IPv4 addresses".to_owned()));
+            return Err(failure::bad_request(
+                "IPv6 is not balanced yet: ask about IPv4 addresses".to_owned(),
+            ));
         };
         let probe = Probe {
             source,
@@ -175,15 +203,16 @@ impl Serving {
         let (verdict, action, packet) = kernel.explain(kernel.active(), &probe.packet())?;
         let served = self.served.as_ref();
         let vip = served.and_then(|served| {
-            let same = |vip: &&config::Vip| {
-                (vip.address, vip.port, vip.protocol) == (destination, query.dport, query.proto)
-            };
+            let same =
+                |vip: &&config::Vip| (vip.address, vip.port, vip.protocol) == (destination, query.dport, query.proto);
             served.state.config().vips.iter().find(same)
         });
         let pool = vip.and_then(|vip| served?.state.config().pool(&vip.pool));
         let outer = rehearsal::outer_destination(action, &packet);
         let backend = pool.and_then(|pool| pool.backends.iter().find(|backend| Some(backend.address) == outer));
-        let slot = pool.map(|_| kernel.hash_key().map(|key| probe.slot(&key))).transpose()?;
+        let slot = pool
+            .map(|_| kernel.hash_key().map(|key| probe.slot(&key)))
+            .transpose()?;
         Ok(Why {
             vip: vip.map(|vip| vip.name.clone()),
             pool: pool.map(|pool| pool.name.clone()),
@@ -207,20 +236,38 @@ impl Serving {
             let Some((_, image)) = kernel.read_chunk(root)? else {
                 continue;
             };
-            named.entry(root).or_insert_with(|| ("root".to_owned(), String::new(), Vec::new())).2.push(by);
+            named
+                .entry(root)
+                .or_insert_with(|| ("root".to_owned(), String::new(), Vec::new()))
+                .2
+                .push(by);
             let Ok((_, entries)) = layout::read_root(&image) else {
                 continue;
             };
             for entry in entries {
                 let of = self.owner_of(entry.kind, entry.ordinal);
                 let kind = kind_name(entry.kind).to_owned();
-                named.entry(entry.chunk).or_insert_with(|| (kind, of, Vec::new())).2.push(by);
+                named
+                    .entry(entry.chunk)
+                    .or_insert_with(|| (kind, of, Vec::new()))
+                    .2
+                    .push(by);
             }
         }
         let chunks = named.into_iter().map(|(slot, (kind, of, by))| {
             let (map_id, frozen) = kernel.chunk_facts(slot)?.unwrap_or((0, false));
-            let digest = kernel.read_chunk(slot)?.map_or(Digest::of(b""), |(_, image)| image.digest());
-            Ok(ChunkSummary { slot, map_id, kind, of, frozen, named_by: by.join(" and "), digest })
+            let digest = kernel
+                .read_chunk(slot)?
+                .map_or(Digest::of(b""), |(_, image)| image.digest());
+            Ok(ChunkSummary {
+                slot,
+                map_id,
+                kind,
+                of,
+                frozen,
+                named_by: by.join(" and "),
+                digest,
+            })
         });
         Ok(BpfDump {
             pins: self.pins()?,
@@ -232,7 +279,9 @@ impl Serving {
 
     fn owner_of(&self, kind: u16, ordinal: u32) -> String {
         let pools = self.served.as_ref().map(|served| &served.state.config().pools);
-        let pool = pools.and_then(|pools| pools.get(ordinal as usize)).filter(|_| kind == KIND_TABLE);
+        let pool = pools
+            .and_then(|pools| pools.get(ordinal as usize))
+            .filter(|_| kind == KIND_TABLE);
         pool.map_or_else(|| format!("#{ordinal}"), |pool| pool.name.clone())
     }
 
@@ -245,16 +294,28 @@ impl Serving {
         let kernel = self.publisher.kernel();
         let active = kernel.active();
         let mut checks = Vec::new();
-        for (name, root) in [("active root", active.root()), ("fallback root", active.fallback_root())] {
+        for (name, root) in [
+            ("active root", active.root()),
+            ("fallback root", active.fallback_root()),
+        ] {
             checks.push(self.check_root(kernel, name, root));
         }
         let dump = self.bpf_dump()?;
-        let unfrozen: Vec<String> = dump.chunks.iter().filter(|chunk| !chunk.frozen).map(|c| c.slot.to_string()).collect();
-        checks.push(check("chunks frozen", unfrozen.is_empty(), if unfrozen.is_empty() {
-            format!("all {}", dump.chunks.len())
-        } else {
-            format!("slots {} are not", unfrozen.join(", "))
-        }));
+        let unfrozen: Vec<String> = dump
+            .chunks
+            .iter()
+            .filter(|chunk| !chunk.frozen)
+            .map(|c| c.slot.to_string())
+            .collect();
+        checks.push(check(
+            "chunks frozen",
+            unfrozen.is_empty(),
+            if unfrozen.is_empty() {
+                format!("all {}", dump.chunks.len())
+            } else {
+                format!("slots {} are not", unfrozen.join(", "))
+            },
+        ));
         checks.extend(self.check_tables(&dump));
         checks.push(self.check_journal());
         Ok(BpfVerify {
@@ -278,7 +339,10 @@ impl Serving {
                     (facts.generation, facts.revision, facts.digest)
                         == (served.generation, served.revision, served.digest)
                 });
-                let what = format!("generation {} revision {} in slot {root}", facts.generation, facts.revision);
+                let what = format!(
+                    "generation {} revision {} in slot {root}",
+                    facts.generation, facts.revision
+                );
                 check(name, ours, what)
             }
         }
@@ -293,7 +357,11 @@ impl Serving {
             .map(|chunk| {
                 let ours = served.state.pool(&chunk.of).map(|(_, tables)| &tables.current);
                 let same = ours.map(chunk_digest) == Some(chunk.digest);
-                check(&format!("table {}", chunk.of), same, format!("slot {} ({})", chunk.slot, chunk.named_by))
+                check(
+                    &format!("table {}", chunk.of),
+                    same,
+                    format!("slot {} ({})", chunk.slot, chunk.named_by),
+                )
             })
             .collect()
     }
@@ -314,7 +382,11 @@ fn chunk_digest(table: &Table) -> Digest {
 }
 
 fn check(name: &str, ok: bool, detail: String) -> Check {
-    Check { name: name.to_owned(), ok, detail }
+    Check {
+        name: name.to_owned(),
+        ok,
+        detail,
+    }
 }
 
 const fn kind_name(kind: u16) -> &'static str {

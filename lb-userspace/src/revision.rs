@@ -101,8 +101,11 @@ impl Revision {
     pub fn next(previous: Option<&Self>, content: &Content, hops: &Hops) -> Result<Self, RevisionError> {
         let mut counters = FreeCounters::beside(previous);
         let config = &content.config;
-        let mut state =
-            State { content: content.clone(), pools: BTreeMap::new(), vip_counters: BTreeMap::new() };
+        let mut state = State {
+            content: content.clone(),
+            pools: BTreeMap::new(),
+            vip_counters: BTreeMap::new(),
+        };
         let mut tables = BTreeMap::new();
         for pool in &config.pools {
             let before = previous.and_then(|previous| previous.pool(&pool.name));
@@ -175,7 +178,10 @@ impl Revision {
     #[must_use]
     pub fn member_name(&self, pool: &str, index: MemberIndex) -> Option<&str> {
         let members = &self.state.pools.get(pool)?.members;
-        members.iter().find(|(_, member)| member.index == index).map(|(name, _)| name.as_str())
+        members
+            .iter()
+            .find(|(_, member)| member.index == index)
+            .map(|(name, _)| name.as_str())
     }
 
     #[must_use]
@@ -187,12 +193,19 @@ impl Revision {
     pub fn unresolved(&self) -> impl Iterator<Item = BackendId> {
         self.state.pools.iter().flat_map(|(pool, state)| {
             let members = state.members.iter().filter(|(_, member)| member.hop.is_none());
-            members.map(|(backend, _)| BackendId { pool: pool.clone(), backend: backend.clone() })
+            members.map(|(backend, _)| BackendId {
+                pool: pool.clone(),
+                backend: backend.clone(),
+            })
         })
     }
 
     fn counters(&self) -> BTreeSet<u16> {
-        let members = self.state.pools.values().flat_map(|pool| pool.members.values().map(|member| member.counter));
+        let members = self
+            .state
+            .pools
+            .values()
+            .flat_map(|pool| pool.members.values().map(|member| member.counter));
         members.chain(self.state.vip_counters.values().copied()).collect()
     }
 }
@@ -207,21 +220,32 @@ fn members(
     let mut numbers = FreeNumbers::beside(before);
     let mut members = BTreeMap::new();
     for backend in &pool.backends {
-        let id = BackendId { pool: pool.name.clone(), backend: backend.name.clone() };
+        let id = BackendId {
+            pool: pool.name.clone(),
+            backend: backend.name.clone(),
+        };
         let hop = hops.get(&id).cloned();
         let kept = before.and_then(|(state, _)| state.members.get(&backend.name));
         let member = match kept {
             // The last good next hop stands until a better one is known.
-            Some(kept) => MemberState { hop: hop.or_else(|| kept.hop.clone()), ..kept.clone() },
+            Some(kept) => MemberState {
+                hop: hop.or_else(|| kept.hop.clone()),
+                ..kept.clone()
+            },
             None => MemberState {
-                index: numbers.take().ok_or_else(|| RevisionError::Members { pool: pool.name.clone() })?,
+                index: numbers.take().ok_or_else(|| RevisionError::Members {
+                    pool: pool.name.clone(),
+                })?,
                 counter: counters.take()?,
                 hop,
             },
         };
         members.insert(backend.name.clone(), member);
     }
-    Ok(PoolState { members, away: Vec::new() })
+    Ok(PoolState {
+        members,
+        away: Vec::new(),
+    })
 }
 
 fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) -> PoolTables {
@@ -229,13 +253,19 @@ fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) ->
     match pool.table {
         TableKind::Maglev => {
             let current = maglev::build(&in_service);
-            PoolTables { home: current.clone(), current }
+            PoolTables {
+                home: current.clone(),
+                current,
+            }
         }
         TableKind::Minmove => {
             let nobody = Table::nobody();
             let (current, home) = before.map_or((&nobody, &nobody), |tables| (&tables.current, &tables.home));
             let home = minmove::home(home, &shares(pool, members, |_, _| true));
-            PoolTables { current: minmove::next(current, &home, &in_service), home }
+            PoolTables {
+                current: minmove::next(current, &home, &in_service),
+                home,
+            }
         }
     }
 }
@@ -244,14 +274,25 @@ fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) ->
 /// their packets are dropped under a counter that says why.
 fn shares_in_service(pool: &Pool, members: &PoolState) -> Vec<Share> {
     let reachable = shares(pool, members, |_, member| member.hop.is_some());
-    if reachable.iter().any(|share| share.weight > 0) { reachable } else { shares(pool, members, |_, _| true) }
+    if reachable.iter().any(|share| share.weight > 0) {
+        reachable
+    } else {
+        shares(pool, members, |_, _| true)
+    }
 }
 
 fn shares(pool: &Pool, members: &PoolState, counts: impl Fn(&Backend, &MemberState) -> bool) -> Vec<Share> {
-    let ready = pool.backends.iter().filter(|backend| backend.state == BackendState::Ready);
+    let ready = pool
+        .backends
+        .iter()
+        .filter(|backend| backend.state == BackendState::Ready);
     let shares = ready.filter_map(|backend| {
         let member = members.members.get(&backend.name)?;
-        let share = Share { member: member.index, name: backend.name.clone(), weight: backend.weight };
+        let share = Share {
+            member: member.index,
+            name: backend.name.clone(),
+            weight: backend.weight,
+        };
         counts(backend, member).then_some(share)
     });
     shares.collect()
@@ -259,7 +300,10 @@ fn shares(pool: &Pool, members: &PoolState, counts: impl Fn(&Backend, &MemberSta
 
 fn away(tables: &PoolTables) -> Vec<(u16, MemberIndex)> {
     let pairs = tables.current.slots().iter().zip(tables.home.slots()).enumerate();
-    pairs.filter(|(_, (now, home))| now != home).map(|(slot, (_, home))| (slot as u16, *home)).collect()
+    pairs
+        .filter(|(_, (now, home))| now != home)
+        .map(|(slot, (_, home))| (slot as u16, *home))
+        .collect()
 }
 
 /// Counters that nobody had in the revision before: one that was given back is
@@ -271,7 +315,10 @@ struct FreeCounters {
 
 impl FreeCounters {
     fn beside(previous: Option<&Revision>) -> Self {
-        Self { taken: previous.map(Revision::counters).unwrap_or_default(), next: FIRST_FREE }
+        Self {
+            taken: previous.map(Revision::counters).unwrap_or_default(),
+            next: FIRST_FREE,
+        }
     }
 
     fn take(&mut self) -> Result<u16, RevisionError> {

@@ -63,7 +63,11 @@ struct StoredRevision {
 /// Which change a publish is for.
 pub enum Purpose {
     /// A new generation.
-    Generation { plan_digest: Option<Digest>, cause: String, message: Option<String> },
+    Generation {
+        plan_digest: Option<Digest>,
+        cause: String,
+        message: Option<String>,
+    },
     /// The running generation once more, because of something else.
     Revision { cause: String },
 }
@@ -94,7 +98,13 @@ impl Serving {
             Ok(next) => next.effects(previous),
             Err(error) => {
                 let Failure { code, message, fix, .. } = error.into();
-                findings.push(Finding { code, severity: Severity::Refuse, message, object: None, fix });
+                findings.push(Finding {
+                    code,
+                    severity: Severity::Refuse,
+                    message,
+                    object: None,
+                    fix,
+                });
                 Vec::new()
             }
         };
@@ -144,7 +154,11 @@ impl Serving {
         if let (true, Some(served)) = (plan.is_empty(), &self.served) {
             return Ok(unchanged(served));
         }
-        let purpose = Purpose::Generation { plan_digest: Some(digest), cause: cause.to_owned(), message };
+        let purpose = Purpose::Generation {
+            plan_digest: Some(digest),
+            cause: cause.to_owned(),
+            message,
+        };
         self.change(&plan.target, purpose, resolution, author, now)
     }
 
@@ -162,7 +176,8 @@ impl Serving {
             return Ok(None);
         }
         let cause = revision_cause(&served.state, &next);
-        self.change(&content, Purpose::Revision { cause }, resolution, "holdfastd", now).map(Some)
+        self.change(&content, Purpose::Revision { cause }, resolution, "holdfastd", now)
+            .map(Some)
     }
 
     /// From content to the switch. The intent is durable before the kernel is
@@ -181,7 +196,12 @@ impl Serving {
         let fresh = next.fresh_counters(previous);
         let layout = Layout::of(&next)?;
         let (generation, revision) = self.record_intent(&next, &purpose, author, now)?;
-        let served = Served { generation, revision, digest: content.digest(), state: next };
+        let served = Served {
+            generation,
+            revision,
+            digest: content.digest(),
+            state: next,
+        };
         match self.switch(&served, &layout, &fresh, resolution) {
             Ok(published) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
@@ -193,7 +213,16 @@ impl Serving {
             }
             Err(failure) => {
                 let Failure { code, message, .. } = failure.clone();
-                self.record_outcome(Outcome::Failed { generation, revision, code, message }, author, now);
+                self.record_outcome(
+                    Outcome::Failed {
+                        generation,
+                        revision,
+                        code,
+                        message,
+                    },
+                    author,
+                    now,
+                );
                 Err(failure)
             }
         }
@@ -234,11 +263,19 @@ impl Serving {
         let Some(store) = &mut self.store else {
             return Ok(running.map_or((0, 1), |served| (served.generation, served.revision + 1)));
         };
-        let revision = store.next_revision()?.max(running.map_or(0, |served| served.revision + 1));
+        let revision = store
+            .next_revision()?
+            .max(running.map_or(0, |served| served.revision + 1));
         let state = stored(next);
         let entry = match purpose {
-            Purpose::Generation { plan_digest, cause, message } => Entry::Intent(Intent {
-                generation: store.next_generation()?.max(running.map_or(0, |served| served.generation + 1)),
+            Purpose::Generation {
+                plan_digest,
+                cause,
+                message,
+            } => Entry::Intent(Intent {
+                generation: store
+                    .next_generation()?
+                    .max(running.map_or(0, |served| served.generation + 1)),
                 revision,
                 content: next.state.content.clone(),
                 state,
@@ -279,11 +316,21 @@ impl Serving {
     }
 
     fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Timestamp) {
-        let refusals = plan.findings.iter().filter(|finding| finding.severity == Severity::Refuse);
+        let refusals = plan
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Refuse);
         let codes: Vec<String> = refusals.map(|finding| finding.code.clone()).collect();
         tracing::warn!(?codes, author, "a plan was refused");
         if let Some(store) = &mut self.store
-            && let Err(error) = store.append(&Entry::Refused { codes, plan_digest: Some(digest) }, author, now)
+            && let Err(error) = store.append(
+                &Entry::Refused {
+                    codes,
+                    plan_digest: Some(digest),
+                },
+                author,
+                now,
+            )
         {
             tracing::error!(%error, "the refusal could not be journaled");
         }
@@ -298,9 +345,9 @@ impl Serving {
     fn check_writable(&self) -> Result<(), Failure> {
         match self.mode {
             Mode::Normal => Ok(()),
-            Mode::Hold | Mode::ReadOnly => {
-                Err(failure::read_only(self.mode_reason.as_deref().unwrap_or("changes are frozen")))
-            }
+            Mode::Hold | Mode::ReadOnly => Err(failure::read_only(
+                self.mode_reason.as_deref().unwrap_or("changes are frozen"),
+            )),
         }
     }
 }
@@ -308,10 +355,18 @@ impl Serving {
 /// A revision as JSON for the store.
 fn stored(revision: &Revision) -> serde_json::Value {
     let tables = revision.tables.iter().map(|(name, tables)| {
-        let bytes: Vec<u8> = tables.current.slots().iter().flat_map(|slot| slot.to_le_bytes()).collect();
+        let bytes: Vec<u8> = tables
+            .current
+            .slots()
+            .iter()
+            .flat_map(|slot| slot.to_le_bytes())
+            .collect();
         (name.clone(), BASE64.encode(bytes))
     });
-    let stored = StoredRevision { state: revision.state.clone(), tables: tables.collect() };
+    let stored = StoredRevision {
+        state: revision.state.clone(),
+        tables: tables.collect(),
+    };
     serde_json::to_value(stored).expect("our values are plain JSON")
 }
 
@@ -321,7 +376,12 @@ pub fn restored(state: serde_json::Value) -> Option<Revision> {
     let stored: StoredRevision = serde_json::from_value(state).ok()?;
     let tables = stored.tables.into_iter().map(|(name, text)| {
         let bytes = BASE64.decode(text).ok()?;
-        let slots: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|two| u16::from_le_bytes(*two)).collect();
+        let slots: Vec<u16> = bytes
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|two| u16::from_le_bytes(*two))
+            .collect();
         Some((name, Table::from_bytes(bytemuck::cast_slice(&slots)).ok()?))
     });
     Revision::restore(stored.state, tables.collect::<Option<_>>()?)
@@ -329,14 +389,23 @@ pub fn restored(state: serde_json::Value) -> Option<Revision> {
 
 /// Backends that are this host: packets for them would come back for ever.
 fn local_addresses(config: &Config, resolution: &Resolution) -> Vec<Finding> {
-    let backends = config.pools.iter().flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
+    let backends = config
+        .pools
+        .iter()
+        .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
     let local = backends.filter(|(_, backend)| resolution.local.contains(&backend.address));
     local
         .map(|(pool, backend)| Finding {
             code: "HF2009".to_owned(),
             severity: Severity::Refuse,
-            message: format!("backend {} has the address {} of this host", backend.name, backend.address),
-            object: Some(ObjectName::Backend { pool: pool.name.clone(), backend: backend.name.clone() }),
+            message: format!(
+                "backend {} has the address {} of this host",
+                backend.name, backend.address
+            ),
+            object: Some(ObjectName::Backend {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            }),
             fix: Some("give it the address of another host".to_owned()),
         })
         .collect()
@@ -346,7 +415,8 @@ fn revision_cause(before: &Revision, after: &Revision) -> String {
     let changed = after.state.pools.iter().flat_map(|(pool, state)| {
         let old = before.state.pools.get(pool);
         let members = state.members.iter().filter(move |(name, member)| {
-            old.and_then(|old| old.members.get(*name)).is_none_or(|old| old.hop != member.hop)
+            old.and_then(|old| old.members.get(*name))
+                .is_none_or(|old| old.hop != member.hop)
         });
         members.map(move |(name, _)| format!("{pool}/{name}"))
     });
@@ -379,8 +449,14 @@ fn applied(
     resolution: &Resolution,
 ) -> Applied {
     let notes = served.state.unresolved().map(|id| {
-        let why = resolution.problems.get(&id).map_or_else(String::new, |problem| format!(": {problem}"));
-        format!("{}/{} has no next hop yet and gets no traffic{why}", id.pool, id.backend)
+        let why = resolution
+            .problems
+            .get(&id)
+            .map_or_else(String::new, |problem| format!(": {problem}"));
+        format!(
+            "{}/{} has no next hop yet and gets no traffic{why}",
+            id.pool, id.backend
+        )
     });
     Applied {
         generation: served.generation,

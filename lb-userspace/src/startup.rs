@@ -81,12 +81,20 @@ impl Found {
             served: None,
             mode: Mode::Normal,
             mode_reason: None,
-            environment: file.as_ref().map(|file| file.parsed.config.environment.clone()).unwrap_or_default(),
+            environment: file
+                .as_ref()
+                .map(|file| file.parsed.config.environment.clone())
+                .unwrap_or_default(),
             config_file: places.config.to_owned(),
             pin_dir: places.pin_dir.to_owned(),
             problems: std::collections::BTreeMap::new(),
         };
-        Ok(Self { serving, adopted, store_problem, file })
+        Ok(Self {
+            serving,
+            adopted,
+            store_problem,
+            file,
+        })
     }
 
     /// The configuration whose backends must be resolved before anything can
@@ -129,7 +137,8 @@ impl Found {
             }
         }
         if let Some(problem) = self.store_problem {
-            self.serving.become_read_only(format!("the store cannot be used ({problem})"));
+            self.serving
+                .become_read_only(format!("the store cannot be used ({problem})"));
         }
         self.serving.tend_interfaces(resolution);
         Ok(self.serving)
@@ -146,7 +155,11 @@ impl Found {
             digest: facts.digest,
             state: adopted.revision,
         });
-        tracing::info!(generation = numbers.0, revision = numbers.1, "adopted what the kernel serves");
+        tracing::info!(
+            generation = numbers.0,
+            revision = numbers.1,
+            "adopted what the kernel serves"
+        );
         if adopted.from_fallback {
             tracing::error!("the active root could not be read; the fallback was");
         }
@@ -156,11 +169,21 @@ impl Found {
         settle_pending(store, Some(numbers), now)?;
         let known = store.last_switched()?.map(|last| (last.generation, last.revision));
         if known == Some(numbers) {
-            store.append(&Entry::Adopted { generation: numbers.0, revision: numbers.1 }, AUTHOR, now)?;
+            store.append(
+                &Entry::Adopted {
+                    generation: numbers.0,
+                    revision: numbers.1,
+                },
+                AUTHOR,
+                now,
+            )?;
             return Ok(());
         }
         let reason = match known {
-            None => format!("the kernel serves generation {}, and the state directory knows of none", numbers.0),
+            None => format!(
+                "the kernel serves generation {}, and the state directory knows of none",
+                numbers.0
+            ),
             Some((generation, revision)) => format!(
                 "the kernel serves generation {} revision {}, the journal says {generation} revision {revision}",
                 numbers.0, numbers.1
@@ -194,9 +217,18 @@ impl Found {
         let content = state.state.content.clone();
         self.serving.environment.clone_from(&content.config.environment);
         self.install_hash_key(&content.config)?;
-        self.serving.served = Some(Served { generation, revision, digest: content.digest(), state });
-        let purpose = Purpose::Revision { cause: "nothing was served any more".to_owned() };
-        self.serving.change(&content, purpose, resolution, AUTHOR, now).map_err(StartError::First)?;
+        self.serving.served = Some(Served {
+            generation,
+            revision,
+            digest: content.digest(),
+            state,
+        });
+        let purpose = Purpose::Revision {
+            cause: "nothing was served any more".to_owned(),
+        };
+        self.serving
+            .change(&content, purpose, resolution, AUTHOR, now)
+            .map_err(StartError::First)?;
         tracing::info!(generation, "the last generation is served again");
         Ok(())
     }
@@ -208,12 +240,19 @@ impl Found {
         };
         self.install_hash_key(&file)?;
         let environment = file.environment.clone();
-        let content = Content { config: file, overrides: Overrides::default() };
+        let content = Content {
+            config: file,
+            overrides: Overrides::default(),
+        };
         if let Some(store) = &mut self.serving.store {
             store.append(&Entry::FirstStart { environment }, AUTHOR, now)?;
         }
         let plan = self.serving.plan(content, BTreeSet::new(), resolution, AUTHOR, now);
-        let request = ApplyRequest { digest: plan.digest(), plan, message: None };
+        let request = ApplyRequest {
+            digest: plan.digest(),
+            plan,
+            message: None,
+        };
         let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
         let applied = applied.map_err(StartError::First)?;
         tracing::info!(generation = applied.generation, "the file is the first generation");
@@ -222,7 +261,10 @@ impl Found {
 
     fn install_hash_key(&self, config: &Config) -> Result<(), StartError> {
         let path = &config.node.hash_key_file;
-        let key = hash_key(path).map_err(|source| StartError::HashKey { path: path.clone(), source })?;
+        let key = hash_key(path).map_err(|source| StartError::HashKey {
+            path: path.clone(),
+            source,
+        })?;
         self.serving.publisher.kernel().set_hash_key(&key)?;
         Ok(())
     }
@@ -238,7 +280,11 @@ fn settle_pending(store: &mut Store, served: Option<(u64, u64)>, now: Timestamp)
     };
     let (generation, revision) = (pending.served.generation, pending.served.revision);
     let outcome = if served == Some((generation, revision)) {
-        tracing::warn!(generation, revision, "the daemon ended after this switch: rolled forward");
+        tracing::warn!(
+            generation,
+            revision,
+            "the daemon ended after this switch: rolled forward"
+        );
         Outcome::RolledForward { generation, revision }
     } else {
         tracing::warn!(generation, revision, "the daemon ended before this switch: discarded");
@@ -290,7 +336,11 @@ fn make_hash_key(path: &Path) -> io::Result<HashKey> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(&key)?;
     file.sync_all()?;
     tracing::info!(path = %path.display(), "made a hash key");

@@ -13,7 +13,11 @@ use std::{
 };
 
 use anyhow::Result;
-use support::{contract::Status, daemon::Installation, streams::{Report, Watch}};
+use support::{
+    contract::Status,
+    daemon::Installation,
+    streams::{Report, Watch},
+};
 
 use crate::drawing::{self, BackendLine, Numbers};
 
@@ -161,7 +165,9 @@ impl Sampler {
         numbers.daemon = status.as_ref().map(|status| (status.generation, status.revision));
         if let Some(before) = &self.before {
             let seconds = now.at.duration_since(before.at).as_secs_f64();
-            numbers.throughput.push_back(per_second(now.bytes, before.bytes, seconds));
+            numbers
+                .throughput
+                .push_back(per_second(now.bytes, before.bytes, seconds));
             if numbers.throughput.len() > HISTORY {
                 numbers.throughput.pop_front();
             }
@@ -181,7 +187,11 @@ fn backend_lines(status: &Status, now: &Sample, before: &Sample, seconds: f64) -
     };
     let line = |backend: &support::contract::Backend| {
         let (packets, connections) = now.counts.get(&backend.name).copied().unwrap_or_default();
-        let (packets_before, connections_before) = before.counts.get(&backend.name).copied().unwrap_or((packets, connections));
+        let (packets_before, connections_before) = before
+            .counts
+            .get(&backend.name)
+            .copied()
+            .unwrap_or((packets, connections));
         BackendLine {
             name: backend.name.clone(),
             weight: backend.weight,

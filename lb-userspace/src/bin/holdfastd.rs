@@ -21,7 +21,10 @@ async fn main() -> ExitCode {
         }
     };
     let filter = EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     match daemon::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

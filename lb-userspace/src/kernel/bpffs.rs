@@ -26,7 +26,10 @@ const SYSTEM_BPFFS: &str = "/sys/fs/bpf";
 /// # Errors
 /// [`KernelError::Bpffs`]: not root, or the path is taken by something else.
 pub fn prepare(directory: &Path) -> Result<PathBuf, KernelError> {
-    place(directory).map_err(|source| KernelError::Bpffs { path: directory.to_owned(), source })
+    place(directory).map_err(|source| KernelError::Bpffs {
+        path: directory.to_owned(),
+        source,
+    })
 }
 
 fn place(directory: &Path) -> io::Result<PathBuf> {
@@ -50,7 +53,18 @@ fn place_in_system(directory: &Path) -> io::Result<PathBuf> {
     let outside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
     if !is_bpffs(&outside(Path::new(SYSTEM_BPFFS)))? {
         let status = Command::new("nsenter")
-            .args(["-t", "1", "-m", "mount", "-t", "bpf", "-o", "mode=0700", "bpf", SYSTEM_BPFFS])
+            .args([
+                "-t",
+                "1",
+                "-m",
+                "mount",
+                "-t",
+                "bpf",
+                "-o",
+                "mode=0700",
+                "bpf",
+                SYSTEM_BPFFS,
+            ])
             .status()?;
         if !status.success() {
             return Err(io::Error::other("mounting a bpffs on /sys/fs/bpf failed"));
@@ -82,8 +96,15 @@ fn private(directory: &Path) -> io::Result<()> {
 }
 
 fn mount(directory: &Path) -> io::Result<()> {
-    let status = Command::new("mount").args(["-t", "bpf", "-o", "mode=0700", "bpf"]).arg(directory).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("mount -t bpf failed")) }
+    let status = Command::new("mount")
+        .args(["-t", "bpf", "-o", "mode=0700", "bpf"])
+        .arg(directory)
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("mount -t bpf failed"))
+    }
 }
 
 /// A pin's name for an interface: bpffs refuses names with a dot.

@@ -1,12 +1,16 @@
 //! The kernel as `publish` sees it.
 //!
-//! `aya` is the real one, `sys` the few calls aya does not have, `bpffs` finds
-//! or makes the place for pins.
+//! Of the real one, `aya` is the balancer, `private` its instance for test
+//! runs, `agent` the program for backends; `pins` loads, pins and attaches,
+//! `bpffs` finds or makes the place for that, and `sys` has the few calls of
+//! bpf(2) that aya has not. Nothing outside this folder names aya.
 
+pub mod agent;
 pub mod aya;
 pub mod bpffs;
+mod pins;
+mod private;
 pub mod sys;
-
 
 use lb_common::abi::{
     active::Active,

@@ -1,6 +1,9 @@
 //! The calls of bpf(2) that aya does not have: plain chunks, freeze, batched
 //! updates of CHUNKS, mappings, and facts about links.
-#![expect(unsafe_code, reason = "bpf(2) and mmap(2) are raw calls; every block says why it is sound")]
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) and mmap(2) are raw calls; every block says why it is sound"
+)]
 
 use std::{
     ffi::CString,
@@ -25,7 +28,11 @@ fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
     // SAFETY: the attribute is a whole, zero-filled `bpf_attr` in which the
     // caller set the fields of this command; pointers in it outlive the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attr), size_of::<bpf_attr>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 fn zeroed_attr() -> bpf_attr {
@@ -102,7 +109,11 @@ fn batch(command: bpf_cmd, map: BorrowedFd<'_>, keys: &[u32], values: Option<&[u
     bpf(command, &mut attr)?;
     // SAFETY: the kernel wrote the number of entries it took.
     let done = unsafe { attr.batch.count } as usize;
-    if done == keys.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    if done == keys.len() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::WriteZero.into())
+    }
 }
 
 /// The id of the map in a slot; `None`: it is empty.
@@ -210,7 +221,11 @@ impl Mapping {
     fn new(map: BorrowedFd<'_>, len: usize, protection: i32) -> io::Result<Self> {
         // SAFETY: a fresh mapping at an address of the kernel's choice.
         let address = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
-        if address == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { address, len }) }
+        if address == libc::MAP_FAILED {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(Self { address, len })
+        }
     }
 }
 
