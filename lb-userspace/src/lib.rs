@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod api;
 pub mod attachments;
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod digest;
