@@ -31,9 +31,8 @@ pub fn accept<F: Frame>(frame: &mut F, peers: &Peers) -> AgentVerdict {
     let Some(inner) = inner_of(frame, &outer.ip) else {
         return AgentVerdict::PassMalformed;
     };
-    let tos = match decapsulated_tos(outer.ip.tos, inner.tos) {
-        Some(tos) => tos,
-        None => return AgentVerdict::DropCongestion,
+    let Some(tos) = decapsulated_tos(outer.ip.tos, inner.tos) else {
+        return AgentVerdict::DropCongestion;
     };
     decapsulate(frame, &outer.ethernet, &inner, tos)
 }
@@ -101,7 +100,7 @@ fn decapsulate<F: Frame>(frame: &mut F, ethernet: &Ethernet, inner: &Ipv4, tos: 
     }
     // The Ethernet header moves up against the inner packet first, so that a
     // refusal of the kernel's could only lose bytes that are not needed.
-    if !frame.store(IPV4_LEN, ethernet) || !frame.adjust_head(IPV4_LEN as i32) {
+    if !frame.store(IPV4_LEN, ethernet) || !frame.adjust_head(IPV4_LEN.cast_signed()) {
         return AgentVerdict::PassMalformed;
     }
     AgentVerdict::AcceptDecapsulated

@@ -140,28 +140,28 @@ fn parse_odd<F: Frame>(frame: &F, l3: u32, linear: u32, refusal: Option<Verdict>
     // RFC 1812 §5.2.2: a header of at least 20 bytes, a total length that
     // covers it, and a packet as long as its total length.
     if header_len < IPV4_LEN || l4 > linear {
-        return odd.refused(Verdict::DropHeaderLength, HAS_TCP | HAS_UDP);
+        return Ok(odd.refused(Verdict::DropHeaderLength, HAS_TCP | HAS_UDP));
     }
     if u32::from(total_length) < header_len || stated > frame_len {
-        return odd.refused(Verdict::DropTotalLength, HAS_TCP | HAS_UDP);
+        return Ok(odd.refused(Verdict::DropTotalLength, HAS_TCP | HAS_UDP));
     }
     let fragment = ip.fragment & IS_FRAGMENT != 0;
     let protocols = match ip.protocol {
         PROTOCOL_TCP => HAS_TCP,
         PROTOCOL_UDP => HAS_UDP,
-        PROTOCOL_ICMP if fragment => return odd.refused(Verdict::DropFragment, HAS_TCP | HAS_UDP),
+        PROTOCOL_ICMP if fragment => return Ok(odd.refused(Verdict::DropFragment, HAS_TCP | HAS_UDP)),
         // Echo and errors to a VIP address are for the VIP; other types are
         // the host's. Types 4 and 5 are of no use to anybody (RFC 6633).
         PROTOCOL_ICMP => {
             return match frame.load_variable::<u8>(l4) {
-                Some(3 | 4 | 5 | 8 | 11 | 12) | None => odd.refused(Verdict::DropIcmp, HAS_TCP | HAS_UDP),
+                Some(3 | 4 | 5 | 8 | 11 | 12) | None => Ok(odd.refused(Verdict::DropIcmp, HAS_TCP | HAS_UDP)),
                 Some(_) => Err((Verdict::PassNotVip, frame_len)),
             };
         }
         _ => return Err((Verdict::PassNotVip, frame_len)),
     };
     if fragment {
-        return odd.refused(Verdict::DropFragment, protocols);
+        return Ok(odd.refused(Verdict::DropFragment, protocols));
     }
     let l4_len = u32::from(total_length) - header_len;
     let ports = if l4_len >= size_of::<Ports>() as u32 {
@@ -170,10 +170,10 @@ fn parse_odd<F: Frame>(frame: &F, l3: u32, linear: u32, refusal: Option<Verdict>
         None
     };
     match ports {
-        None => odd.refused(Verdict::DropShortL4, protocols),
+        None => Ok(odd.refused(Verdict::DropShortL4, protocols)),
         // Ports, but not the whole of the shorter header.
-        Some(ports) if l4_len < UDP_LEN || header_len == IPV4_LEN => odd.refused_at(Verdict::DropShortL4, ports),
-        Some(ports) => odd.refused_at(Verdict::DropOptions, ports),
+        Some(ports) if l4_len < UDP_LEN || header_len == IPV4_LEN => Ok(odd.refused_at(Verdict::DropShortL4, ports)),
+        Some(ports) => Ok(odd.refused_at(Verdict::DropOptions, ports)),
     }
 }
 
@@ -188,23 +188,20 @@ struct Odd {
 impl Odd {
     /// By address, if some VIP there has one of `protocols`.
     #[inline(always)]
-    fn refused(self, verdict: Verdict, protocols: u16) -> Result<Parsed, (Verdict, u32)> {
+    const fn refused(self, verdict: Verdict, protocols: u16) -> Parsed {
         self.parsed(verdict, VipKey::v4_address(self.ip.destination), protocols)
     }
 
     /// By address and port.
     #[inline(always)]
-    fn refused_at(self, verdict: Verdict, ports: Ports) -> Result<Parsed, (Verdict, u32)> {
-        self.parsed(
-            verdict,
-            VipKey::v4(self.ip.destination, ports.destination, self.ip.protocol),
-            0,
-        )
+    const fn refused_at(self, verdict: Verdict, ports: Ports) -> Parsed {
+        let key = VipKey::v4(self.ip.destination, ports.destination, self.ip.protocol);
+        self.parsed(verdict, key, 0)
     }
 
     #[inline(always)]
-    fn parsed(&self, verdict: Verdict, key: VipKey, protocols: u16) -> Result<Parsed, (Verdict, u32)> {
-        Ok(Parsed {
+    const fn parsed(&self, verdict: Verdict, key: VipKey, protocols: u16) -> Parsed {
+        Parsed {
             key,
             protocols,
             refusal: Some(match self.refusal {
@@ -221,13 +218,13 @@ impl Odd {
             tos: self.ip.tos,
             total_length: u16::from_be(self.ip.total_length),
             frame_len: self.frame_len,
-        })
+        }
     }
 }
 
 /// What in a well-formed IPv4 header, or around it, forbids to balance it.
 #[inline(always)]
-fn refuse_ipv4(ip: &Ipv4, ethernet: &Ethernet) -> Option<Verdict> {
+const fn refuse_ipv4(ip: &Ipv4, ethernet: &Ethernet) -> Option<Verdict> {
     // The group bit (IEEE 802-2014 §8.2.2).
     if ethernet.destination[0] & 1 != 0 {
         return Some(Verdict::DropL2Multicast);
