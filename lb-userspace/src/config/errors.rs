@@ -3,26 +3,14 @@
 use std::{fmt, sync::Arc};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan};
-use serde_saphyr::{Location, Spanned};
 
-use super::{code::Code, problem::Problem};
+use super::{code::Code, place::Place, problem::Problem};
 
-/// Errors that are shown; beyond, they are counted. A file of a mebibyte can
-/// hold a hundred thousand, and drawing one reads the file.
+/// Errors that are kept; beyond, they are counted. A file can hold a million.
+const MAX_KEPT: usize = 1000;
+
+/// Errors that are shown: drawing one reads the file.
 const MAX_SHOWN: usize = 50;
-
-/// Where in the text something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// From 1.
-    pub line: u32,
-    /// In characters, from 1.
-    pub column: u32,
-    /// Bytes from the beginning of the text.
-    pub offset: usize,
-    /// Bytes.
-    pub length: usize,
-}
 
 /// One thing wrong, with its place.
 #[derive(Debug)]
@@ -61,27 +49,69 @@ impl ConfigError {
     }
 }
 
-/// All that is wrong with a configuration; never none.
+/// The errors found so far.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    kept: Vec<ConfigError>,
+    beyond: usize,
+}
+
+impl Found {
+    pub(super) fn push(&mut self, error: ConfigError) {
+        if self.kept.len() < MAX_KEPT {
+            self.kept.push(error);
+        } else {
+            self.beyond += 1;
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+impl From<ConfigError> for Found {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            kept: vec![error],
+            beyond: 0,
+        }
+    }
+}
+
+/// All that is wrong with a configuration; never nothing.
 pub struct ConfigErrors {
     file: String,
     text: Arc<str>,
     errors: Vec<ConfigError>,
+    beyond: usize,
 }
 
 impl ConfigErrors {
-    /// `errors` in the order they were found; they are sorted by place.
-    pub(super) fn new(file: &str, text: &str, mut errors: Vec<ConfigError>) -> Self {
+    /// Sorts the errors by place: they were found object by object.
+    pub(super) fn new(file: &str, text: &str, found: impl Into<Found>) -> Self {
+        let Found {
+            kept: mut errors,
+            beyond,
+        } = found.into();
         debug_assert!(!errors.is_empty(), "a configuration without errors is not refused");
         errors.sort_by_key(|error| error.place.map(|place| place.offset));
         Self {
             file: file.to_owned(),
             text: text.into(),
             errors,
+            beyond,
         }
     }
 
+    /// The errors in the order of the text: the first thousand found.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.errors.iter()
+    }
+
+    /// How many there are in all; never 0.
+    pub const fn count(&self) -> usize {
+        self.errors.len() + self.beyond
     }
 
     /// The code of the first error in the file.
@@ -96,6 +126,9 @@ impl ConfigErrors {
     }
 
     /// Drawings with the line and a caret, for people; `width` in columns.
+    ///
+    /// # Panics
+    /// Never: a message can be written to a string.
     pub fn render(&self, color: bool, width: usize) -> String {
         let theme = if color {
             GraphicalTheme::unicode()
@@ -109,7 +142,6 @@ impl ConfigErrors {
         let mut drawn = String::new();
         for error in self.errors.iter().take(MAX_SHOWN) {
             let drawing = Drawing { error, source: &source };
-            // Writing to a String fails only if a Display of ours does.
             handler
                 .render_report(&mut drawn, &drawing)
                 .expect("a message can be written to a string");
@@ -119,7 +151,7 @@ impl ConfigErrors {
     }
 
     fn and_more(&self) -> String {
-        match self.errors.len().saturating_sub(MAX_SHOWN) {
+        match self.count().saturating_sub(MAX_SHOWN) {
             0 => String::new(),
             more => format!("{}: {more} more errors are not shown\n", self.file),
         }
@@ -157,64 +189,6 @@ impl fmt::Debug for ConfigErrors {
 }
 
 impl std::error::Error for ConfigErrors {}
-
-impl Place {
-    /// Of a value; where it was used, if it came through an alias.
-    pub(super) fn of<T>(value: &Spanned<T>) -> Self {
-        Self::at(value.referenced)
-    }
-
-    /// The parser gives bytes for every node of a text in memory.
-    fn at(location: Location) -> Self {
-        let span = location.span();
-        Self {
-            line: location.line() as u32,
-            column: location.column() as u32,
-            offset: span.byte_offset().unwrap_or(0) as usize,
-            length: span.byte_len().unwrap_or(0) as usize,
-        }
-    }
-
-    /// Of an error in the YAML itself: the scanner counts characters, and the
-    /// end of the input may be a line that is not there.
-    pub(super) fn of_syntax(location: Option<Location>, text: &str) -> Self {
-        let end = text.trim_end().len();
-        let offset = match location.map(|location| location.span()) {
-            None => 0,
-            Some(span) => match span.byte_offset() {
-                Some(offset) => offset as usize,
-                None => byte_of_character(text, span.offset() as usize),
-            },
-        };
-        let length = location.and_then(|location| location.span().byte_len()).unwrap_or(0) as usize;
-        let offset = text.floor_char_boundary(offset.min(end));
-        Self {
-            length: text.floor_char_boundary((offset + length).min(text.len())) - offset,
-            ..Self::of_byte(offset, text)
-        }
-    }
-
-    /// Of the byte `offset`, which begins a character.
-    pub(super) fn of_byte(offset: usize, text: &str) -> Self {
-        let before = &text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Self {
-            line: before.matches('\n').count() as u32 + 1,
-            column: before[line_start..].chars().count() as u32 + 1,
-            offset,
-            length: 1,
-        }
-    }
-
-    /// What stands there.
-    pub(super) fn slice(self, text: &str) -> &str {
-        text.get(self.offset..self.offset + self.length).unwrap_or_default()
-    }
-}
-
-fn byte_of_character(text: &str, at: usize) -> usize {
-    text.char_indices().nth(at).map_or(text.len(), |(byte, _)| byte)
-}
 
 /// An error beside its text, as miette draws it.
 #[derive(Debug)]

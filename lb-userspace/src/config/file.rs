@@ -55,6 +55,7 @@ pub struct FileConfig {
 /// This host.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Node")]
 pub struct FileNode {
     /// Interfaces the program is attached to; the first one is used for test
     /// runs.
@@ -71,6 +72,7 @@ pub struct FileNode {
 /// One interface.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Interface")]
 pub struct FileInterface {
     /// Its name in the kernel.
     #[schemars(with = "String", regex(pattern = INTERFACE_PATTERN))]
@@ -84,6 +86,7 @@ pub struct FileInterface {
 /// Where encapsulated packets come from.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "EncapSource")]
 pub struct FileEncapSource {
     /// IPv4 prefix, /8 to /32, host bits zero; the flow hash fills them.
     #[schemars(with = "String", regex(pattern = PREFIX_PATTERN))]
@@ -93,6 +96,7 @@ pub struct FileEncapSource {
 /// Backends that share the work.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Pool")]
 pub struct FilePool {
     /// Unique among pools.
     #[schemars(with = "String", length(max = MAX_NAME_BYTES), regex(pattern = NAME_PATTERN))]
@@ -113,6 +117,7 @@ pub struct FilePool {
 /// One server of a pool.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Backend")]
 pub struct FileBackend {
     /// Unique in its pool.
     #[schemars(with = "String", length(max = MAX_NAME_BYTES), regex(pattern = NAME_PATTERN))]
@@ -138,6 +143,7 @@ pub struct FileBackend {
 /// The next hop to a backend.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "NextHop")]
 pub struct FileNextHop {
     /// Ethernet address, quoted; of one host, so neither zero nor multicast.
     #[schemars(with = "String", regex(pattern = MAC_PATTERN))]
@@ -150,6 +156,7 @@ pub struct FileNextHop {
 /// An address, protocol and port that is balanced.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Vip")]
 pub struct FileVip {
     /// Unique among VIPs.
     #[schemars(with = "String", length(max = MAX_NAME_BYTES), regex(pattern = NAME_PATTERN))]

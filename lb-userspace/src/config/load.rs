@@ -15,9 +15,10 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 
 use super::{
     Parsed,
-    errors::{ConfigError, ConfigErrors, Place},
+    errors::{ConfigError, ConfigErrors, Found},
     limits::MAX_FILE_BYTES,
     parse,
+    place::Place,
     problem::Problem,
 };
 
@@ -32,7 +33,7 @@ pub struct Loaded {
 /// Reads and judges a file.
 pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     let name = path.display().to_string();
-    let text = read_text(path).map_err(|error| ConfigErrors::new(&name, "", vec![error]))?;
+    let text = read_text(path).map_err(|found| ConfigErrors::new(&name, "", found))?;
     Ok(Loaded {
         parsed: parse(&name, &text)?,
         text,
@@ -40,12 +41,15 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     })
 }
 
-fn read_text(path: &Path) -> Result<String, ConfigError> {
-    let bytes = read_bytes(path).map_err(ConfigError::of_file)?;
+fn read_text(path: &Path) -> Result<String, Found> {
+    let bytes = read_bytes(path).map_err(|problem| Found::from(ConfigError::of_file(problem)))?;
     String::from_utf8(bytes).map_err(|cause| {
         let offset = cause.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(&cause.as_bytes()[..offset]).into_owned();
-        ConfigError::at(Problem::FileNotUtf8(offset), Place::of_byte(before.len(), &before))
+        Found::from(ConfigError::at(
+            Problem::FileNotUtf8(offset),
+            Place::of_byte(before.len(), &before),
+        ))
     })
 }
 
@@ -77,7 +81,7 @@ fn unreadable(errno: rustix::io::Errno) -> Problem {
     Problem::FileUnreadable(io::Error::from(errno))
 }
 
-fn not_regular(kind: FileType) -> Option<&'static str> {
+const fn not_regular(kind: FileType) -> Option<&'static str> {
     match kind {
         FileType::RegularFile => None,
         FileType::Directory => Some("a directory"),

@@ -9,6 +9,7 @@ pub mod errors;
 pub mod file;
 pub mod limits;
 mod load;
+pub mod place;
 pub mod problem;
 mod rules;
 mod sample;
@@ -217,7 +218,6 @@ pub struct Parsed {
 pub fn parse(file_name: &str, text: &str) -> Result<Parsed, ConfigErrors> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     syntax::read(text)
-        .map_err(|error| vec![error])
         .and_then(|file| rules::judge(&file, text))
         .map_err(|errors| ConfigErrors::new(file_name, text, errors))
 }
@@ -282,8 +282,9 @@ impl std::str::FromStr for ObjectName {
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        let [first, rest @ ..] = self.0;
+        write!(f, "{first:02x}")?;
+        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
     }
 }
 

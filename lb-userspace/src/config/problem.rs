@@ -27,7 +27,7 @@ pub enum Problem {
     FileHoldsNul,
     #[error("the file holds no configuration")]
     DocumentEmpty,
-    #[error("not YAML: {}", said(.0))]
+    #[error("the YAML cannot be read: {}", said(.0))]
     YamlSyntax(#[source] Box<serde_saphyr::Error>),
     #[error("a second YAML document begins here; a file holds one")]
     SecondDocument,

@@ -1,26 +1,25 @@
 //! Text to `FileConfig`: YAML within limits, errors in our own words.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_saphyr::{
     Error, Options,
     options::{MergeKeyPolicy, NonFiniteFloatPolicy},
 };
 
 use super::{
-    errors::{ConfigError, Place},
+    errors::{ConfigError, Found},
     file::FileConfig,
     limits::MAX_FILE_BYTES,
+    place::Place,
     problem::Problem,
 };
 
 /// Mappings and lists inside each other; the format needs six.
 const MAX_DEPTH: usize = 16;
 
-/// Values and keys, with those that aliases repeat. The largest file within
-/// `MAX_FILE_BYTES` has fewer.
-const MAX_NODES: usize = MAX_FILE_BYTES;
+/// Values, keys, lists and mappings. `MAX_VIPS` and `MAX_BACKENDS` with all
+/// their keys are three quarters of it.
+const MAX_NODES: usize = 1_000_000;
 
 /// Anchors and aliases are for a MAC address or a backend named twice, not
 /// for writing programs: what they expand to is bounded.
@@ -28,13 +27,13 @@ const MAX_ALIASES: usize = 4096;
 const MAX_REPLAYED: usize = 200_000;
 
 /// Reads the structure; the one error is the first there is.
-pub(super) fn read(text: &str) -> Result<FileConfig, ConfigError> {
+pub(super) fn read(text: &str) -> Result<FileConfig, Found> {
     if text.len() > MAX_FILE_BYTES {
         let bytes = text.len() as u64;
-        return Err(ConfigError::of_file(Problem::FileTooLarge { bytes }));
+        return Err(ConfigError::of_file(Problem::FileTooLarge { bytes }).into());
     }
     if let Some(offset) = text.find('\0') {
-        return Err(ConfigError::at(Problem::FileHoldsNul, Place::of_byte(offset, text)));
+        return Err(ConfigError::at(Problem::FileHoldsNul, Place::of_byte(offset, text)).into());
     }
     serde_saphyr::from_str_with_options(text, options()).map_err(|cause| {
         let place = Place::of_syntax(cause.location(), text);
@@ -43,7 +42,7 @@ pub(super) fn read(text: &str) -> Result<FileConfig, ConfigError> {
         } else {
             explain(cause)
         };
-        ConfigError::at(problem, place)
+        ConfigError::at(problem, place).into()
     })
 }
 
@@ -86,17 +85,19 @@ fn is_empty(text: &str) -> bool {
     {
         return true;
     }
-    match serde_saphyr::from_str_with_options::<Option<Keys>>(text, options()) {
-        Ok(keys) => keys.is_none_or(|keys| keys.0.is_empty()),
-        Err(_) => false,
-    }
+    serde_saphyr::from_str_with_options::<Option<Nothing>>(text, options()).is_ok()
 }
 
+/// A mapping without keys; parsing ends at the first one.
 #[derive(Deserialize)]
-#[serde(transparent)]
-struct Keys(BTreeMap<String, IgnoredAny>);
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 /// What the parser found, in the words of this project.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the parser's errors are many, grow, and are all about the YAML itself"
+)]
 fn explain(cause: Error) -> Problem {
     match cause {
         // What an alias stands for is judged like what is written out.
@@ -110,7 +111,7 @@ fn explain(cause: Error) -> Problem {
         Error::MultipleDocuments { .. } => Problem::SecondDocument,
         Error::MergeKeyNotAllowed { .. } => Problem::MergeKey,
         Error::Unexpected { expected, .. } => Problem::WrongType {
-            found: "something else".to_owned(),
+            found: "another kind of value".to_owned(),
             wanted: kind_of_node(expected).to_owned(),
         },
         Error::NullIntoString { .. } => Problem::WrongType {

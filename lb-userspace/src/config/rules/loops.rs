@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::Ipv4Addr};
 use ipnet::Ipv4Net;
 
 use super::Judge;
-use crate::config::{errors::Place, problem::Problem};
+use crate::config::{place::Place, problem::Problem};
 
 pub fn check(
     judge: &mut Judge,

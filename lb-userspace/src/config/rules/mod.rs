@@ -21,16 +21,17 @@ use serde_saphyr::Spanned;
 
 use super::{
     API_VERSION, Config, Parsed,
-    errors::{ConfigError, Place},
+    errors::{ConfigError, Found},
     file::FileConfig,
+    place::Place,
     problem::Problem,
 };
 
 /// The configuration that `file` means, or all that is wrong with it.
-pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Vec<ConfigError>> {
+pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
     let mut judge = Judge {
         text,
-        errors: Vec::new(),
+        errors: Found::default(),
     };
     if file.api_version.value != API_VERSION {
         // Of another format the rest cannot be judged.
@@ -63,7 +64,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Vec<ConfigE
 /// Collects what is wrong.
 struct Judge<'a> {
     text: &'a str,
-    errors: Vec<ConfigError>,
+    errors: Found,
 }
 
 impl Judge<'_> {

@@ -5,9 +5,9 @@ use ipnet::Ipv4Net;
 use super::{Judge, Seen};
 use crate::config::{
     EncapSource, Interface, Node,
-    errors::Place,
     file::{FileInterface, FileNode},
     limits::MAX_INTERFACES,
+    place::Place,
     problem::Problem,
 };
 

@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use super::{Judge, Seen, sorted};
 use crate::config::{
     Backend, BackendState, NextHop, Pool,
-    errors::Place,
     file::{FileBackend, FileNextHop, FileNode, FilePool},
     limits::{DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_POOLS, MAX_WEIGHT},
+    place::Place,
     problem::Problem,
 };
 

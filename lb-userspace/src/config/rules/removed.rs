@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use super::{Judge, values::is_name};
 use crate::config::{
     ObjectName,
-    errors::Place,
     file::{FileConfig, Text},
     limits::MAX_REMOVED,
+    place::Place,
     problem::Problem,
 };
 

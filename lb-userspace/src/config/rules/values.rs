@@ -11,9 +11,9 @@ use serde_saphyr::Spanned;
 use super::Judge;
 use crate::config::{
     MacAddr,
-    errors::Place,
     file::{Number, Text, Word},
     limits::{MAX_INTERFACE_BYTES, MAX_NAME_BYTES, MIN_PREFIX},
+    place::Place,
     problem::Problem,
 };
 
@@ -162,7 +162,7 @@ fn is_label(text: &str, inner: impl Fn(char) -> bool) -> bool {
 }
 
 /// What an address is, if it is not that of one host (RFC 6890 §2.2.2).
-fn not_unicast(address: Ipv4Addr) -> Option<&'static str> {
+const fn not_unicast(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [0, ..] => Some("in 0.0.0.0/8 (this network)"),
         [127, ..] => Some("loopback"),
@@ -190,7 +190,7 @@ fn prefix_problem(prefix: Ipv4Net) -> Option<Problem> {
     })
 }
 
-fn mac_kind(mac: MacAddr) -> Option<&'static str> {
+const fn mac_kind(mac: MacAddr) -> Option<&'static str> {
     match mac.0 {
         [0, 0, 0, 0, 0, 0] => Some("zero"),
         [0xff, 0xff, 0xff, 0xff, 0xff, 0xff] => Some("broadcast"),

@@ -8,9 +8,9 @@ use std::{
 use super::{Judge, Seen};
 use crate::config::{
     Vip,
-    errors::Place,
     file::{FilePool, FileVip},
     limits::{MAX_PORT, MAX_VIPS, MIN_PORT},
+    place::Place,
     problem::Problem,
 };
 

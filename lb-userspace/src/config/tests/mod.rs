@@ -27,6 +27,11 @@ pub fn with(part: &str, replacement: &str) -> String {
     CONTRACT.replacen(part, replacement, 1)
 }
 
+/// `one` of each number below `count`, one behind the other.
+pub fn many(count: usize, one: impl Fn(usize) -> String) -> String {
+    (0..count).map(one).collect()
+}
+
 #[track_caller]
 pub fn refused(text: &str) -> ConfigErrors {
     match parse("test.yaml", text) {
@@ -38,7 +43,7 @@ pub fn refused(text: &str) -> ConfigErrors {
 /// Code, line and column of every error, in the order of the text.
 #[track_caller]
 pub fn errors_of(text: &str) -> Vec<(Code, u32, u32)> {
-    let placed = |place: Option<super::errors::Place>| place.map_or((0, 0), |place| (place.line, place.column));
+    let placed = |place: Option<super::place::Place>| place.map_or((0, 0), |place| (place.line, place.column));
     refused(text)
         .iter()
         .map(|error| (error.problem.code(), placed(error.place).0, placed(error.place).1))

@@ -14,16 +14,13 @@ use crate::config::{
 
 /// The keys a struct's parser knows: those it names when it meets another.
 fn keys_of<T: DeserializeOwned>() -> BTreeSet<String> {
-    match serde_saphyr::from_str::<T>("noSuchKey: 1")
+    let error = serde_saphyr::from_str::<T>("noSuchKey: 1")
         .err()
-        .expect("the key is unknown")
-        .without_snippet()
-    {
-        serde_saphyr::Error::SerdeUnknownField { expected, .. } => {
-            expected.iter().map(|key| (*key).to_owned()).collect()
-        }
-        other => panic!("another error: {other:?}"),
-    }
+        .expect("the key is unknown");
+    let serde_saphyr::Error::SerdeUnknownField { expected, .. } = error.without_snippet() else {
+        panic!("another error: {error}");
+    };
+    expected.iter().map(|key| (*key).to_owned()).collect()
 }
 
 fn object<'a>(schema: &'a Value, name: &str) -> &'a Value {
@@ -39,13 +36,13 @@ fn schema_lists_exactly_the_keys_the_parser_knows() {
     let schema = schema();
     let parsers = [
         ("", keys_of::<FileConfig>()),
-        ("FileNode", keys_of::<FileNode>()),
-        ("FileInterface", keys_of::<FileInterface>()),
-        ("FileEncapSource", keys_of::<FileEncapSource>()),
-        ("FilePool", keys_of::<FilePool>()),
-        ("FileBackend", keys_of::<FileBackend>()),
-        ("FileNextHop", keys_of::<FileNextHop>()),
-        ("FileVip", keys_of::<FileVip>()),
+        ("Node", keys_of::<FileNode>()),
+        ("Interface", keys_of::<FileInterface>()),
+        ("EncapSource", keys_of::<FileEncapSource>()),
+        ("Pool", keys_of::<FilePool>()),
+        ("Backend", keys_of::<FileBackend>()),
+        ("NextHop", keys_of::<FileNextHop>()),
+        ("Vip", keys_of::<FileVip>()),
     ];
     for (name, keys) in &parsers {
         let object = object(&schema, name);
@@ -79,21 +76,18 @@ fn keys_the_schema_requires_are_those_the_parser_misses() {
         .collect();
     assert_eq!(required, ["apiVersion", "environment", "node", "pools", "vips"].into());
     let of = |name: &str| object(&schema, name)["required"].to_string();
-    assert_eq!(of("FileBackend"), r#"["name","address"]"#);
-    assert_eq!(of("FileInterface"), r#"["name"]"#);
-    assert_eq!(of("FilePool"), r#"["name","backends"]"#);
-    assert_eq!(of("FileVip"), r#"["name","address","port","protocol","pool"]"#);
-    assert_eq!(of("FileNode"), r#"["interfaces","encapSource","hashKeyFile"]"#);
-    assert_eq!(of("FileNextHop"), r#"["mac","interface"]"#);
+    assert_eq!(of("Backend"), r#"["name","address"]"#);
+    assert_eq!(of("Interface"), r#"["name"]"#);
+    assert_eq!(of("Pool"), r#"["name","backends"]"#);
+    assert_eq!(of("Vip"), r#"["name","address","port","protocol","pool"]"#);
+    assert_eq!(of("Node"), r#"["interfaces","encapSource","hashKeyFile"]"#);
+    assert_eq!(of("NextHop"), r#"["mac","interface"]"#);
 }
 
 #[test]
 fn ranges_of_the_schema_are_those_of_the_rules() {
     let schema = schema();
-    for (object_name, key, written) in [
-        ("FileBackend", "weight", "weight: 100"),
-        ("FileVip", "port", "port: 443"),
-    ] {
+    for (object_name, key, written) in [("Backend", "weight", "weight: 100"), ("Vip", "port", "port: 443")] {
         let range = &object(&schema, object_name)["properties"][key];
         let (low, high) = (range["minimum"].as_i64().unwrap(), range["maximum"].as_i64().unwrap());
         let refused = |number: i64| {
@@ -106,8 +100,8 @@ fn ranges_of_the_schema_are_those_of_the_rules() {
     assert_eq!(schema["properties"]["apiVersion"]["const"], "holdfast/v1");
     assert_eq!(schema["properties"]["pools"]["maxItems"], 1024);
     assert_eq!(schema["properties"]["vips"]["maxItems"], 16_384);
-    assert_eq!(object(&schema, "FileNode")["properties"]["interfaces"]["minItems"], 1);
-    assert_eq!(object(&schema, "FilePool")["properties"]["backends"]["maxItems"], 2047);
+    assert_eq!(object(&schema, "Node")["properties"]["interfaces"]["minItems"], 1);
+    assert_eq!(object(&schema, "Pool")["properties"]["backends"]["maxItems"], 2047);
 }
 
 #[test]
@@ -115,15 +109,15 @@ fn defaults_of_the_schema_are_those_of_the_parser() {
     let schema = schema();
     let default = |object_name: &str, key: &str| object(&schema, object_name)["properties"][key]["default"].to_string();
     let text = CONTRACT
-        .replace("mode: native", &format!("mode: {}", default("FileInterface", "mode")))
-        .replace("encap: ipip", &format!("encap: {}", default("FilePool", "encap")))
-        .replace("table: minmove", &format!("table: {}", default("FilePool", "table")))
+        .replace("mode: native", &format!("mode: {}", default("Interface", "mode")))
+        .replace("encap: ipip", &format!("encap: {}", default("Pool", "encap")))
+        .replace("table: minmove", &format!("table: {}", default("Pool", "table")))
         .replace(
             "weight: 100",
             &format!(
                 "weight: {}, state: {}",
-                default("FileBackend", "weight"),
-                default("FileBackend", "state")
+                default("Backend", "weight"),
+                default("Backend", "state")
             ),
         );
     let bare = CONTRACT
