@@ -63,7 +63,7 @@ pub fn run() -> Result<()> {
         println!("{violation}");
     }
     if !found.is_empty() {
-        bail!("tidy: {} violations", found.len());
+        bail!("{} violations", found.len());
     }
     say(&format!("tidy: {} files keep the rules", files.len()));
     Ok(())
