@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Store, StoreError, chain::GENESIS};
@@ -93,14 +93,14 @@ impl Store {
             create(&dir, &path, host)?;
         }
         check_header(&path)?;
-        let connection = connect(&path).map_err(|source| damaged(&path, source))?;
+        let connection = connect(&path).map_err(|source| unsound(&path, source.into()))?;
         let mut store = Self {
             connection,
             path,
             rebuilt: false,
             _lock: lock,
         };
-        store.check(host)?;
+        store.check(host).map_err(|error| unsound(&store.path, error))?;
         if !store.projections_agree()? {
             store.rebuild()?;
             store.rebuilt = true;
@@ -111,40 +111,67 @@ impl Store {
         Ok(store)
     }
 
-    /// What only SQLite can tell about the file.
+    /// Whether the file is sound, this host's, and says what was written.
     fn check(&self, host: Host) -> Result<(), StoreError> {
-        let damaged = |source| damaged(&self.path, source);
-        let finding: String = self
-            .connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(damaged)?;
+        let text = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, String>(0));
+        let path = || self.path.clone();
+        let finding = text("PRAGMA quick_check(1)")?;
         if finding != "ok" {
-            return Err(StoreError::FailedCheck {
-                path: self.path.clone(),
-                finding,
-            });
+            return Err(StoreError::FailedCheck { path: path(), finding });
         }
-        let made_on: String = self
-            .connection
-            .query_row("SELECT host FROM identity", [], |row| row.get(0))
-            .map_err(damaged)?;
+        if schema_of(&self.connection)? != schema_of(&empty()?)? {
+            return Err(StoreError::AlteredSchema { path: path() });
+        }
         // A host that does not say who it is cannot be told from another.
-        let here = host.text();
+        let (made_on, here) = (text("SELECT host FROM identity")?, host.text());
         if !made_on.is_empty() && !here.is_empty() && made_on != here {
-            return Err(StoreError::OtherHost {
-                path: self.path.clone(),
-            });
+            return Err(StoreError::OtherHost { path: path() });
         }
         self.verify()?;
         Ok(())
     }
 }
 
-fn damaged(path: &Path, source: rusqlite::Error) -> StoreError {
-    StoreError::Damaged {
-        path: path.to_owned(),
-        source,
+/// A store without entries, in memory: what tables look like before anybody
+/// touched them.
+pub fn empty() -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch(SCHEMA_SQL)?;
+    Ok(connection)
+}
+
+/// Kind, name and definition of everything in the file.
+fn schema_of(connection: &Connection) -> Result<Vec<[Option<String>; 3]>, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    rows.collect()
+}
+
+/// What SQLite says while the file is looked at is about the file, unless it is
+/// about the disk or another process.
+fn unsound(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Sqlite(source) if !is_around(&source) => StoreError::Damaged {
+            path: path.to_owned(),
+            source,
+        },
+        other => other,
     }
+}
+
+fn is_around(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| match error.code {
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::DiskFull
+        | ErrorCode::ReadOnly
+        | ErrorCode::CannotOpen
+        | ErrorCode::PermissionDenied
+        | ErrorCode::OutOfMemory => true,
+        // The file ends in the middle of a page: that is the file.
+        ErrorCode::SystemIoFailure => error.extended_code != rusqlite::ffi::SQLITE_IOERR_SHORT_READ,
+        _ => false,
+    })
 }
 
 /// The directory, made if it is missing. One that is there keeps its mode.
