@@ -41,6 +41,8 @@ pub enum StoreError {
         /// The first line of `PRAGMA quick_check`.
         finding: String,
     },
+    #[error("{} has {found} bytes and should have {expected}", path.display())]
+    Length { path: PathBuf, found: u64, expected: u64 },
     /// A table, an index or a trigger that guards the journal is missing or
     /// was changed.
     #[error("the schema of {} was altered", path.display())]
@@ -81,6 +83,7 @@ impl StoreError {
             | Self::NotAStore { .. }
             | Self::Damaged { .. }
             | Self::FailedCheck { .. }
+            | Self::Length { .. }
             | Self::AlteredSchema { .. }
             | Self::LeftOver { .. } => "HF4003",
             Self::Journal(_) | Self::Projections | Self::Content { .. } => "HF4004",

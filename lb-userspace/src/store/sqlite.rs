@@ -12,7 +12,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read as _},
+    io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
@@ -20,7 +20,11 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Store, StoreError, chain::GENESIS};
+use super::{
+    Store, StoreError,
+    chain::GENESIS,
+    header::{APPLICATION_ID, SCHEMA, check_header, check_length},
+};
 use crate::digest::Digest;
 
 /// The store, in the state directory.
@@ -31,12 +35,6 @@ const LOCK_FILE: &str = "holdfast.lock";
 
 /// A store that is being made.
 const NEW_FILE: &str = "holdfast.db.new";
-
-/// `PRAGMA application_id`: "Hfst".
-const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Hfst");
-
-/// `PRAGMA user_version`.
-pub const SCHEMA: u32 = 1;
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
 
@@ -119,6 +117,8 @@ impl Store {
         if finding != "ok" {
             return Err(StoreError::FailedCheck { path: path(), finding });
         }
+        // After the first read: it rolls back what a crash left half written.
+        check_length(&self.path)?;
         if schema_of(&self.connection)? != schema_of(&empty()?)? {
             return Err(StoreError::AlteredSchema { path: path() });
         }
@@ -150,27 +150,29 @@ fn schema_of(connection: &Connection) -> Result<Vec<[Option<String>; 3]>, rusqli
 /// What SQLite says while the file is looked at is about the file, unless it is
 /// about the disk or another process.
 fn unsound(path: &Path, error: StoreError) -> StoreError {
-    match error {
-        StoreError::Sqlite(source) if !is_around(&source) => StoreError::Damaged {
-            path: path.to_owned(),
-            source,
-        },
-        other => other,
+    let StoreError::Sqlite(source) = error else {
+        return error;
+    };
+    if is_around(&source) {
+        return StoreError::Sqlite(source);
     }
+    let path = path.to_owned();
+    StoreError::Damaged { path, source }
 }
 
 fn is_around(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| match error.code {
-        ErrorCode::DatabaseBusy
-        | ErrorCode::DatabaseLocked
-        | ErrorCode::DiskFull
-        | ErrorCode::ReadOnly
-        | ErrorCode::CannotOpen
-        | ErrorCode::PermissionDenied
-        | ErrorCode::OutOfMemory => true,
-        // The file ends in the middle of a page: that is the file.
-        ErrorCode::SystemIoFailure => error.extended_code != rusqlite::ffi::SQLITE_IOERR_SHORT_READ,
-        _ => false,
+    error.sqlite_error_code().is_some_and(|code| {
+        matches!(
+            code,
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OutOfMemory
+                | ErrorCode::SystemIoFailure
+        )
     })
 }
 
@@ -209,7 +211,7 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn file_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
+pub fn file_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::File {
         path: path.clone(),
@@ -272,39 +274,4 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
-}
-
-/// Looks at the 100 bytes every SQLite file starts with, before SQLite does
-/// (<https://www.sqlite.org/fileformat2.html#the_database_header>).
-fn check_header(path: &Path) -> Result<(), StoreError> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
-        .map_err(file_error(path))?;
-    let metadata = file.metadata().map_err(file_error(path))?;
-    if !metadata.is_file() {
-        return Err(StoreError::NotAStore { path: path.to_owned() });
-    }
-    if metadata.len() == 0 {
-        return Err(StoreError::EmptyFile { path: path.to_owned() });
-    }
-    let mut header = [0; 100];
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(StoreError::NotAStore { path: path.to_owned() });
-        }
-        Err(error) => return Err(file_error(path)(error)),
-    }
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    if !header.starts_with(b"SQLite format 3\0") || number(68) != APPLICATION_ID {
-        return Err(StoreError::NotAStore { path: path.to_owned() });
-    }
-    match number(60) {
-        SCHEMA => Ok(()),
-        // There was no schema before the first.
-        0 => Err(StoreError::NotAStore { path: path.to_owned() }),
-        found => Err(StoreError::Newer { found, known: SCHEMA }),
-    }
 }

@@ -64,7 +64,7 @@ pub fn lines(changes: &[Change], effects: &[PoolEffect]) -> Vec<Line> {
     lines
 }
 
-fn line(section: Section, sign: Sign, subject: String, what: String) -> Line {
+const fn line(section: Section, sign: Sign, subject: String, what: String) -> Line {
     Line {
         section,
         sign,
@@ -142,8 +142,8 @@ fn endpoint(vip: &Vip) -> String {
 
 fn vip_fields(from: &Vip, to: &Vip) -> String {
     let mut fields = Vec::new();
-    change(&mut fields, "", endpoint(from), endpoint(to));
-    change(&mut fields, "pool ", from.pool.clone(), to.pool.clone());
+    change(&mut fields, "", &endpoint(from), &endpoint(to));
+    change(&mut fields, "pool ", &from.pool, &to.pool);
     fields.join(", ")
 }
 
@@ -171,15 +171,10 @@ fn described(backend: &Backend) -> String {
 
 fn backend_fields(from: &Backend, to: &Backend) -> String {
     let mut fields = Vec::new();
-    change(
-        &mut fields,
-        "address ",
-        from.address.to_string(),
-        to.address.to_string(),
-    );
-    change(&mut fields, "weight ", from.weight.to_string(), to.weight.to_string());
-    change(&mut fields, "", state(from.state), state(to.state));
-    change(&mut fields, "next hop ", next_hop(from), next_hop(to));
+    change(&mut fields, "address ", &from.address, &to.address);
+    change(&mut fields, "weight ", &from.weight, &to.weight);
+    change(&mut fields, "", &state(from.state), &state(to.state));
+    change(&mut fields, "next hop ", &next_hop(from), &next_hop(to));
     format!("{} {}", to.name, fields.join(", "))
 }
 
@@ -214,14 +209,12 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
         }
     }
     let mut fields = Vec::new();
-    change(
-        &mut fields,
-        "encapSource ",
-        from.encap_source.v4.to_string(),
-        to.encap_source.v4.to_string(),
+    change(&mut fields, "encapSource ", &from.encap_source.v4, &to.encap_source.v4);
+    let (old, new) = (
+        from.hash_key_file.display().to_string(),
+        to.hash_key_file.display().to_string(),
     );
-    let (old, new) = (from.hash_key_file.display(), to.hash_key_file.display());
-    change(&mut fields, "hashKeyFile ", old.to_string(), new.to_string());
+    change(&mut fields, "hashKeyFile ", &old, &new);
     lines.extend(fields.into_iter().map(|what| node_line(Sign::Changed, what)));
     if lines.is_empty() {
         lines.push(node_line(Sign::Changed, "order of interfaces".to_owned()));
@@ -230,18 +223,17 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
 }
 
 /// `weight 100 → 50`, if it changes.
-fn change(fields: &mut Vec<String>, name: &str, from: String, to: String) {
+fn change<T: fmt::Display + PartialEq>(fields: &mut Vec<String>, name: &str, from: &T, to: &T) {
     if from != to {
         fields.push(format!("{name}{from} → {to}"));
     }
 }
 
-fn state(state: BackendState) -> String {
+const fn state(state: BackendState) -> &'static str {
     match state {
         BackendState::Ready => "ready",
         BackendState::Maint => "maint",
     }
-    .to_owned()
 }
 
 const fn table(kind: TableKind) -> &'static str {
