@@ -84,18 +84,14 @@ fn interface_changes(base: Option<&Content>, target: &Content) -> Vec<Change> {
     let detach = |interface: &String| Change::Detach {
         interface: interface.clone(),
     };
-    match base {
-        Some(base) => {
-            let before = &base.overrides.detached;
-            let attached = before.difference(detached).map(attach);
-            attached.chain(detached.difference(before).map(detach)).collect()
-        }
-        None => {
-            let interfaces = target.config.node.interfaces.iter().map(|interface| &interface.name);
-            let attached = interfaces.filter(|name| !detached.contains(*name)).map(attach);
-            attached.chain(detached.iter().map(detach)).collect()
-        }
-    }
+    let Some(base) = base else {
+        let interfaces = target.config.node.interfaces.iter().map(|interface| &interface.name);
+        let attached = interfaces.filter(|name| !detached.contains(*name)).map(attach);
+        return attached.chain(detached.iter().map(detach)).collect();
+    };
+    let before = &base.overrides.detached;
+    let attached = before.difference(detached).map(attach);
+    attached.chain(detached.difference(before).map(detach)).collect()
 }
 
 fn pool_change(pair: &Pair<'_, Pool>) -> Option<Change> {

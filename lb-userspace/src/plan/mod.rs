@@ -96,7 +96,7 @@ impl Plan {
 
     /// It changes nothing.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 }

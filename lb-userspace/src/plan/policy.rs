@@ -192,7 +192,7 @@ impl Finding {
 }
 
 /// It may own slots of its pool's table.
-fn owns_slots(backend: &Backend) -> bool {
+const fn owns_slots(backend: &Backend) -> bool {
     let in_service = match backend.state {
         BackendState::Ready => true,
         BackendState::Maint => false,

@@ -11,8 +11,8 @@ use super::{
     policy::{Judged, judge},
 };
 use crate::config::{
-    Backend, BackendState, Config, Encap, EncapSource, Interface, MacAddr, NextHop, Node, Pool, Protocol, TableKind,
-    Vip, XdpMode,
+    Backend, BackendState, Config, Encap, EncapSource, Interface, MacAddr, NextHop, Node, ObjectName, Pool, Protocol,
+    TableKind, Vip, XdpMode,
 };
 
 /// Pools `dns` (d1, d2) and `web` (be1, be2, be5); VIPs `dns`, `dns-tcp`, `old`
@@ -140,7 +140,7 @@ pub fn plan() -> Plan {
     web.backends[1].weight = 50;
     web.backends.pop();
     target.config.vips.remove(0);
-    let mut plan = plan_to(Some(&content()), target);
+    let mut plan = plan_to(Some(&content()), target, &["backend/web/be5"]);
     plan.effects.push(PoolEffect {
         pool: "web".to_owned(),
         slots_moved: 21_846,
@@ -150,8 +150,8 @@ pub fn plan() -> Plan {
 }
 
 /// A plan as the daemon makes it, without effects.
-pub fn plan_to(base: Option<&Content>, target: Content) -> Plan {
-    let removed = BTreeSet::from(["backend/web/be5".parse().expect("an object")]);
+pub fn plan_to(base: Option<&Content>, target: Content, removed: &[&str]) -> Plan {
+    let removed: BTreeSet<ObjectName> = removed.iter().map(|name| name.parse().expect("an object")).collect();
     let changes = diff(base, &target);
     let findings = judge(Judged {
         running: base,

@@ -41,6 +41,12 @@ pub enum StoreError {
         /// The first line of `PRAGMA quick_check`.
         finding: String,
     },
+    #[error("{} has {found} bytes and should have {expected}", path.display())]
+    Length { path: PathBuf, found: u64, expected: u64 },
+    /// A table, an index or a trigger that guards the journal is missing or
+    /// was changed.
+    #[error("the schema of {} was altered", path.display())]
+    AlteredSchema { path: PathBuf },
     #[error(transparent)]
     Journal(#[from] JournalDamage),
     /// Edited while the store was open: `open` makes these tables anew.
@@ -77,6 +83,8 @@ impl StoreError {
             | Self::NotAStore { .. }
             | Self::Damaged { .. }
             | Self::FailedCheck { .. }
+            | Self::Length { .. }
+            | Self::AlteredSchema { .. }
             | Self::LeftOver { .. } => "HF4003",
             Self::Journal(_) | Self::Projections | Self::Content { .. } => "HF4004",
             Self::Newer { .. } => "HF4005",

@@ -104,12 +104,8 @@ pub fn each_record(
 
 /// SQLite's integers are signed; numbers here count up from 1 and do not reach
 /// the sign within the age of the universe.
-#[expect(
-    clippy::cast_possible_wrap,
-    reason = "numbers of entries, generations and revisions are small"
-)]
 pub const fn signed(number: u64) -> i64 {
-    number as i64
+    number.cast_signed()
 }
 
 /// A column that [`signed`] filled.

@@ -18,6 +18,7 @@
 mod chain;
 mod entry;
 mod error;
+mod header;
 mod journal;
 mod projection;
 mod sqlite;

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Entry, Filed, OutOfOrder, Outcome, Pending, Record, STATES_KEPT, Served, Store, StoreError,
     journal::{each_record, signed, unsigned},
+    sqlite,
 };
 use crate::{
     api::model::{GenerationDetail, GenerationSummary},
@@ -141,8 +142,7 @@ impl Store {
 
     /// The derived tables are those that `rebuild` would make.
     pub(super) fn projections_agree(&self) -> Result<bool, StoreError> {
-        let scratch = Connection::open_in_memory()?;
-        scratch.execute_batch(include_str!("schema.sql"))?;
+        let scratch = sqlite::empty()?;
         each_record(&self.connection, |record| project(&scratch, record))?;
         for table in TABLES {
             if dump(&scratch, table)? != dump(&self.connection, table)? {

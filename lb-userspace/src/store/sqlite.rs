@@ -12,15 +12,19 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read as _},
+    io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Store, StoreError, chain::GENESIS};
+use super::{
+    Store, StoreError,
+    chain::GENESIS,
+    header::{APPLICATION_ID, SCHEMA, check_header, check_length},
+};
 use crate::digest::Digest;
 
 /// The store, in the state directory.
@@ -31,12 +35,6 @@ const LOCK_FILE: &str = "holdfast.lock";
 
 /// A store that is being made.
 const NEW_FILE: &str = "holdfast.db.new";
-
-/// `PRAGMA application_id`: "Hfst".
-const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Hfst");
-
-/// `PRAGMA user_version`.
-pub const SCHEMA: u32 = 1;
 
 const SCHEMA_SQL: &str = include_str!("schema.sql");
 
@@ -93,14 +91,14 @@ impl Store {
             create(&dir, &path, host)?;
         }
         check_header(&path)?;
-        let connection = connect(&path).map_err(|source| damaged(&path, source))?;
+        let connection = connect(&path).map_err(|source| unsound(&path, source.into()))?;
         let mut store = Self {
             connection,
             path,
             rebuilt: false,
             _lock: lock,
         };
-        store.check(host)?;
+        store.check(host).map_err(|error| unsound(&store.path, error))?;
         if !store.projections_agree()? {
             store.rebuild()?;
             store.rebuilt = true;
@@ -111,40 +109,71 @@ impl Store {
         Ok(store)
     }
 
-    /// What only SQLite can tell about the file.
+    /// Whether the file is sound, this host's, and says what was written.
     fn check(&self, host: Host) -> Result<(), StoreError> {
-        let damaged = |source| damaged(&self.path, source);
-        let finding: String = self
-            .connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(damaged)?;
+        let text = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, String>(0));
+        let path = || self.path.clone();
+        let finding = text("PRAGMA quick_check(1)")?;
         if finding != "ok" {
-            return Err(StoreError::FailedCheck {
-                path: self.path.clone(),
-                finding,
-            });
+            return Err(StoreError::FailedCheck { path: path(), finding });
         }
-        let made_on: String = self
-            .connection
-            .query_row("SELECT host FROM identity", [], |row| row.get(0))
-            .map_err(damaged)?;
+        // After the first read: it rolls back what a crash left half written.
+        check_length(&self.path)?;
+        if schema_of(&self.connection)? != schema_of(&empty()?)? {
+            return Err(StoreError::AlteredSchema { path: path() });
+        }
         // A host that does not say who it is cannot be told from another.
-        let here = host.text();
+        let (made_on, here) = (text("SELECT host FROM identity")?, host.text());
         if !made_on.is_empty() && !here.is_empty() && made_on != here {
-            return Err(StoreError::OtherHost {
-                path: self.path.clone(),
-            });
+            return Err(StoreError::OtherHost { path: path() });
         }
         self.verify()?;
         Ok(())
     }
 }
 
-fn damaged(path: &Path, source: rusqlite::Error) -> StoreError {
-    StoreError::Damaged {
-        path: path.to_owned(),
-        source,
+/// A store without entries, in memory: what tables look like before anybody
+/// touched them.
+pub fn empty() -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch(SCHEMA_SQL)?;
+    Ok(connection)
+}
+
+/// Kind, name and definition of everything in the file.
+fn schema_of(connection: &Connection) -> Result<Vec<[Option<String>; 3]>, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")?;
+    let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
+    rows.collect()
+}
+
+/// What SQLite says while the file is looked at is about the file, unless it is
+/// about the disk or another process.
+fn unsound(path: &Path, error: StoreError) -> StoreError {
+    let StoreError::Sqlite(source) = error else {
+        return error;
+    };
+    if is_around(&source) {
+        return StoreError::Sqlite(source);
     }
+    let path = path.to_owned();
+    StoreError::Damaged { path, source }
+}
+
+fn is_around(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code().is_some_and(|code| {
+        matches!(
+            code,
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OutOfMemory
+                | ErrorCode::SystemIoFailure
+        )
+    })
 }
 
 /// The directory, made if it is missing. One that is there keeps its mode.
@@ -182,7 +211,7 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn file_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
+pub fn file_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::File {
         path: path.clone(),
@@ -245,39 +274,4 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     Ok(connection)
-}
-
-/// Looks at the 100 bytes every SQLite file starts with, before SQLite does
-/// (<https://www.sqlite.org/fileformat2.html#the_database_header>).
-fn check_header(path: &Path) -> Result<(), StoreError> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
-        .map_err(file_error(path))?;
-    let metadata = file.metadata().map_err(file_error(path))?;
-    if !metadata.is_file() {
-        return Err(StoreError::NotAStore { path: path.to_owned() });
-    }
-    if metadata.len() == 0 {
-        return Err(StoreError::EmptyFile { path: path.to_owned() });
-    }
-    let mut header = [0; 100];
-    match file.read_exact(&mut header) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(StoreError::NotAStore { path: path.to_owned() });
-        }
-        Err(error) => return Err(file_error(path)(error)),
-    }
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    if !header.starts_with(b"SQLite format 3\0") || number(68) != APPLICATION_ID {
-        return Err(StoreError::NotAStore { path: path.to_owned() });
-    }
-    match number(60) {
-        SCHEMA => Ok(()),
-        // There was no schema before the first.
-        0 => Err(StoreError::NotAStore { path: path.to_owned() }),
-        found => Err(StoreError::Newer { found, known: SCHEMA }),
-    }
 }

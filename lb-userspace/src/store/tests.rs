@@ -69,7 +69,7 @@ fn write(store: &mut Store, entries: &[Entry]) {
     for entry in entries {
         let seq = store.verify().expect("a sound journal") + 1;
         let record = store
-            .append(entry, "uid 1000", at(seq as i64))
+            .append(entry, "uid 1000", at(seq.cast_signed()))
             .expect("room on the disk");
         assert_eq!(record.seq, seq);
     }

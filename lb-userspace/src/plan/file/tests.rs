@@ -13,7 +13,7 @@ fn text() -> String {
 proptest! {
     #[test]
     fn exported_plan_is_imported_as_it_was(base in any_content(), target in any_content()) {
-        let plan = plan_to(Some(&base), target);
+        let plan = plan_to(Some(&base), target, &["vip/a"]);
         prop_assert_eq!(import(&export(&plan)).expect("our own export"), plan);
     }
 

@@ -6,6 +6,7 @@ use super::{Change, PoolEffect, percent};
 use crate::config::{Backend, BackendState, Node, Pool, TableKind, Vip, XdpMode};
 
 pub struct Line {
+    section: Section,
     pub sign: Sign,
     /// `pool web`.
     pub subject: String,
@@ -34,30 +35,38 @@ impl fmt::Display for Sign {
     }
 }
 
-/// The lines in the order of the changes, each pool's effect with the first
-/// line about it.
+/// In the order of people: node, then pool by pool with its backends, then VIPs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Section {
+    Node,
+    Pools,
+    Vips,
+}
+
+/// A line for each change, and each pool's effect with the first line about it.
 pub fn lines(changes: &[Change], effects: &[PoolEffect]) -> Vec<Line> {
     let mut lines: Vec<Line> = changes.iter().flat_map(|change| lines_of(changes, change)).collect();
-    for effect in effects.iter().filter(|effect| effect.slots_moved > 0) {
+    let moving = || effects.iter().filter(|effect| effect.slots_moved > 0);
+    for effect in moving() {
         let subject = format!("pool {}", effect.pool);
-        let moves = format!(
-            "moves {} of slots (unavoidable {})",
-            percent(effect.slots_moved),
-            percent(effect.slots_unavoidable)
-        );
-        match lines.iter_mut().find(|line| line.subject == subject) {
-            Some(line) => line.effect = moves,
-            None => lines.push(Line {
-                effect: moves,
-                ..line(Sign::Moved, subject, String::new())
-            }),
+        if lines.iter().all(|line| line.subject != subject) {
+            lines.push(line(Section::Pools, Sign::Moved, subject, String::new()));
+        }
+    }
+    lines.sort_by(|a, b| (a.section, &a.subject).cmp(&(b.section, &b.subject)));
+    for effect in moving() {
+        let subject = format!("pool {}", effect.pool);
+        if let Some(line) = lines.iter_mut().find(|line| line.subject == subject) {
+            let (moved, unavoidable) = (percent(effect.slots_moved), percent(effect.slots_unavoidable));
+            line.effect = format!("moves {moved} of slots (unavoidable {unavoidable})");
         }
     }
     lines
 }
 
-fn line(sign: Sign, subject: String, what: String) -> Line {
+const fn line(section: Section, sign: Sign, subject: String, what: String) -> Line {
     Line {
+        section,
         sign,
         subject,
         what,
@@ -65,28 +74,42 @@ fn line(sign: Sign, subject: String, what: String) -> Line {
     }
 }
 
+fn node_line(sign: Sign, what: String) -> Line {
+    line(Section::Node, sign, "node".to_owned(), what)
+}
+
+fn pool_line(sign: Sign, pool: &str, what: String) -> Line {
+    line(Section::Pools, sign, format!("pool {pool}"), what)
+}
+
+fn vip_line(sign: Sign, vip: &Vip, what: String) -> Line {
+    line(Section::Vips, sign, format!("vip {}", vip.name), what)
+}
+
 fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
-    let of_pool = |sign, pool: &str, what| vec![line(sign, format!("pool {pool}"), what)];
-    let of_vip = |sign, vip: &Vip, what| vec![line(sign, format!("vip {}", vip.name), what)];
     match change {
-        Change::AddVip { vip } => of_vip(Sign::Added, vip, serves(vip)),
-        Change::RemoveVip { vip } => of_vip(Sign::Removed, vip, serves(vip)),
-        Change::ChangeVip { from, to } => of_vip(Sign::Changed, to, vip_fields(from, to)),
+        Change::AddVip { vip } => vec![vip_line(Sign::Added, vip, serves(vip))],
+        Change::RemoveVip { vip } => vec![vip_line(Sign::Removed, vip, serves(vip))],
+        Change::ChangeVip { from, to } => vec![vip_line(Sign::Changed, to, vip_fields(from, to))],
         Change::AddPool { pool } => whole_pool(Sign::Added, pool),
         Change::RemovePool { pool } => whole_pool(Sign::Removed, pool),
         Change::ChangePool { from, to } => {
             let what = format!("table {} → {}", table(from.table), table(to.table));
-            of_pool(Sign::Changed, &to.name, what)
+            vec![pool_line(Sign::Changed, &to.name, what)]
         }
-        Change::AddBackend { pool, backend } => of_pool(Sign::Added, pool, described(backend)),
+        Change::AddBackend { pool, backend } => vec![pool_line(Sign::Added, pool, described(backend))],
         Change::RemoveBackend { pool, backend } => {
-            of_pool(Sign::Removed, pool, format!("{} removed", described(backend)))
+            vec![pool_line(
+                Sign::Removed,
+                pool,
+                format!("{} removed", described(backend)),
+            )]
         }
-        Change::ChangeBackend { pool, from, to } => of_pool(Sign::Changed, pool, backend_fields(from, to)),
+        Change::ChangeBackend { pool, from, to } => vec![pool_line(Sign::Changed, pool, backend_fields(from, to))],
         Change::ChangeNode { from, to } => node_lines(from, to),
-        Change::Detach { interface } => vec![line(Sign::Removed, "node".to_owned(), format!("{interface} detached"))],
+        Change::Detach { interface } => vec![node_line(Sign::Removed, format!("{interface} detached"))],
         Change::Attach { interface } if goes(changes, interface) => Vec::new(),
-        Change::Attach { interface } => vec![line(Sign::Added, "node".to_owned(), format!("{interface} attached"))],
+        Change::Attach { interface } => vec![node_line(Sign::Added, format!("{interface} attached"))],
     }
 }
 
@@ -119,18 +142,17 @@ fn endpoint(vip: &Vip) -> String {
 
 fn vip_fields(from: &Vip, to: &Vip) -> String {
     let mut fields = Vec::new();
-    change(&mut fields, "", endpoint(from), endpoint(to));
-    change(&mut fields, "pool ", from.pool.clone(), to.pool.clone());
+    change(&mut fields, "", &endpoint(from), &endpoint(to));
+    change(&mut fields, "pool ", &from.pool, &to.pool);
     fields.join(", ")
 }
 
 fn whole_pool(sign: Sign, pool: &Pool) -> Vec<Line> {
-    let subject = format!("pool {}", pool.name);
-    let head = line(sign, subject.clone(), format!("table {}", table(pool.table)));
+    let head = pool_line(sign, &pool.name, format!("table {}", table(pool.table)));
     let backends = pool
         .backends
         .iter()
-        .map(|backend| line(sign, subject.clone(), described(backend)));
+        .map(|backend| pool_line(sign, &pool.name, described(backend)));
     std::iter::once(head).chain(backends).collect()
 }
 
@@ -149,32 +171,26 @@ fn described(backend: &Backend) -> String {
 
 fn backend_fields(from: &Backend, to: &Backend) -> String {
     let mut fields = Vec::new();
-    change(
-        &mut fields,
-        "address ",
-        from.address.to_string(),
-        to.address.to_string(),
-    );
-    change(&mut fields, "weight ", from.weight.to_string(), to.weight.to_string());
-    change(&mut fields, "", state(from.state), state(to.state));
-    change(&mut fields, "via ", next_hop(from), next_hop(to));
+    change(&mut fields, "address ", &from.address, &to.address);
+    change(&mut fields, "weight ", &from.weight, &to.weight);
+    change(&mut fields, "", &state(from.state), &state(to.state));
+    change(&mut fields, "next hop ", &next_hop(from), &next_hop(to));
     format!("{} {}", to.name, fields.join(", "))
 }
 
 fn next_hop(backend: &Backend) -> String {
     backend.next_hop.as_ref().map_or_else(
-        || "resolved next hop".to_owned(),
+        || "resolved".to_owned(),
         |hop| format!("{} on {}", hop.mac, hop.interface),
     )
 }
 
 fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
-    let subject = || "node".to_owned();
     let mut lines = Vec::new();
     for interface in &from.interfaces {
         if to.interfaces.iter().all(|other| other.name != interface.name) {
             let what = format!("interface {} {}", interface.name, mode(interface.mode));
-            lines.push(line(Sign::Removed, subject(), what));
+            lines.push(node_line(Sign::Removed, what));
         }
     }
     for interface in &to.interfaces {
@@ -182,45 +198,42 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
         match before {
             None => {
                 let what = format!("interface {} {}", interface.name, mode(interface.mode));
-                lines.push(line(Sign::Added, subject(), what));
+                lines.push(node_line(Sign::Added, what));
             }
             Some(before) if before.mode != interface.mode => {
                 let (old, new) = (mode(before.mode), mode(interface.mode));
                 let what = format!("interface {} {old} → {new}", interface.name);
-                lines.push(line(Sign::Changed, subject(), what));
+                lines.push(node_line(Sign::Changed, what));
             }
             Some(_) => {}
         }
     }
     let mut fields = Vec::new();
-    change(
-        &mut fields,
-        "encapSource ",
-        from.encap_source.v4.to_string(),
-        to.encap_source.v4.to_string(),
+    change(&mut fields, "encapSource ", &from.encap_source.v4, &to.encap_source.v4);
+    let (old, new) = (
+        from.hash_key_file.display().to_string(),
+        to.hash_key_file.display().to_string(),
     );
-    let (old, new) = (from.hash_key_file.display(), to.hash_key_file.display());
-    change(&mut fields, "hashKeyFile ", old.to_string(), new.to_string());
-    lines.extend(fields.into_iter().map(|what| line(Sign::Changed, subject(), what)));
+    change(&mut fields, "hashKeyFile ", &old, &new);
+    lines.extend(fields.into_iter().map(|what| node_line(Sign::Changed, what)));
     if lines.is_empty() {
-        lines.push(line(Sign::Changed, subject(), "order of interfaces".to_owned()));
+        lines.push(node_line(Sign::Changed, "order of interfaces".to_owned()));
     }
     lines
 }
 
 /// `weight 100 → 50`, if it changes.
-fn change(fields: &mut Vec<String>, name: &str, from: String, to: String) {
+fn change<T: fmt::Display + PartialEq>(fields: &mut Vec<String>, name: &str, from: &T, to: &T) {
     if from != to {
         fields.push(format!("{name}{from} → {to}"));
     }
 }
 
-fn state(state: BackendState) -> String {
+const fn state(state: BackendState) -> &'static str {
     match state {
         BackendState::Ready => "ready",
         BackendState::Maint => "maint",
     }
-    .to_owned()
 }
 
 const fn table(kind: TableKind) -> &'static str {

@@ -23,7 +23,7 @@ fn plan_shows_changes_effects_and_findings() {
 
 #[test]
 fn first_plan_shows_all_it_adds() {
-    let text = plan_text(&plan_to(None, content()), false);
+    let text = plan_text(&plan_to(None, content(), &[]), false);
     let (_, rest) = text.split_once('\n').expect("a head");
     assert!(text.starts_with("Nothing served yet → candidate "));
     assert_text(rest, include_str!("tests/first.txt"));
@@ -55,6 +55,22 @@ fn every_kind_of_change_has_its_line() {
     );
     let back = diff(Some(&target), &content());
     assert_text(&changes_text(&back, &[], false), include_str!("tests/back.txt"));
+}
+
+#[test]
+fn pool_whose_slots_move_without_a_change_of_its_own_has_a_line() {
+    let mut target = content();
+    target.config.pools[1].backends[0].weight = 7;
+    target.config.vips.pop();
+    let effects = ["dns", "web"].map(|pool| PoolEffect {
+        pool: pool.to_owned(),
+        slots_moved: 656,
+        slots_unavoidable: 0,
+    });
+    assert_text(
+        &changes_text(&diff(Some(&content()), &target), &effects, false),
+        include_str!("tests/moved.txt"),
+    );
 }
 
 #[test]

@@ -3,10 +3,12 @@ use super::*;
 const DROP: &str = "DROP TRIGGER journal_is_not_edited; DROP TRIGGER journal_is_not_cut;
                     DROP TRIGGER contents_are_not_edited; DROP TRIGGER contents_are_not_deleted;";
 
-/// What `verify` and `open` say after somebody ran `sql`.
+/// What `verify` and `open` say after somebody ran `sql`, who took the triggers
+/// away and put them back.
 fn damage(sql: &str) -> JournalDamage {
     let (dir, store) = lived();
-    behind(dir.path(), &format!("{DROP} {sql}"));
+    let triggers = triggers(&store);
+    behind(dir.path(), &format!("{DROP} {sql}; {triggers}"));
     let StoreError::Journal(found) = store.verify().expect_err("a damaged journal") else {
         panic!("not about the journal");
     };
@@ -16,6 +18,11 @@ fn damage(sql: &str) -> JournalDamage {
         .expect("a damaged journal");
     assert!(matches!(opened, StoreError::Journal(again) if again == found));
     found
+}
+
+fn triggers(store: &Store) -> String {
+    let sql = "SELECT group_concat(sql, ';') || ';' FROM sqlite_schema WHERE type = 'trigger'";
+    store.connection.query_row(sql, [], |row| row.get(0)).expect("triggers")
 }
 
 const fn damaged(seq: u64, what: Damage) -> JournalDamage {
@@ -37,6 +44,15 @@ fn triggers_refuse_edits_and_deletions() {
         assert!(refused.to_string().contains("append-only") || refused.to_string().contains("immutable"));
     }
     assert_eq!(seen(&store), before);
+}
+
+#[test]
+fn missing_trigger_is_found_when_the_store_is_opened() {
+    let (dir, store) = lived();
+    drop(store);
+    behind(dir.path(), "DROP TRIGGER journal_is_not_edited");
+    let opened = Store::open_on(dir.path(), Host::named("here")).err();
+    assert!(matches!(opened, Some(StoreError::AlteredSchema { .. })));
 }
 
 #[test]

@@ -6,10 +6,10 @@ fn refused(store: &mut Store, entry: &Entry) -> OutOfOrder {
         .append(entry, "uid 1000", at(99))
         .expect_err("an entry out of order");
     assert_eq!(seen(store), before, "a refused entry changed the store");
-    match error {
-        StoreError::OutOfOrder(order) => order,
-        other => panic!("not about order: {other}"),
-    }
+    let StoreError::OutOfOrder(order) = error else {
+        panic!("not about order: {error}");
+    };
+    order
 }
 
 #[test]

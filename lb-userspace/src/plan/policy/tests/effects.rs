@@ -195,7 +195,7 @@ fn interface_that_goes_and_is_detached_is_told_once() {
 
 #[test]
 fn detached_interface_that_goes_is_no_finding() {
-    let running = changed(|running| drop(running.overrides.detached.insert("lb1".to_owned())));
+    let running = changed(|running| running.overrides.detached = ["lb1".to_owned()].into());
     let target = changed(|target| target.config.node = node(&["lb0"]));
     assert_eq!(judged_from(Some(&running), &target, &[]), []);
 }

@@ -182,7 +182,7 @@ fn detaching_the_last_interface_is_refused() {
     });
     assert_eq!(told(&judged(&removed_and_detached, &[]))[0].1, "HF2006");
 
-    let one = changed(|target| drop(target.overrides.detached.insert("lb0".to_owned())));
+    let one = changed(|target| target.overrides.detached = ["lb0".to_owned()].into());
     assert_eq!(told(&judged(&one, &[])), [(Severity::Warn, "HF2007", String::new())]);
 }
 
