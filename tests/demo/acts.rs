@@ -27,12 +27,20 @@ type Play = fn(&mut Stage, &mut Notes) -> Result<()>;
 
 /// Name, title, and what is played.
 const PROGRAMME: [(&str, &str, Play); 6] = [
-    ("balanced", "Traffic is balanced over four backends, TCP and UDP", balanced),
+    (
+        "balanced",
+        "Traffic is balanced over four backends, TCP and UDP",
+        balanced,
+    ),
     ("reweighted", "be1 gets half its weight, under load", reweighted),
     ("removed", "be4 is removed, under load; nobody else notices", removed),
     ("refused", "An empty configuration is refused, traffic flat", refused),
     ("rolled-back", "The removal is rolled back", rolled_back),
-    ("killed", "kill -9 of the daemon: traffic goes on, the next daemon adopts it", killed),
+    (
+        "killed",
+        "kill -9 of the daemon: traffic goes on, the next daemon adopts it",
+        killed,
+    ),
 ];
 
 /// Plays all acts in their order.
@@ -86,14 +94,21 @@ fn balanced(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     for (wire, target) in [(Wire::Http, HTTP), (Wire::Raw, RAW)] {
         let client = &stage.rig.network.client;
         let exchanged = client.run(|| exchange::exchange(wire, sources[0], target, 200_000))??;
-        notes.check(exchanged.is_intact(), || format!("{wire:?}: digests differ: {exchanged:?}"));
+        notes.check(exchanged.is_intact(), || {
+            format!("{wire:?}: digests differ: {exchanged:?}")
+        });
     }
     stage.event("200 KB each way over HTTP and raw TCP: all four digests agree");
     let report = stage.load()?.report();
     let by_backend = report.by_backend();
-    let observed: Vec<u64> = names(stage).iter().map(|name| by_backend.get(name).copied().unwrap_or(0)).collect();
+    let observed: Vec<u64> = names(stage)
+        .iter()
+        .map(|name| by_backend.get(name).copied().unwrap_or(0))
+        .collect();
     let fit = statistics::fit(&observed, &vec![1; observed.len()]);
-    notes.check(fit.holds(), || format!("not in proportion to weights: {by_backend:?}, p {:e}", fit.p_value));
+    notes.check(fit.holds(), || {
+        format!("not in proportion to weights: {by_backend:?}, p {:e}", fit.p_value)
+    });
     notes.measure("spread p-value", fit.p_value);
     let datagrams = stage.datagrams()?.report();
     notes.check(datagrams.by_backend.len() == observed.len(), || {
@@ -102,7 +117,11 @@ fn balanced(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     notes.measure("connections", report.connections());
     notes.measure("datagrams answered", datagrams.answered);
     no_breaks(&report, notes);
-    stage.event(format!("{} connections, spread by weight (p = {:.2})", report.connections(), fit.p_value));
+    stage.event(format!(
+        "{} connections, spread by weight (p = {:.2})",
+        report.connections(),
+        fit.p_value
+    ));
     stage.book.spread = by_backend;
     Ok(())
 }
@@ -114,7 +133,9 @@ fn reweighted(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     // A quarter of the slots before, 50 of 350 after.
     let expected = SLOTS / 4 - SLOTS * 50 / 350;
     let moved = changed.effect("web").slots_moved;
-    notes.check(moved.abs_diff(expected) <= 1, || format!("{moved} slots moved, not {expected}"));
+    notes.check(moved.abs_diff(expected) <= 1, || {
+        format!("{moved} slots moved, not {expected}")
+    });
     stage.rest(0.1)
 }
 
@@ -122,9 +143,14 @@ fn removed(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     let next = stage.fleet.clone().without("web", "be4");
     stage.event("$ holdfast apply -f config.yaml        # removed: [backend/web/be4]");
     let changed = apply_under_load(stage, notes, next)?;
-    let of_others = changed.broken.iter().filter(|record| record.backend.as_deref().is_some_and(|name| name != "be4"));
+    let of_others = changed
+        .broken
+        .iter()
+        .filter(|record| record.backend.as_deref().is_some_and(|name| name != "be4"));
     let of_others = of_others.count();
-    notes.check(of_others == 0, || format!("{of_others} connections to other backends broke"));
+    notes.check(of_others == 0, || {
+        format!("{of_others} connections to other backends broke")
+    });
     notes.measure("broken on other backends", of_others);
     stage.rest(0.1)
 }
@@ -142,7 +168,9 @@ fn refused(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
         fs::write(&file, text)?;
         let outcome = stage.rig.installation.run(&["apply", "-f", &file.to_string_lossy()])?;
         let is_refused = outcome.code == Some(3) && outcome.said().contains(code);
-        notes.check(is_refused, || format!("{what}: exit {:?}: {}", outcome.code, outcome.said()));
+        notes.check(is_refused, || {
+            format!("{what}: exit {:?}: {}", outcome.code, outcome.said())
+        });
         stage.event(first_line(&outcome));
         if is_refused {
             stage.book.refusals.push(code.to_owned());
@@ -151,9 +179,10 @@ fn refused(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     }
     let rate_after = rate(stage)?;
     let after = stage.rig.installation.status()?;
-    notes.check(after.generation == before.generation && after.revision == before.revision, || {
-        format!("generation {} became {}", before.generation, after.generation)
-    });
+    notes.check(
+        after.generation == before.generation && after.revision == before.revision,
+        || format!("generation {} became {}", before.generation, after.generation),
+    );
     notes.check(rate_after >= rate_before * FLAT, || {
         format!("traffic fell from {rate_before:.0} to {rate_after:.0} bytes/s")
     });
@@ -171,9 +200,14 @@ fn rolled_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     note_change(stage, notes, &changed);
     let after = stage.rig.wait_resolved()?;
     notes.check(after.generation == before + 1, || {
-        format!("generation {before} became {}, a rollback makes a new one", after.generation)
+        format!(
+            "generation {before} became {}, a rollback makes a new one",
+            after.generation
+        )
     });
-    notes.check(after.backend("web", "be4").is_some(), || "be4 did not come back".to_owned());
+    notes.check(after.backend("web", "be4").is_some(), || {
+        "be4 did not come back".to_owned()
+    });
     stage.rest(0.1)
 }
 
@@ -190,7 +224,10 @@ fn killed(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     });
     stage.rig.start_daemon()?;
     let after = stage.rig.installation.status()?;
-    stage.event(format!("a new daemon adopts generation {}, revision {}", after.generation, after.revision));
+    stage.event(format!(
+        "a new daemon adopts generation {}, revision {}",
+        after.generation, after.revision
+    ));
     notes.check(
         (after.generation, after.revision, &after.digest) == (before.generation, before.revision, &before.digest),
         || format!("generation {} was adopted as {}", before.generation, after.generation),
@@ -235,7 +272,10 @@ fn note_change(stage: &mut Stage, notes: &mut Notes, changed: &Changed) {
         changed.broken_without_cause.len()
     ));
     notes.check(effect.slots_moved == effect.slots_unavoidable, || {
-        format!("{} slots moved, {} had to", effect.slots_moved, effect.slots_unavoidable)
+        format!(
+            "{} slots moved, {} had to",
+            effect.slots_moved, effect.slots_unavoidable
+        )
     });
     notes.check(changed.broken_without_cause.is_empty(), || {
         format!("broke without cause: {:?}", changed.broken_without_cause)
@@ -250,7 +290,9 @@ fn note_change(stage: &mut Stage, notes: &mut Notes, changed: &Changed) {
 
 fn no_breaks(report: &Report, notes: &mut Notes) {
     let broken = report.broken().count();
-    notes.check(broken == 0, || format!("{broken} connections broke: {:?}", report.broken().next()));
+    notes.check(broken == 0, || {
+        format!("{broken} connections broke: {:?}", report.broken().next())
+    });
 }
 
 /// Checked bytes that come back in a second.
@@ -263,7 +305,13 @@ fn rate(stage: &Stage) -> Result<f64> {
 }
 
 fn names(stage: &Stage) -> Vec<String> {
-    stage.rig.network.backends.iter().map(|host| host.name.clone()).collect()
+    stage
+        .rig
+        .network
+        .backends
+        .iter()
+        .map(|host| host.name.clone())
+        .collect()
 }
 
 fn first_line(outcome: &Outcome) -> String {

@@ -13,7 +13,11 @@ use std::{
 };
 
 use anyhow::Result;
-use support::{contract::Status, daemon::Installation, streams::{Report, Watch}};
+use support::{
+    contract::Status,
+    daemon::Installation,
+    streams::{Report, Watch},
+};
 
 use crate::drawing::{self, BackendLine, Numbers};
 
@@ -91,7 +95,7 @@ impl Dashboard {
             let mut sampler = Sampler::default();
             print_now(drawing::ENTER)?;
             while !seen.load(Ordering::Relaxed) {
-                let numbers = sampler.sample(installation.status().ok(), &load.report());
+                let numbers = sampler.sample(installation.status().ok().as_ref(), &load.report());
                 let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
                 let width = size.map_or(80, |size| usize::from(size.ws_col));
                 let picture = drawing::picture(&announcer.script(), &numbers, width);
@@ -139,10 +143,10 @@ struct Sample {
 }
 
 impl Sampler {
-    fn sample(&mut self, status: Option<Status>, report: &Report) -> Numbers {
+    fn sample(&mut self, status: Option<&Status>, report: &Report) -> Numbers {
         let connections = report.by_backend();
         let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for (_, backend) in status.iter().flat_map(Status::backends) {
+        for (_, backend) in status.into_iter().flat_map(Status::backends) {
             counts.entry(backend.name.clone()).or_default().0 += backend.traffic.packets;
         }
         for (name, count) in connections {
@@ -158,14 +162,16 @@ impl Sampler {
         numbers.connections = report.connections();
         numbers.broken = report.broken().count();
         numbers.wrong = report.wrong_bytes();
-        numbers.daemon = status.as_ref().map(|status| (status.generation, status.revision));
+        numbers.daemon = status.map(|status| (status.generation, status.revision));
         if let Some(before) = &self.before {
             let seconds = now.at.duration_since(before.at).as_secs_f64();
-            numbers.throughput.push_back(per_second(now.bytes, before.bytes, seconds));
+            numbers
+                .throughput
+                .push_back(per_second(now.bytes, before.bytes, seconds));
             if numbers.throughput.len() > HISTORY {
                 numbers.throughput.pop_front();
             }
-            if let Some(status) = &status {
+            if let Some(status) = status {
                 numbers.backends = backend_lines(status, &now, before, seconds);
             }
         }
@@ -181,7 +187,11 @@ fn backend_lines(status: &Status, now: &Sample, before: &Sample, seconds: f64) -
     };
     let line = |backend: &support::contract::Backend| {
         let (packets, connections) = now.counts.get(&backend.name).copied().unwrap_or_default();
-        let (packets_before, connections_before) = before.counts.get(&backend.name).copied().unwrap_or((packets, connections));
+        let (packets_before, connections_before) = before
+            .counts
+            .get(&backend.name)
+            .copied()
+            .unwrap_or((packets, connections));
         BackendLine {
             name: backend.name.clone(),
             weight: backend.weight,

@@ -64,7 +64,12 @@ pub fn picture(script: &Script, numbers: &Numbers, width: usize) -> String {
     lines.push(String::new());
     lines.push(throughput(&numbers.throughput, width));
     lines.push(format!(" {DIM}{}{PLAIN}", "─".repeat(width - 2)));
-    lines.extend(script.events.iter().map(|event| format!(" {}", shortened(event, width - 2))));
+    lines.extend(
+        script
+            .events
+            .iter()
+            .map(|event| format!(" {}", shortened(event, width - 2))),
+    );
     lines.push(String::new());
     lines.push(format!(" {DIM}Ctrl-C ends it and cleans up{PLAIN}"));
     let mut text = HOME.to_owned();

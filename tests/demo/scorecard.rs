@@ -93,14 +93,22 @@ impl fmt::Display for Scorecard {
             "{} sent, {} answered, {} wrong",
             self.datagrams.sent, self.datagrams.answered, self.datagrams.wrong
         );
-        let spread: Vec<String> = self.spread.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let spread: Vec<String> = self
+            .spread
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
         let left = if self.left_behind.is_empty() {
             "nothing".to_owned()
         } else {
             self.left_behind.join(", ")
         };
         let connections = format!("{}, {} completed", self.connections, self.completed);
-        let wrong = format!("{} connections of {} KiB checked", self.wrong_bytes, self.bytes_checked / 1024);
+        let wrong = format!(
+            "{} connections of {} KiB checked",
+            self.wrong_bytes,
+            self.bytes_checked / 1024
+        );
         let rows = [
             (true, "connections", connections),
             (self.broken_unexpected == 0, "broken", broken),
@@ -116,7 +124,15 @@ impl fmt::Display for Scorecard {
         for (holds, name, value) in rows {
             writeln!(f, " {} {name:<15} {value}", mark(holds))?;
         }
-        writeln!(f, "\n {}", if self.passed() { "Everything held." } else { "It did not hold." })
+        writeln!(
+            f,
+            "\n {}",
+            if self.passed() {
+                "Everything held."
+            } else {
+                "It did not hold."
+            }
+        )
     }
 }
 

@@ -108,7 +108,11 @@ impl Stage {
     pub fn strike(mut self) -> Result<Scorecard> {
         self.event("clients finish; everything is taken down");
         let report = self.load.take().context("the load has been stopped")?.stop()?;
-        let datagrams = self.datagrams.take().context("the datagrams have been stopped")?.stop()?;
+        let datagrams = self
+            .datagrams
+            .take()
+            .context("the datagrams have been stopped")?
+            .stop()?;
         drop(self.dashboard.take());
         let mut book = std::mem::take(&mut self.book);
         book.connections = report.connections();

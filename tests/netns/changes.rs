@@ -90,7 +90,11 @@ fn change_under_load(rig: &Rig, next: &Fleet) -> Result<Changed> {
         effect.slots_moved, effect.slots_unavoidable,
         "more slots moved than had to"
     );
-    assert!(changed.broken_without_cause.is_empty(), "{changed}: {:?}", changed.broken_without_cause);
+    assert!(
+        changed.broken_without_cause.is_empty(),
+        "{changed}: {:?}",
+        changed.broken_without_cause
+    );
     let report = load.stop()?;
     println!("{report}");
     assert_eq!(report.wrong_bytes(), 0, "{report}");

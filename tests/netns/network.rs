@@ -84,7 +84,9 @@ fn stream_whose_server_goes_away_is_reported_broken() -> Result<()> {
 #[ignore = "requires root: network namespaces"]
 fn rig_leaves_nothing_behind_after_a_panic() -> Result<()> {
     let id = RunId::new();
-    let namespaces = ["client", "router", "lb", "be1"].map(|role| id.namespace(role)).to_vec();
+    let namespaces = ["client", "router", "lb", "be1"]
+        .map(|role| id.namespace(role))
+        .to_vec();
     let panicked = std::thread::spawn(move || {
         let scratch = Scratch::new(&id).expect("a scratch directory");
         let _network = Topology::build(&id, Shape::OneArm, 1).expect("a network");

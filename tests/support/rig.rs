@@ -127,7 +127,9 @@ impl Rig {
     pub fn footprint(&self) -> Footprint {
         let network = &self.network;
         let backends = network.backends.iter().map(|host| &host.namespace);
-        let all = [&network.client, &network.router, &network.balancer].into_iter().chain(backends);
+        let all = [&network.client, &network.router, &network.balancer]
+            .into_iter()
+            .chain(backends);
         Footprint {
             namespaces: all.map(|namespace| namespace.name().to_owned()).collect(),
             directory: self.scratch.root().to_owned(),
