@@ -95,7 +95,7 @@ impl Dashboard {
             let mut sampler = Sampler::default();
             print_now(drawing::ENTER)?;
             while !seen.load(Ordering::Relaxed) {
-                let numbers = sampler.sample(installation.status().ok(), &load.report());
+                let numbers = sampler.sample(installation.status().ok().as_ref(), &load.report());
                 let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
                 let width = size.map_or(80, |size| usize::from(size.ws_col));
                 let picture = drawing::picture(&announcer.script(), &numbers, width);
@@ -143,10 +143,10 @@ struct Sample {
 }
 
 impl Sampler {
-    fn sample(&mut self, status: Option<Status>, report: &Report) -> Numbers {
+    fn sample(&mut self, status: Option<&Status>, report: &Report) -> Numbers {
         let connections = report.by_backend();
         let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for (_, backend) in status.iter().flat_map(Status::backends) {
+        for (_, backend) in status.into_iter().flat_map(Status::backends) {
             counts.entry(backend.name.clone()).or_default().0 += backend.traffic.packets;
         }
         for (name, count) in connections {
@@ -162,7 +162,7 @@ impl Sampler {
         numbers.connections = report.connections();
         numbers.broken = report.broken().count();
         numbers.wrong = report.wrong_bytes();
-        numbers.daemon = status.as_ref().map(|status| (status.generation, status.revision));
+        numbers.daemon = status.map(|status| (status.generation, status.revision));
         if let Some(before) = &self.before {
             let seconds = now.at.duration_since(before.at).as_secs_f64();
             numbers
@@ -171,7 +171,7 @@ impl Sampler {
             if numbers.throughput.len() > HISTORY {
                 numbers.throughput.pop_front();
             }
-            if let Some(status) = &status {
+            if let Some(status) = status {
                 numbers.backends = backend_lines(status, &now, before, seconds);
             }
         }

@@ -80,6 +80,9 @@ impl Fleet {
     }
 
     /// Leaves a backend out, and says that this is meant.
+    ///
+    /// # Panics
+    /// If there is no such pool.
     #[must_use]
     pub fn without(mut self, pool: &str, backend: &str) -> Self {
         self.removed.push(format!("backend/{pool}/{backend}"));
@@ -87,6 +90,9 @@ impl Fleet {
     }
 
     /// Leaves a backend out, and says nothing.
+    ///
+    /// # Panics
+    /// If there is no such pool.
     #[must_use]
     pub fn omitting(mut self, pool: &str, backend: &str) -> Self {
         self.backends_of(pool).retain(|of| of.name != backend);
@@ -94,6 +100,9 @@ impl Fleet {
     }
 
     /// Adds a backend with weight 100.
+    ///
+    /// # Panics
+    /// If there is no such pool.
     #[must_use]
     pub fn with(mut self, pool: &str, host: &BackendHost) -> Self {
         self.backends_of(pool).push(Backend::on(host));
@@ -101,6 +110,9 @@ impl Fleet {
     }
 
     /// Changes a backend's weight.
+    ///
+    /// # Panics
+    /// If there is no such pool, or no such backend in it.
     #[must_use]
     pub fn weighing(mut self, pool: &str, backend: &str, weight: u32) -> Self {
         let found = self.backends_of(pool).iter_mut().find(|of| of.name == backend);

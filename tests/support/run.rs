@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, UnmountFlags};
 use tempfile::TempDir;
 
-/// Tells one run from all others on this host; six characters of `a-z0-9`.
+/// Tells one run from all others on this host; a few hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunId(String);
 
@@ -24,15 +24,7 @@ impl RunId {
     pub fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let nth = MADE.fetch_add(1, Ordering::Relaxed);
-        // 22 bits of a process id (the kernel's limit) and 8 of the counter.
-        let mut rest = (u64::from(process::id()) << 8 | u64::from(nth & 0xff)) & 0x3fff_ffff;
-        let mut text = String::new();
-        for _ in 0..6 {
-            let digit = u32::try_from(rest % 36).expect("a remainder of 36");
-            text.push(char::from_digit(digit, 36).expect("a digit under 36"));
-            rest /= 36;
-        }
-        Self(text)
+        Self(format!("{:x}{nth:02x}", process::id()))
     }
 
     /// The network namespace of a role: `hf-3fa9c0-lb`.

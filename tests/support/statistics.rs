@@ -56,41 +56,54 @@ const fn exact(count: u64) -> f64 {
     count as f64
 }
 
+/// Terms of a series or steps of a fraction: far more than are needed for as
+/// few degrees of freedom as there are backends.
+const STEPS: u32 = 1000;
+const TINY: f64 = 1e-300;
+
 /// Regularized upper incomplete gamma function Q(a, x), by its series for
-/// x < a + 1 and its continued fraction (Lentz) above: Numerical Recipes §6.2.
-fn upper_gamma(a: f64, x: f64) -> f64 {
-    const STEPS: u32 = 1000;
-    const TINY: f64 = 1e-300;
+/// x < a + 1 and its continued fraction above: Numerical Recipes §6.2.
+fn upper_gamma(shape: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 1.0;
     }
-    let scale = (a * x.ln() - x - ln_gamma(a)).exp();
-    if x < a + 1.0 {
-        let mut term = 1.0 / a;
-        let mut sum = term;
-        for n in 1..STEPS {
-            term *= x / (a + f64::from(n));
-            sum += term;
-        }
-        return 1.0 - sum * scale;
+    let scale = (shape * x.ln() - x - ln_gamma(shape)).exp();
+    if x < shape + 1.0 {
+        1.0 - scale * lower_series(shape, x)
+    } else {
+        scale * upper_fraction(shape, x)
     }
-    let mut b = x + 1.0 - a;
-    let mut c = 1.0 / TINY;
-    let mut d = 1.0 / b;
-    let mut fraction = d;
-    for n in 1..STEPS {
-        let n = f64::from(n);
-        let step = n * (a - n);
-        b += 2.0;
-        d = 1.0 / non_zero(step * d + b, TINY);
-        c = non_zero(b + step / c, TINY);
-        fraction *= d * c;
-    }
-    fraction * scale
 }
 
-fn non_zero(value: f64, tiny: f64) -> f64 {
-    if value.abs() < tiny { tiny } else { value }
+fn lower_series(shape: f64, x: f64) -> f64 {
+    let mut term = 1.0 / shape;
+    let mut sum = term;
+    for n in 1..STEPS {
+        term *= x / (shape + f64::from(n));
+        sum += term;
+    }
+    sum
+}
+
+/// Lentz's method, modified: neither numerator nor denominator becomes 0.
+fn upper_fraction(shape: f64, x: f64) -> f64 {
+    let mut partial = x + 1.0 - shape;
+    let mut numerator = 1.0 / TINY;
+    let mut denominator = 1.0 / partial;
+    let mut fraction = denominator;
+    for n in 1..STEPS {
+        let n = f64::from(n);
+        let step = n * (shape - n);
+        partial += 2.0;
+        denominator = 1.0 / non_zero(step * denominator + partial);
+        numerator = non_zero(partial + step / numerator);
+        fraction *= denominator * numerator;
+    }
+    fraction
+}
+
+fn non_zero(value: f64) -> f64 {
+    if value.abs() < TINY { TINY } else { value }
 }
 
 /// ln Γ(n/2) for the n/2 that degrees of freedom make, from Γ(1/2) = √π and

@@ -46,7 +46,7 @@ pub struct LoadShape {
 impl LoadShape {
     /// Long-lived streams only.
     #[must_use]
-    pub fn long_lived(target: SocketAddrV4, sources: Vec<Ipv4Addr>, streams: usize) -> Self {
+    pub const fn long_lived(target: SocketAddrV4, sources: Vec<Ipv4Addr>, streams: usize) -> Self {
         Self {
             target,
             sources,
