@@ -8,7 +8,10 @@ mod frame;
 mod license;
 
 #[cfg(not(target_arch = "bpf"))]
-fn main() {}
+fn main() -> std::process::ExitCode {
+    eprintln!("agent is a BPF program, and this is a stub of it: cargo xtask build");
+    std::process::ExitCode::FAILURE
+}
 
 #[cfg(target_arch = "bpf")]
 mod program {

@@ -15,7 +15,10 @@ mod maps;
 mod view;
 
 #[cfg(not(target_arch = "bpf"))]
-fn main() {}
+fn main() -> std::process::ExitCode {
+    eprintln!("balancer is a BPF program, and this is a stub of it: cargo xtask build");
+    std::process::ExitCode::FAILURE
+}
 
 #[cfg(target_arch = "bpf")]
 mod program {

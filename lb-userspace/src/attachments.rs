@@ -99,7 +99,7 @@ impl Serving {
     /// Whether it had to be attached.
     fn attach(&mut self, interface: &Interface, resolution: &Resolution) -> Result<bool, Failure> {
         let Some(link) = resolution.links.get(&interface.name) else {
-            return Err(not_attached(interface, "there is no such interface".to_owned()));
+            return Err(not_attached(interface, "there is no such interface"));
         };
         let kernel = self.publisher.kernel_mut();
         match kernel.link(&interface.name)? {
@@ -113,7 +113,7 @@ impl Serving {
                 tracing::info!(interface = interface.name, ifindex = link.ifindex, "attached");
                 Ok(true)
             }
-            Err(error) => Err(not_attached(interface, cause(&error))),
+            Err(error) => Err(not_attached(interface, &cause(&error))),
         }
     }
 }
@@ -147,7 +147,7 @@ fn peers(source: &EncapSource) -> Peers {
     peers
 }
 
-fn not_attached(interface: &Interface, why: String) -> Failure {
+fn not_attached(interface: &Interface, why: &str) -> Failure {
     Failure {
         code: "HF3009".to_owned(),
         message: format!("{}: the program is not attached: {why}", interface.name),

@@ -53,6 +53,9 @@ struct PoolPlace {
 impl Layout {
     /// # Errors
     /// When the VIPs find no place (there are too many).
+    ///
+    /// # Panics
+    /// Never: a revision holds the state and tables of all its pools.
     pub fn of(revision: &Revision) -> Result<Self, VipTableError> {
         let config = revision.config();
         let one_arm = config.node.interfaces.len() == 1;
@@ -85,7 +88,7 @@ impl Layout {
 
     /// VIP chunks beside the first one.
     #[must_use]
-    pub fn vip_children(&self) -> usize {
+    pub const fn vip_children(&self) -> usize {
         self.vips.children()
     }
 
@@ -183,7 +186,7 @@ fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource, one_
 }
 
 /// An address as a packet holds it.
-fn wire(address: Ipv4Addr) -> u32 {
+const fn wire(address: Ipv4Addr) -> u32 {
     u32::from_ne_bytes(address.octets())
 }
 

@@ -15,7 +15,7 @@ use rtnetlink::{
     packet_route::{
         AddressFamily,
         link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
-        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState},
+        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState as State},
         route::{RouteAddress, RouteAttribute, RouteMessage},
     },
 };
@@ -198,7 +198,7 @@ impl Netlink {
     /// refusal shows as a hop that stays unresolved.
     async fn use_neighbour(&self, ifindex: u32, address: Ipv4Addr) {
         let request = self.handle.neighbours().add(ifindex, IpAddr::V4(address));
-        let request = request.state(NeighbourState::None).flags(NeighbourFlags::Use).replace();
+        let request = request.state(State::None).flags(NeighbourFlags::Use).replace();
         if let Err(error) = request.execute().await {
             tracing::debug!(%address, %error, "NTF_USE was refused");
         }
@@ -240,15 +240,14 @@ fn neighbour(message: &NeighbourMessage) -> Option<((u32, Ipv4Addr), Neighbour)>
                 .map(MacAddr);
         }
     }
-    use NeighbourState as S;
     let state = message.header.state;
     let valid = matches!(
         state,
-        S::Reachable | S::Stale | S::Delay | S::Probe | S::Permanent | S::Noarp
+        State::Reachable | State::Stale | State::Delay | State::Probe | State::Permanent | State::Noarp
     );
     let fresh = matches!(
         state,
-        S::Reachable | S::Permanent | S::Noarp | S::Delay | S::Probe | S::Incomplete
+        State::Reachable | State::Permanent | State::Noarp | State::Delay | State::Probe | State::Incomplete
     );
     Some((
         (message.header.ifindex, address?),

@@ -342,14 +342,13 @@ impl<'p, K: Kernel> Draft<'p, K> {
             .get(&key)
             .or_else(|| self.publisher.shared.get(&key))
             .copied();
-        let pair = match known {
-            Some(pair) => pair,
-            None => {
-                let chunk = self.create(image)?;
-                Pair {
-                    slot: self.take(chunk),
-                    alias: self.take(chunk),
-                }
+        let pair = if let Some(pair) = known {
+            pair
+        } else {
+            let chunk = self.create(image)?;
+            Pair {
+                slot: self.take(chunk),
+                alias: self.take(chunk),
             }
         };
         self.shared.insert(key, pair);

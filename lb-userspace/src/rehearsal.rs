@@ -75,7 +75,7 @@ impl Probe {
 
     /// Slot of this flow in its pool's lookup table.
     #[must_use]
-    pub fn slot(&self, key: &HashKey) -> u32 {
+    pub const fn slot(&self, key: &HashKey) -> u32 {
         let flow = FlowV4 {
             source: u32::from_ne_bytes(self.source.octets()),
             destination: u32::from_ne_bytes(self.destination.octets()),

@@ -128,10 +128,10 @@ impl Revision {
 
     /// From the meta chunks and the tables, as read from the kernel or store.
     #[must_use]
-    pub fn restore(state: State, currents: BTreeMap<String, Table>) -> Option<Self> {
+    pub fn restore(state: State, mut currents: BTreeMap<String, Table>) -> Option<Self> {
         let mut tables = BTreeMap::new();
         for (name, pool) in &state.pools {
-            let current = currents.get(name)?.clone();
+            let current = currents.remove(name)?;
             let mut home = *current.slots();
             for (slot, member) in &pool.away {
                 home[usize::from(*slot)] = *member;
@@ -185,7 +185,7 @@ impl Revision {
     }
 
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub const fn config(&self) -> &Config {
         &self.state.content.config
     }
 

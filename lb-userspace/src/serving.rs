@@ -159,7 +159,7 @@ impl Serving {
             cause: cause.to_owned(),
             message,
         };
-        self.change(&plan.target, purpose, resolution, author, now)
+        self.change(&plan.target, &purpose, resolution, author, now)
     }
 
     /// Publishes the running generation again if next hops changed.
@@ -176,7 +176,7 @@ impl Serving {
             return Ok(None);
         }
         let cause = revision_cause(&served.state, &next);
-        self.change(&content, Purpose::Revision { cause }, resolution, "holdfastd", now)
+        self.change(&content, &Purpose::Revision { cause }, resolution, "holdfastd", now)
             .map(Some)
     }
 
@@ -185,7 +185,7 @@ impl Serving {
     pub(crate) fn change(
         &mut self,
         content: &Content,
-        purpose: Purpose,
+        purpose: &Purpose,
         resolution: &Resolution,
         author: &str,
         now: Timestamp,
@@ -195,7 +195,7 @@ impl Serving {
         let effects = next.effects(previous);
         let fresh = next.fresh_counters(previous);
         let layout = Layout::of(&next)?;
-        let (generation, revision) = self.record_intent(&next, &purpose, author, now)?;
+        let (generation, revision) = self.record_intent(&next, purpose, author, now)?;
         let served = Served {
             generation,
             revision,
@@ -428,7 +428,7 @@ fn revision_cause(before: &Revision, after: &Revision) -> String {
     }
 }
 
-fn unchanged(served: &Served) -> Applied {
+const fn unchanged(served: &Served) -> Applied {
     Applied {
         generation: served.generation,
         revision: served.revision,

@@ -227,7 +227,7 @@ impl Found {
             cause: "nothing was served any more".to_owned(),
         };
         self.serving
-            .change(&content, purpose, resolution, AUTHOR, now)
+            .change(&content, &purpose, resolution, AUTHOR, now)
             .map_err(StartError::First)?;
         tracing::info!(generation, "the last generation is served again");
         Ok(())

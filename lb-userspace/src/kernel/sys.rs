@@ -35,7 +35,7 @@ fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
     }
 }
 
-fn zeroed_attr() -> bpf_attr {
+const fn zeroed_attr() -> bpf_attr {
     // SAFETY: a union of plain integers, for which all-zero is a value.
     unsafe { std::mem::zeroed() }
 }
@@ -237,6 +237,9 @@ impl Drop for Mapping {
 }
 
 /// Fills a chunk that is not frozen yet.
+///
+/// # Panics
+/// If `bytes` is not as long as a chunk.
 pub fn fill_chunk(chunk: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is filled whole");
     let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ | libc::PROT_WRITE)?;
@@ -247,6 +250,9 @@ pub fn fill_chunk(chunk: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Copies a chunk's content into `bytes`.
+///
+/// # Panics
+/// If `bytes` is not as long as a chunk.
 pub fn read_chunk(chunk: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<()> {
     assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is read whole");
     let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ)?;
