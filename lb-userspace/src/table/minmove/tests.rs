@@ -159,6 +159,10 @@ fn an_update_with_1000_members_is_quick() {
 }
 
 /// Weights, and for each step who is up and whose weight changes.
+#[expect(
+    clippy::type_complexity,
+    reason = "a strategy's value is read where it is used, once"
+)]
 fn histories() -> impl Strategy<Value = (Vec<u32>, Vec<(Vec<bool>, usize, u32)>)> {
     (1_usize..40).prop_flat_map(|members| {
         let weights = prop::collection::vec(0_u32..=1_000, members);
