@@ -31,7 +31,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection may last, however it is used. It bounds a client that
 /// does not read its answer; an apply goes on without it.
-const LIFETIME: Duration = Duration::from_secs(120);
+const LIFETIME: Duration = Duration::from_mins(2);
 
 /// How long requests under way may take to finish at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
