@@ -4,6 +4,7 @@
 //! Nothing here decides about a change: plans are made, judged and applied by
 //! the daemon.
 
+mod agent;
 pub mod args;
 mod bpf;
 mod candidate;
@@ -118,6 +119,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Config { command } => config::config(command, terminal),
         Command::Bpf { command } => bpf::bpf(*command, &client()?, terminal).await,
         Command::Journal { command } => bpf::journal(*command, &client()?, terminal).await,
+        Command::Agent { command } => agent::agent(command, terminal),
         Command::Completions(args) => shell::completions(*args, terminal),
         Command::Man(args) => shell::man(args, terminal),
     }
