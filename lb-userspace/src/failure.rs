@@ -182,6 +182,18 @@ pub fn read_only(reason: &str) -> Failure {
     )
 }
 
+/// A file without any content.
+#[must_use]
+pub fn empty(file: &str, serving: usize) -> Failure {
+    let message = format!("{file} is empty: the candidate has 0 VIPs; {serving} are serving. Nothing was changed.");
+    failure(
+        Code::Empty.as_str(),
+        REFUSED,
+        message,
+        "look at the file; holdfast config init writes a sample",
+    )
+}
+
 /// Nothing is served yet, or not that.
 #[must_use]
 pub fn absent(what: &str) -> Failure {

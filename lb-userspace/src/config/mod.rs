@@ -225,6 +225,9 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, ConfigErrors> {
 /// Judges a configuration that did not come from a file: a plan's target, which
 /// anybody may have written. Returns it as a file with its content would give
 /// it.
+///
+/// # Panics
+/// Never: a configuration is plain JSON.
 pub fn judge_again(config: &Config) -> Result<Config, ConfigErrors> {
     let mut document = serde_json::to_value(config).expect("a configuration is plain JSON");
     document["apiVersion"] = API_VERSION.into();
