@@ -125,7 +125,7 @@ fn parse_ipv4<F: Frame>(
             protocols: HAS_UDP,
             ..parsed
         },
-        PROTOCOL_ICMP => return parse_icmp(frame, parsed, &ip, l3 + header_len),
+        PROTOCOL_ICMP => return parse_icmp(frame, parsed, &ip, l3 + header_len, stated),
         _ => return Err((Verdict::PassNotVip, frame_len)),
     };
     if ip.fragment & IS_FRAGMENT != 0 {
@@ -208,13 +208,15 @@ fn refuse_l4<F: Frame>(frame: &F, protocol: u8, l4: u32, l4_len: u32) -> Option<
 }
 
 /// Echo and errors to a VIP address are for the VIP; other types are the
-/// host's (RFC 792; 4 and 5 are of no use to anybody, RFC 6633).
+/// host's (RFC 792; 4 and 5 are of no use to anybody, RFC 6633). The message
+/// is at `l4` and the packet ends at `end`; what follows is padding.
 #[inline(always)]
-fn parse_icmp<F: Frame>(frame: &F, parsed: Parsed, ip: &Ipv4, l4: u32) -> Result<Parsed, (Verdict, u32)> {
+fn parse_icmp<F: Frame>(frame: &F, parsed: Parsed, ip: &Ipv4, l4: u32, end: u32) -> Result<Parsed, (Verdict, u32)> {
     if ip.fragment & IS_FRAGMENT != 0 {
         return Ok(parsed.refuse(Verdict::DropFragment));
     }
-    match frame.load::<u8>(l4) {
+    let kind = if l4 < end { frame.load::<u8>(l4) } else { None };
+    match kind {
         Some(3 | 4 | 5 | 8 | 11 | 12) | None => Ok(parsed.refuse(Verdict::DropIcmp)),
         Some(_) => Err((Verdict::PassNotVip, parsed.frame_len)),
     }
