@@ -33,9 +33,8 @@ pub fn accept<F: Frame>(frame: &mut F, peers: &Peers) -> AgentVerdict {
     let Some(inner) = inner_of(frame, &outer.ip) else {
         return AgentVerdict::PassMalformed;
     };
-    let tos = match decapsulated_tos(outer.ip.tos, inner.tos) {
-        Some(tos) => tos,
-        None => return AgentVerdict::DropCongestion,
+    let Some(tos) = decapsulated_tos(outer.ip.tos, inner.tos) else {
+        return AgentVerdict::DropCongestion;
     };
     decapsulate(frame, &outer.ethernet, &inner, tos)
 }
@@ -73,8 +72,8 @@ fn inner_of<F: Frame>(frame: &F, outer: &Ipv4) -> Option<Ipv4> {
 }
 
 /// RFC 6040 §4.2, figure 4: a mark set on the way is copied inward; where the
-/// inner packet cannot carry it, the packet is dropped. ECT(1) outside and
-/// ECT(0) inside is such a mark too, that of PCN and L4S queues.
+/// inner packet cannot carry it, the packet is dropped. ECT(1) over ECT(0) is
+/// such a mark too: the milder of the two levels of PCN (RFC 6660).
 #[inline(always)]
 const fn decapsulated_tos(outer: u8, inner: u8) -> Option<u8> {
     match (outer & ECN, inner & ECN) {
@@ -103,7 +102,7 @@ fn decapsulate<F: Frame>(frame: &mut F, ethernet: &Ethernet, inner: &Ipv4, tos: 
     }
     // The Ethernet header moves up against the inner packet first, so that a
     // refusal of the kernel's could only lose bytes that are not needed.
-    if !frame.store(IPV4_LEN, ethernet) || !frame.adjust_head(IPV4_LEN as i32) {
+    if !frame.store(IPV4_LEN, ethernet) || !frame.adjust_head(IPV4_LEN.cast_signed()) {
         return AgentVerdict::PassMalformed;
     }
     AgentVerdict::AcceptDecapsulated

@@ -53,5 +53,5 @@ pub fn ipip_v4<F: Frame>(frame: &mut F, member: &Member, hash: FlowHash, tos: u8
             destination: member.destination[0],
         },
     };
-    frame.adjust_head(-(IPV4_LEN as i32)) && frame.store(0, &outer)
+    frame.adjust_head(-IPV4_LEN.cast_signed()) && frame.store(0, &outer)
 }

@@ -17,6 +17,13 @@ pub trait Frame {
     /// A copy of the bytes at `offset`; `None` past the end of the first buffer.
     fn load<T: Pod>(&self, offset: u32) -> Option<T>;
 
+    /// The same for an offset that is not a constant. The verifier follows such
+    /// a pointer only if the compiler does not split it, which costs a little;
+    /// in ordinary memory there is no difference.
+    fn load_variable<T: Pod>(&self, offset: u32) -> Option<T> {
+        self.load(offset)
+    }
+
     /// Overwrites the bytes at `offset`; `false`, and nothing written, past the
     /// end of the first buffer.
     #[must_use]

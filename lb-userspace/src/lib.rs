@@ -1,12 +1,28 @@
 //! Holdfast's user space: what the daemon and the command line share.
 //!
-//! Pure modules decide (`config`, `table`, `vips`, `revision`, `plan`); a few
-//! touch the world (`kernel::aya`, `store`, `neighbours`, `api`, `daemon`).
+//! Pure modules decide (`config`, `table`, `vips`, `revision`, `layout`,
+//! `plan`); a few touch the world (`kernel`, `store`, `neighbours`, `api`,
+//! `daemon`). `serving` is the one writer.
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod api;
+pub mod attachments;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod digest;
+pub mod failure;
+pub mod kernel;
+pub mod layout;
+pub mod neighbours;
 pub mod plan;
+pub mod publish;
+pub mod rehearsal;
+pub mod reports;
+pub mod revision;
+pub mod serving;
+pub mod startup;
+pub mod store;
 pub mod table;
 pub mod vips;

@@ -1,1 +1,27 @@
-//! stub
+//! What the tests and the demo share: a network of namespaces with the real
+//! daemon, the real command line and real sockets in it.
+//!
+//! [`rig::Rig`] puts it together and takes it away again; everything else is a
+//! part of it that can be used alone.
+#![deny(unsafe_code)]
+
+pub mod change;
+pub mod config;
+pub mod contract;
+pub mod daemon;
+pub mod datagrams;
+pub mod exchange;
+pub mod netns;
+pub mod offload;
+pub mod pass;
+pub mod pattern;
+pub mod ping;
+pub mod process;
+pub mod rig;
+pub mod run;
+pub mod services;
+pub mod sockets;
+pub mod statistics;
+pub mod streams;
+pub mod topology;
+pub mod wait;

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod hash_key;
 pub mod interfaces;
 pub mod member;
+pub mod rig;
 pub mod root;
 pub mod table;
 pub mod vip;

@@ -133,7 +133,7 @@ impl VipLine {
     /// The record for `key`, if it is one of the two.
     #[must_use]
     #[inline(always)]
-    pub fn find(&self, key: &VipKey) -> Option<VipRecord> {
+    pub const fn find(&self, key: &VipKey) -> Option<VipRecord> {
         if self.holds(0, key) {
             return Some(self.record(0));
         }
@@ -145,7 +145,7 @@ impl VipLine {
 
     // Word by word: `==` on arrays becomes a call of `memcmp`, a subprogram.
     #[inline(always)]
-    fn holds(&self, at: usize, key: &VipKey) -> bool {
+    const fn holds(&self, at: usize, key: &VipKey) -> bool {
         self.tuples[at] == key.tuple
             && self.addresses[at][3] == key.address[3]
             && self.addresses[at][2] == key.address[2]
@@ -155,7 +155,7 @@ impl VipLine {
 
     #[must_use]
     #[inline(always)]
-    pub fn record(&self, at: usize) -> VipRecord {
+    pub const fn record(&self, at: usize) -> VipRecord {
         VipRecord {
             table: self.tables[at],
             members: self.members[at],
@@ -166,7 +166,7 @@ impl VipLine {
     }
 
     /// Writes a record into place `at` (0 or 1). For the daemon.
-    pub fn set(&mut self, at: usize, key: &VipKey, record: &VipRecord) {
+    pub const fn set(&mut self, at: usize, key: &VipKey, record: &VipRecord) {
         self.addresses[at] = key.address;
         self.tuples[at] = key.tuple;
         self.tables[at] = record.table;

@@ -71,45 +71,15 @@ const ECT_1: u8 = 0b01;
 const ECT_0: u8 = 0b10;
 const CE: u8 = 0b11;
 
+const OUTER: [u8; 4] = [NOT_ECT, ECT_0, ECT_1, CE];
+
 /// RFC 6040 §4.2, figure 4: a row for each arriving inner field, a column for
 /// each arriving outer one; `None` is `<drop>`.
-const FIGURE_4: [(u8, [(u8, Option<u8>); 4]); 4] = [
-    (
-        NOT_ECT,
-        [
-            (NOT_ECT, Some(NOT_ECT)),
-            (ECT_0, Some(NOT_ECT)),
-            (ECT_1, Some(NOT_ECT)),
-            (CE, None),
-        ],
-    ),
-    (
-        ECT_0,
-        [
-            (NOT_ECT, Some(ECT_0)),
-            (ECT_0, Some(ECT_0)),
-            (ECT_1, Some(ECT_1)),
-            (CE, Some(CE)),
-        ],
-    ),
-    (
-        ECT_1,
-        [
-            (NOT_ECT, Some(ECT_1)),
-            (ECT_0, Some(ECT_1)),
-            (ECT_1, Some(ECT_1)),
-            (CE, Some(CE)),
-        ],
-    ),
-    (
-        CE,
-        [
-            (NOT_ECT, Some(CE)),
-            (ECT_0, Some(CE)),
-            (ECT_1, Some(CE)),
-            (CE, Some(CE)),
-        ],
-    ),
+const FIGURE_4: [(u8, [Option<u8>; 4]); 4] = [
+    (NOT_ECT, [Some(NOT_ECT), Some(NOT_ECT), Some(NOT_ECT), None]),
+    (ECT_0, [Some(ECT_0), Some(ECT_0), Some(ECT_1), Some(CE)]),
+    (ECT_1, [Some(ECT_1), Some(ECT_1), Some(ECT_1), Some(CE)]),
+    (CE, [Some(CE), Some(CE), Some(CE), Some(CE)]),
 ];
 
 #[test]
@@ -117,7 +87,7 @@ fn ecn_is_decapsulated_as_in_figure_4_of_rfc_6040() {
     // The other six bits are the inner packet's and must not change.
     const DSCP: u8 = 0b1011_1000;
     for (inner, columns) in FIGURE_4 {
-        for (outer, leaving) in columns {
+        for (outer, leaving) in OUTER.into_iter().zip(columns) {
             let frame = encapsulated(BALANCER, outer, DSCP | inner);
             let (verdict, bytes) = accepted(&frame, &peers());
             let case = (inner, outer);

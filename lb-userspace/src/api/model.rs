@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
+    config::{API_VERSION, Address, BackendState, ObjectName, Protocol, XdpMode},
     digest::Digest,
     plan::{Change, Content, Plan, PoolEffect},
 };
@@ -139,7 +139,8 @@ pub struct BackendStatus {
     pub traffic: Traffic,
 }
 
-/// Where bpftool continues.
+/// Where bpftool continues. Keys of the maps are paths below the directory,
+/// such as `prog/balancer`; values are the kernel's ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pins {
@@ -171,6 +172,17 @@ pub struct Why {
 
 impl Kind for Why {
     const KIND: &'static str = "Why";
+}
+
+/// What `GET /v1/why` asks: a packet, by its five-tuple.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WhyQuery {
+    pub src: Address,
+    pub sport: u16,
+    pub dst: Address,
+    pub dport: u16,
+    pub proto: Protocol,
 }
 
 /// A refusal or failure, of the API and of the command line.
@@ -346,4 +358,16 @@ pub struct Check {
     pub name: String,
     pub ok: bool,
     pub detail: String,
+}
+
+/// `GET /v1/journal`, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Journal {
+    /// Objects, as the store keeps them.
+    pub entries: Vec<serde_json::Value>,
+}
+
+impl Kind for Journal {
+    const KIND: &'static str = "Journal";
 }

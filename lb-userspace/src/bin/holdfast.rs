@@ -1,1 +1,7 @@
-fn main() {}
+//! `holdfast`, the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holdfast::cli::main()
+}

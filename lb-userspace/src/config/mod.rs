@@ -4,7 +4,23 @@
 //! What comes out here is canonical: objects sorted by name, so that two files
 //! that mean the same have the same digest.
 
+pub mod code;
+pub mod errors;
+pub mod file;
+pub mod limits;
+mod load;
+pub mod place;
+pub mod problem;
+mod rules;
+mod sample;
+mod schema;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use std::{
+    collections::BTreeSet,
     fmt,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
@@ -14,6 +30,14 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+
+pub use self::{
+    code::Code,
+    errors::{ConfigError, ConfigErrors},
+    load::{Loaded, load},
+    sample::sample,
+    schema::schema,
+};
 
 /// The only `apiVersion` there is.
 pub const API_VERSION: &str = "holdfast/v1";
@@ -181,6 +205,23 @@ pub enum ObjectName {
     Backend { pool: String, backend: String },
 }
 
+/// What a file says: a configuration, and the objects that may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parsed {
+    pub config: Config,
+    /// Served objects that are left out on purpose; none of them is in `config`.
+    pub removed: BTreeSet<ObjectName>,
+}
+
+/// Judges the text of a file. `file_name` is for error messages only. A byte
+/// order mark at the beginning is ignored: some editors write one.
+pub fn parse(file_name: &str, text: &str) -> Result<Parsed, ConfigErrors> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    syntax::read(text)
+        .and_then(|file| rules::judge(&file, text))
+        .map_err(|errors| ConfigErrors::new(file_name, text, errors))
+}
+
 impl Config {
     /// Digest of the canonical JSON.
     #[must_use]
@@ -241,8 +282,9 @@ impl std::str::FromStr for ObjectName {
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        let [first, rest @ ..] = self.0;
+        write!(f, "{first:02x}")?;
+        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
     }
 }
 
@@ -260,6 +302,10 @@ impl std::str::FromStr for MacAddr {
         let mut parts = text.split(':');
         for byte in &mut bytes {
             let part = parts.next().filter(|part| part.len() == 2).ok_or_else(not)?;
+            // `from_str_radix` takes a sign, too.
+            if !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(not());
+            }
             *byte = u8::from_str_radix(part, 16).map_err(|_| not())?;
         }
         if parts.next().is_some() {

@@ -1,7 +1,16 @@
 //! A plan: what a change would do, as data. It can be shown, hashed, stored and
 //! replayed; only the daemon executes one.
 //!
-//! `diff` finds the changes, `policy` judges them, `render` shows them.
+//! `diff` finds the changes, `policy` judges them (each finding under a `code`),
+//! `render` shows them, `file` keeps a plan as exact bytes.
+
+pub mod code;
+pub mod diff;
+pub mod file;
+pub mod policy;
+pub mod render;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::collections::BTreeSet;
 
@@ -55,6 +64,10 @@ pub struct Plan {
     pub environment: String,
     pub base: Base,
     pub target: Content,
+    /// Objects that were named for removal, by the file or by the command: with
+    /// them the plan can be judged again at the switch, from itself alone.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub removed: BTreeSet<ObjectName>,
     /// Sorted as they are shown.
     pub changes: Vec<Change>,
     pub effects: Vec<PoolEffect>,
@@ -83,7 +96,7 @@ impl Plan {
 
     /// It changes nothing.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 }

@@ -1,0 +1,38 @@
+//! The maps of the balancer. All of them are pinned by the daemon and outlive
+//! it; only CHUNKS changes its content with a revision.
+
+use aya_ebpf::{
+    btf_maps::{Array, ArrayOfMaps, PerCpuArray},
+    macros::btf_map,
+};
+use lb_common::abi::{
+    chunk::{CHUNK_SLOTS, LINES, RawLine},
+    counters::{COUNTERS as COUNTER_ENTRIES, Counter},
+    hash_key::HashKey,
+    interfaces::Interfaces,
+};
+
+/// Page-aligned values: a line is one cache line, and user space fills and
+/// reads chunks through a mapping (`BPF_F_MMAPABLE`).
+const MMAPABLE: usize = aya_ebpf::bindings::BPF_F_MMAPABLE as usize;
+
+/// The one shape of published content.
+pub type Chunk = Array<RawLine, { LINES as usize }, MMAPABLE>;
+
+#[btf_map]
+pub static CHUNKS: ArrayOfMaps<Chunk, { CHUNK_SLOTS as usize }> = ArrayOfMaps::new();
+
+/// One entry: the eight bytes of [`lb_common::abi::active::Active`]. Mapped by
+/// the daemon, which switches with one atomic store: an update by system call
+/// is a `memcpy`, which the kernel does not promise to be whole.
+#[btf_map]
+pub static ACTIVE: Array<u64, 1, MMAPABLE> = Array::new();
+
+#[btf_map]
+pub static COUNTERS: PerCpuArray<Counter, { COUNTER_ENTRIES as usize }> = PerCpuArray::new();
+
+#[btf_map]
+pub static HASH_KEY: Array<HashKey, 1> = Array::new();
+
+#[btf_map]
+pub static INTERFACES: Array<Interfaces, 1> = Array::new();

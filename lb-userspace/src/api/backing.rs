@@ -1,0 +1,38 @@
+//! What stands behind the API: the daemon, or a fake one in tests.
+
+use std::pin::Pin;
+
+use super::{
+    auth::Peer,
+    model::{
+        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
+        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+    },
+};
+use crate::plan::Plan;
+
+/// An answer on its way (what futures crates call a `BoxFuture`).
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// Answers requests. Who may write is decided before it is asked; a [`Peer`] is
+/// handed on to be named as a plan's author.
+///
+/// A future may be dropped when its client goes away, except that of
+/// [`Backing::apply`], which is always run to its end.
+pub trait Backing: Send + Sync + 'static {
+    fn status(&self) -> Answer<'_, Status>;
+    /// As the kernel decides, not as user space would.
+    fn why(&self, query: WhyQuery) -> Answer<'_, Why>;
+    /// A plan with findings that refuse it is an answer, not a failure.
+    fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan>;
+    /// The only write.
+    fn apply(&self, request: ApplyRequest, peer: Peer) -> Answer<'_, Applied>;
+    fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan>;
+    fn attach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
+    fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
+    fn history(&self) -> Answer<'_, History>;
+    fn generation(&self, number: u64) -> Answer<'_, GenerationDetail>;
+    fn bpf_dump(&self) -> Answer<'_, BpfDump>;
+    fn bpf_verify(&self) -> Answer<'_, BpfVerify>;
+    fn journal(&self) -> Answer<'_, Journal>;
+}

@@ -1,0 +1,210 @@
+//! A backing for tests: fixed answers, and a record of what was applied.
+//!
+//! It shows how the API carries answers, and nothing about the daemon's.
+
+use std::sync::Mutex;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::{
+    auth::Peer,
+    backing::{Answer, Backing},
+    model::{
+        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
+        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+    },
+};
+use crate::plan::Plan;
+
+/// The digest of nothing in particular.
+pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
+
+#[derive(Default)]
+pub struct Fake {
+    /// Every apply that ran to its end.
+    pub applied: Mutex<Vec<ApplyRequest>>,
+    /// Until it is notified, no apply ends; absent: they end at once.
+    pub gate: Option<Notify>,
+    /// Notified when an apply has begun.
+    pub begun: Notify,
+    /// Notified when an apply has ended.
+    pub ended: Notify,
+}
+
+impl Backing for Fake {
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(async { Ok(status()) })
+    }
+
+    fn why(&self, query: WhyQuery) -> Answer<'_, Why> {
+        Box::pin(async move {
+            Ok(sample(json!({
+                "vip": "web4", "pool": "web", "slot": query.sport, "backend": "be1", "chain": [],
+                "verdict": "ForwardTx", "meaning": "Sent out of the interface it came in by.",
+                "generation": 41, "revision": 43,
+            })))
+        })
+    }
+
+    /// A text without `vips:` is refused, as an empty one would be.
+    fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            if request.text.contains("vips:") {
+                Ok(plan(&peer.name, json!([])))
+            } else {
+                Ok(plan(&peer.name, empty_is_refused()))
+            }
+        })
+    }
+
+    fn apply(&self, request: ApplyRequest, _peer: Peer) -> Answer<'_, Applied> {
+        Box::pin(async move {
+            self.begun.notify_one();
+            if let Some(gate) = &self.gate {
+                gate.notified().await;
+            }
+            if request.digest != request.plan.digest() {
+                return Err(failure("HF2003", "the plan is not the one that was shown", 4));
+            }
+            self.applied.lock().expect("no test panics with it").push(request);
+            self.ended.notify_one();
+            Ok(applied())
+        })
+    }
+
+    fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            match request.generation {
+                None | Some(40) => Ok(plan(&peer.name, json!([]))),
+                Some(_) => Err(failure("HF4001", "there is no such generation", 1)),
+            }
+        })
+    }
+
+    fn attach(&self, _request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move { Ok(plan(&peer.name, json!([]))) })
+    }
+
+    fn detach(&self, _request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            let nothing_left =
+                json!([{"code": "HF2006", "severity": "refuse", "message": "nothing would be attached"}]);
+            Ok(plan(&peer.name, nothing_left))
+        })
+    }
+
+    fn history(&self) -> Answer<'_, History> {
+        Box::pin(async { Ok(sample(json!({"generations": [summary(41)]}))) })
+    }
+
+    fn generation(&self, number: u64) -> Answer<'_, GenerationDetail> {
+        Box::pin(async move {
+            match number {
+                40 | 41 => Ok(sample(json!({
+                    "summary": summary(number), "content": content(number), "changes": [],
+                }))),
+                _ => Err(failure("HF4001", "there is no such generation", 1)),
+            }
+        })
+    }
+
+    fn bpf_dump(&self) -> Answer<'_, BpfDump> {
+        Box::pin(async {
+            Ok(sample(json!({
+                "pins": status().pins, "active": "0300040005000600", "chunkSlots": 1024,
+                "chunks": [{"slot": 3, "mapId": 71, "kind": "root", "of": "revision 43", "frozen": true,
+                            "namedBy": "active", "digest": DIGEST}],
+            })))
+        })
+    }
+
+    fn bpf_verify(&self) -> Answer<'_, BpfVerify> {
+        Box::pin(async {
+            Ok(sample(json!({
+                "ok": false, "generation": 41, "revision": 43,
+                "checks": [{"name": "root digest", "ok": false, "detail": "chunk 3 differs"}],
+            })))
+        })
+    }
+
+    fn journal(&self) -> Answer<'_, Journal> {
+        Box::pin(async {
+            Ok(sample(
+                json!({"entries": [{"seq": 1, "event": "intent", "message": "first start"}]}),
+            ))
+        })
+    }
+}
+
+/// A value of the model, written as its JSON.
+pub fn sample<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("a sample is of its type")
+}
+
+pub fn failure(code: &str, message: &str, exit: u8) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        fix: None,
+        exit,
+    }
+}
+
+pub fn status() -> Status {
+    sample(json!({
+        "environment": "lab", "generation": 41, "revision": 43, "digest": DIGEST, "inSync": true, "mode": "normal",
+        "interfaces": [{"name": "lb0", "ifindex": 12, "mode": "native", "progId": 57}],
+        "verdicts": {"ForwardTx": {"packets": 41870, "bytes": 2_679_680}, "DropTtl": {"packets": 0, "bytes": 0}},
+        "vips": [{"name": "web4", "address": "203.0.113.10", "port": 443, "protocol": "tcp", "pool": "web",
+                  "packets": 41870, "bytes": 2_679_680}],
+        "pools": [{"name": "web", "tableDigest": DIGEST, "backends": [
+            {"name": "be1", "address": "10.0.1.11", "weight": 100, "state": "ready", "up": true, "slots": 65536,
+             "nextHop": "02:00:00:00:00:11 via lb0", "packets": 41870, "bytes": 2_679_680}]}],
+        "pins": {"directory": "/sys/fs/bpf/holdfast", "programs": {"prog/balancer": 57},
+                 "maps": {"map/ACTIVE": 61, "map/CHUNKS": 60}},
+    }))
+}
+
+/// What generation `number` serves; be1's weight tells one from another.
+fn content(number: u64) -> Value {
+    json!({"config": {
+        "environment": "lab",
+        "node": {"interfaces": [{"name": "lb0", "mode": "native"}], "encapSource": {"v4": "10.255.0.0/16"},
+                 "hashKeyFile": "/var/lib/holdfast/hash.key"},
+        "pools": [{"name": "web", "encap": "ipip", "table": "minmove", "backends": [
+            {"name": "be1", "address": "10.0.1.11", "weight": number, "state": "ready"}]}],
+        "vips": [{"name": "web4", "address": "203.0.113.10", "port": 443, "protocol": "tcp", "pool": "web"}],
+    }})
+}
+
+pub fn plan(author: &str, findings: Value) -> Plan {
+    let base = json!({"generation": 41, "digest": DIGEST});
+    sample(json!({
+        "environment": "lab", "base": base, "target": content(50), "author": author,
+        "issued": "2026-01-02T03:04:05Z", "findings": findings,
+        "changes": [{"change": "changeBackend", "pool": "web",
+            "from": {"name": "be1", "address": "10.0.1.11", "weight": 41, "state": "ready"},
+            "to": {"name": "be1", "address": "10.0.1.11", "weight": 50, "state": "ready"}}],
+        "effects": [{"pool": "web", "slotsMoved": 0, "slotsUnavoidable": 0}],
+    }))
+}
+
+fn empty_is_refused() -> Value {
+    json!([{"code": "HF2000", "severity": "refuse", "message": "the candidate has 0 VIPs; 1 is serving",
+            "fix": "name what may go with --remove"}])
+}
+
+fn applied() -> Applied {
+    sample(json!({
+        "generation": 42, "revision": 44, "digest": DIGEST, "unchanged": false, "chunksWritten": 3,
+        "chunksShared": 2, "publishUs": 1500, "effects": [{"pool": "web", "slotsMoved": 0, "slotsUnavoidable": 0}],
+        "notes": ["be1: its next hop is not resolved yet"],
+    }))
+}
+
+fn summary(number: u64) -> Value {
+    json!({"generation": number, "digest": DIGEST, "author": "ann", "applied": "2026-01-02T03:04:05Z",
+           "cause": "apply", "message": "add be1", "running": number == 41, "vips": 1, "backends": 1})
+}

@@ -1,0 +1,109 @@
+//! Serves connections of the unix socket, bounded in number and in time: a
+//! client that is slow, silent or gone cannot hold the daemon.
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+use super::{auth::Peer, backing::Backing, routes};
+
+/// Connections served at once; further ones wait in the socket's backlog.
+const CONNECTIONS: usize = 64;
+
+/// How long a client may take to send the head of a request, the first or the
+/// next one on its connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may last, however it is used. It bounds a client that
+/// does not read its answer; an apply goes on without it.
+const LIFETIME: Duration = Duration::from_mins(2);
+
+/// How long requests under way may take to finish at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long to wait when no connection can be accepted, as when descriptors
+/// have run out: without it, the loop would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown` is ready, then lets requests under way finish.
+///
+/// # Errors
+/// None today; a listener that cannot be used at all will be one.
+pub async fn serve(
+    listener: UnixListener,
+    backing: Arc<dyn Backing>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let router = routes::router(backing);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let connection = converse(stream, peer, router.clone(), graceful.watcher());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection on the API's socket");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections to the API were cut at the end of the daemon");
+    }
+    Ok(())
+}
+
+/// A connection, once there is a place for it.
+async fn accept(
+    listener: &UnixListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(UnixStream, Peer, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    let peer = Peer::of(&stream)?;
+    Ok((stream, peer, place))
+}
+
+/// One connection, from its first request to its last.
+async fn converse(stream: UnixStream, peer: Peer, router: Router, watcher: Watcher) {
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        routes.call(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(LIFETIME, watcher.watch(connection)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to the API broke off"),
+        Err(_) => tracing::debug!("a connection to the API outlived its time"),
+    }
+}

@@ -1,0 +1,168 @@
+//! Which interfaces carry the program: attached before a switch that needs
+//! them, detached after one that lets them go, and followed when they come and
+//! go by themselves.
+
+use lb_common::abi::{
+    agent::{Peer, Peers},
+    interfaces::{Interfaces, MAX_INTERFACES},
+};
+
+use crate::{
+    api::model::Failure,
+    config::{EncapSource, Interface},
+    kernel::KernelError,
+    neighbours::Resolution,
+    serving::{Served, Serving},
+};
+
+impl Serving {
+    /// Before a switch: says which interfaces are ours, and attaches those
+    /// that are new.
+    pub(crate) fn prepare_interfaces(&mut self, served: &Served, resolution: &Resolution) -> Result<(), Failure> {
+        let wanted = wanted(served);
+        let kernel = self.publisher.kernel_mut();
+        kernel.set_interfaces(&ours(served, resolution))?;
+        kernel.set_peers(&peers(&served.state.config().node.encap_source))?;
+        for interface in wanted {
+            if let Err(problem) = self.attach(interface, resolution) {
+                // An interface that was ours before may be away for a while:
+                // it is followed. A new one must be there.
+                let known = self.served.as_ref().is_some_and(|served| {
+                    served
+                        .state
+                        .config()
+                        .node
+                        .interfaces
+                        .iter()
+                        .any(|known| known.name == interface.name)
+                });
+                if !known {
+                    return Err(problem);
+                }
+                self.problems.insert(interface.name.clone(), problem.message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches what should be attached and is not: interfaces that came back,
+    /// or links that somebody detached. Tells how many it attached.
+    pub fn tend_interfaces(&mut self, resolution: &Resolution) -> usize {
+        let Some(served) = self.served.take() else {
+            return 0;
+        };
+        let mut attached = 0;
+        if let Err(error) = self.publisher.kernel().set_interfaces(&ours(&served, resolution)) {
+            tracing::error!(%error, "INTERFACES could not be written");
+        }
+        for interface in wanted(&served) {
+            match self.attach(interface, resolution) {
+                Ok(again) => {
+                    attached += usize::from(again);
+                    self.problems.remove(&interface.name);
+                }
+                Err(failure) => {
+                    if self
+                        .problems
+                        .insert(interface.name.clone(), failure.message.clone())
+                        .is_none()
+                    {
+                        tracing::error!(interface = interface.name, message = failure.message, "not attached");
+                    }
+                }
+            }
+        }
+        self.served = Some(served);
+        attached
+    }
+
+    /// After a switch: takes the program off interfaces that are not ours any
+    /// more, or that an operator detached.
+    pub(crate) fn detach_what_left(&mut self) {
+        let Some(served) = &self.served else {
+            return;
+        };
+        let stay: Vec<&str> = wanted(served).map(|interface| interface.name.as_str()).collect();
+        let kernel = self.publisher.kernel();
+        for name in kernel.linked_interfaces() {
+            if stay.contains(&name.as_str()) {
+                continue;
+            }
+            match kernel.detach(&name) {
+                Ok(()) => tracing::info!(interface = name, "detached"),
+                Err(error) => tracing::error!(interface = name, %error, "could not be detached"),
+            }
+            self.problems.remove(&name);
+        }
+    }
+
+    /// Whether it had to be attached.
+    fn attach(&mut self, interface: &Interface, resolution: &Resolution) -> Result<bool, Failure> {
+        let Some(link) = resolution.links.get(&interface.name) else {
+            return Err(not_attached(interface, "there is no such interface"));
+        };
+        let kernel = self.publisher.kernel_mut();
+        match kernel.link(&interface.name)? {
+            Some(facts) if facts.ifindex == link.ifindex => return Ok(false),
+            // Its interface is gone or it was detached: a link cannot move.
+            Some(_) => kernel.forget_link(&interface.name)?,
+            None => {}
+        }
+        match kernel.attach(&interface.name, link.ifindex, interface.mode) {
+            Ok(()) => {
+                tracing::info!(interface = interface.name, ifindex = link.ifindex, "attached");
+                Ok(true)
+            }
+            Err(error) => Err(not_attached(interface, &cause(&error))),
+        }
+    }
+}
+
+/// The configured interfaces that no operator detached.
+fn wanted(served: &Served) -> impl Iterator<Item = &Interface> {
+    let content = &served.state.state.content;
+    let interfaces = content.config.node.interfaces.iter();
+    interfaces.filter(|interface| !content.overrides.detached.contains(&interface.name))
+}
+
+fn ours(served: &Served, resolution: &Resolution) -> Interfaces {
+    let mut ours = Interfaces::default();
+    let interfaces = served.state.config().node.interfaces.iter().take(MAX_INTERFACES);
+    for (place, interface) in ours.ifindex.iter_mut().zip(interfaces) {
+        *place = resolution.links.get(&interface.name).map_or(0, |link| link.ifindex);
+    }
+    ours
+}
+
+/// The agent pinned here takes what this balancer sends.
+fn peers(source: &EncapSource) -> Peers {
+    let mut peers = Peers {
+        count: 1,
+        ..Peers::default()
+    };
+    peers.peers[0] = Peer {
+        network: u32::from_ne_bytes(source.v4.network().octets()),
+        mask: u32::from_ne_bytes(source.v4.netmask().octets()),
+    };
+    peers
+}
+
+fn not_attached(interface: &Interface, why: &str) -> Failure {
+    Failure {
+        code: "HF3009".to_owned(),
+        message: format!("{}: the program is not attached: {why}", interface.name),
+        fix: Some(format!("ip link show {}; bpftool net", interface.name)),
+        exit: 1,
+    }
+}
+
+/// What attaching failed with, for people.
+fn cause(error: &KernelError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

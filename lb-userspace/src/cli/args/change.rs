@@ -1,0 +1,104 @@
+//! Arguments of the commands that change something, or plan to.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgGroup, Args};
+
+use crate::config::ObjectName;
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast plan -f config.yaml
+  holdfast plan -f config.yaml --remove backend/web/be5 --out p.plan
+  holdfast plan -f config.yaml --detailed-exitcode || echo changes")]
+pub struct Plan {
+    #[command(flatten)]
+    pub candidate: Candidate,
+    /// Keep the plan in a file, for `holdfast apply FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 if there are changes
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub detailed_exitcode: bool,
+}
+
+/// A configuration and what may go missing in it.
+#[derive(Clone, Debug, Args)]
+pub struct Candidate {
+    /// Configuration file; `-` is stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// An object that may be missing: vip/NAME, pool/NAME or backend/POOL/NAME
+    #[arg(long, value_name = "KIND/NAME", action = ArgAction::Append)]
+    pub remove: Vec<ObjectName>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(
+    group = ArgGroup::new("sides").args(["file", "from"]).required(true),
+    before_help = "\
+Examples:
+  holdfast diff -f config.yaml        from what is served to the file
+  holdfast diff --from 40 --to 41     between two generations
+  holdfast diff --from 40             from a generation to what is served"
+)]
+pub struct Diff {
+    /// Configuration file to compare with what is served; `-` is stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Generation to compare from
+    #[arg(long, value_name = "GENERATION")]
+    pub from: Option<u64>,
+    /// Generation to compare to; the running one if absent
+    #[arg(long, value_name = "GENERATION", requires = "from", conflicts_with = "file")]
+    pub to: Option<u64>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(
+    group = ArgGroup::new("what").args(["plan", "file"]).required(true),
+    before_help = "\
+Examples:
+  holdfast apply p.plan                      a plan made before, exactly as it was shown
+  holdfast apply -f config.yaml -m 'add be7'
+  holdfast apply -f config.yaml --remove vip/dns"
+)]
+pub struct Apply {
+    /// Plan made by `holdfast plan --out`
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Configuration file to plan and apply at once; `-` is stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// An object that may be missing: vip/NAME, pool/NAME or backend/POOL/NAME
+    #[arg(long, value_name = "KIND/NAME", action = ArgAction::Append, conflicts_with = "plan")]
+    pub remove: Vec<ObjectName>,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast rollback              to the generation before the running one
+  holdfast rollback 40 -m 'be5 is slow'")]
+pub struct Rollback {
+    /// Generation whose content to serve again; the one before the running one if absent
+    #[arg(value_name = "GENERATION")]
+    pub generation: Option<u64>,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Interfaces {
+    /// Interfaces of the configuration
+    #[arg(value_name = "INTERFACE", required = true)]
+    pub interfaces: Vec<String>,
+    /// Why, for the history
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+}

@@ -1,0 +1,145 @@
+//! What can be typed: the arguments, and the help made from them.
+
+mod change;
+mod look;
+mod offline;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use change::{Apply, Diff, Interfaces, Plan, Rollback};
+pub use look::{BackendObjects, BackendPath, Bpf, Journal, Objects, Show, Why};
+pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Man};
+
+/// Controls the Holdfast load balancer of this host.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "holdfast",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = false,
+    disable_help_subcommand = true,
+    before_help = "\
+Examples:
+  holdfast status                          what is served, and by which program
+  holdfast plan -f config.yaml             what a configuration would change
+  holdfast apply -f config.yaml -m 'why'   show the plan, then apply it
+  holdfast why 198.51.100.7 40000 203.0.113.10 443 tcp",
+    after_help = "\
+Exit codes: 0 done, or no change; 1 failed; 2 changes present (--detailed-exitcode);
+3 refused; 4 stale plan; 5 daemon unreachable; 6 applied and rolled back;
+7 permission denied; 64 usage. `diff` follows diff(1): 0 same, 1 different."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Socket of the daemon
+    #[arg(long, global = true, value_name = "PATH", default_value = DEFAULT_SOCKET, env = "HOLDFAST_SOCKET")]
+    pub socket: PathBuf,
+    /// What to print on stdout
+    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+    /// Short for -o json
+    #[arg(short = 'j', long = "json", global = true, action = ArgAction::SetTrue, conflicts_with = "output")]
+    pub json: bool,
+    /// Print no colors (NO_COLOR in the environment does the same)
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
+    pub no_color: bool,
+}
+
+/// Where the daemon serves unless it is told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/holdfast/holdfastd.sock";
+
+impl Globals {
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+/// What stdout holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text and tables for people
+    Table,
+    /// The same with more columns
+    Wide,
+    /// One document of the API; pretty on a terminal, else one line
+    Json,
+    /// The same document as YAML
+    Yaml,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Show what is served and whether it is in sync
+    #[command(before_help = "Examples:\n  holdfast status\n  holdfast status -o json | jq .inSync")]
+    Status,
+    /// Show what a configuration would change, and change nothing
+    Plan(Plan),
+    /// Compare a configuration with what is served, or two generations
+    Diff(Diff),
+    /// Apply a plan, or plan a configuration and apply that
+    Apply(Apply),
+    /// Apply an earlier generation's content as a new generation
+    Rollback(Rollback),
+    /// List the generations, newest first
+    #[command(before_help = "Examples:\n  holdfast history\n  holdfast history -o json | jq '.generations[0]'")]
+    History,
+    /// Show a generation, or a plan in a file
+    Show(Show),
+    /// List or show VIPs
+    #[command(before_help = "Examples:\n  holdfast vip list\n  holdfast vip show web4")]
+    Vip {
+        #[command(subcommand)]
+        command: Objects,
+    },
+    /// List or show pools
+    #[command(before_help = "Examples:\n  holdfast pool list\n  holdfast pool show web")]
+    Pool {
+        #[command(subcommand)]
+        command: Objects,
+    },
+    /// List or show backends
+    #[command(before_help = "Examples:\n  holdfast backend list\n  holdfast backend show web/be1")]
+    Backend {
+        #[command(subcommand)]
+        command: BackendObjects,
+    },
+    /// Put the program back on interfaces of the configuration
+    #[command(before_help = "Examples:\n  holdfast attach lb0")]
+    Attach(Interfaces),
+    /// Take the program off interfaces; their packets then pass by it
+    #[command(before_help = "Examples:\n  holdfast detach lb1 -m 'replacing the cable'")]
+    Detach(Interfaces),
+    /// Ask the kernel what it does with a packet, and why
+    Why(Why),
+    /// Check a configuration file, or make a new one
+    Config {
+        #[command(subcommand)]
+        command: Config,
+    },
+    /// Look at the programs and maps in the kernel
+    Bpf {
+        #[command(subcommand)]
+        command: Bpf,
+    },
+    /// Look at the journal of changes
+    Journal {
+        #[command(subcommand)]
+        command: Journal,
+    },
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    Man(Man),
+}

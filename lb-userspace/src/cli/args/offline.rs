@@ -1,0 +1,57 @@
+//! Arguments of the commands that need no daemon.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use clap_complete::Shell;
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Config {
+    /// Check a file and show every error with its place
+    Check(ConfigCheck),
+    /// Print the JSON Schema of the file
+    #[command(before_help = "Examples:\n  holdfast config schema > holdfast.schema.json")]
+    Schema,
+    /// Print a first configuration to edit
+    Init(ConfigInit),
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "Examples:\n  holdfast config check config.yaml && echo fine")]
+pub struct ConfigCheck {
+    /// Configuration file; `-` is stdin
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "Examples:\n  holdfast config init --environment lab --interface eth0 > config.yaml")]
+pub struct ConfigInit {
+    /// Name of the environment it is for
+    #[arg(long, value_name = "NAME", default_value = "lab")]
+    pub environment: String,
+    /// Interface that packets for VIPs come in by
+    #[arg(long, value_name = "INTERFACE", default_value = "eth0")]
+    pub interface: String,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast completions bash > /etc/bash_completion.d/holdfast
+  source <(holdfast completions zsh)")]
+pub struct Completions {
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast man | man -l -
+  holdfast man --out /usr/share/man/man1")]
+pub struct Man {
+    /// Directory to write all pages to
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}

@@ -1,0 +1,161 @@
+//! `holdfast plan|apply|rollback|attach|detach`: ask for a plan, show it, and
+//! hand the same plan back to be applied. What is refused is refused before.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    args,
+    candidate::Candidate,
+    error::{Error, Exit},
+    terminal::{Look, Terminal},
+    text::{Tone, count, paint, plain},
+};
+use crate::{
+    api::{
+        client::Client,
+        model::{Applied, ApplyRequest, Document, InterfacesRequest, RollbackRequest},
+    },
+    plan::{Plan, file, render},
+};
+
+pub(super) async fn plan(args: &args::Plan, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let candidate = Candidate::read(&args.candidate.file)?;
+    let request = candidate.into_request(&args.candidate.remove);
+    let plan = terminal.patiently("planning", client.plan(&request)).await?;
+    terminal.answer(&plan, |plan, look| render::plan_text(plan, look.color))?;
+    if plan.body.is_refused() {
+        // No file: a plan that nobody may apply is not worth keeping.
+        return Ok(Exit::Refused);
+    }
+    if let Some(path) = &args.out {
+        keep(&plan.body, path, terminal)?;
+    }
+    let changes = args.detailed_exitcode && !plan.body.is_empty();
+    Ok(if changes { Exit::Changes } else { Exit::Done })
+}
+
+fn keep(plan: &Plan, path: &Path, terminal: &mut Terminal<'_>) -> Result<(), Error> {
+    fs::write(path, file::export(plan)).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })?;
+    let path = path.display();
+    terminal.say(&format!("kept as {path}; to apply exactly this: holdfast apply {path}"))
+}
+
+pub(super) async fn apply(args: &args::Apply, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let plan = match (&args.plan, &args.file) {
+        (Some(path), _) => read_plan(path)?,
+        (None, Some(path)) => {
+            let request = Candidate::read(path)?.into_request(&args.remove);
+            terminal.patiently("planning", client.plan(&request)).await?.body
+        }
+        // clap lets no command through that names neither.
+        (None, None) => return Err(Error::NothingToApply),
+    };
+    carry_out(plan, args.message.clone(), client, terminal).await
+}
+
+/// The plan of a file that `holdfast plan --out` wrote.
+pub(super) fn read_plan(path: &PathBuf) -> Result<Plan, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Read {
+        path: path.clone(),
+        source,
+    })?;
+    file::import(&bytes).map_err(|source| Error::PlanFile {
+        path: path.clone(),
+        source,
+    })
+}
+
+pub(super) async fn rollback(
+    args: &args::Rollback,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
+    let request = RollbackRequest {
+        generation: args.generation,
+    };
+    let plan = terminal.patiently("planning", client.rollback(&request)).await?.body;
+    carry_out(plan, args.message.clone(), client, terminal).await
+}
+
+pub(super) async fn attach(
+    args: &args::Interfaces,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
+    let plan = terminal
+        .patiently("planning", client.attach(&request_for(args)))
+        .await?
+        .body;
+    carry_out(plan, args.message.clone(), client, terminal).await
+}
+
+pub(super) async fn detach(
+    args: &args::Interfaces,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
+    let plan = terminal
+        .patiently("planning", client.detach(&request_for(args)))
+        .await?
+        .body;
+    carry_out(plan, args.message.clone(), client, terminal).await
+}
+
+fn request_for(args: &args::Interfaces) -> InterfacesRequest {
+    InterfacesRequest {
+        interfaces: args.interfaces.clone(),
+    }
+}
+
+/// Shows a plan and applies it as it was shown.
+async fn carry_out(
+    plan: Plan,
+    message: Option<String>,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
+    if plan.is_refused() {
+        return Err(Error::Refused(Box::new(plan)));
+    }
+    // Talk: stdout is for what became of it.
+    terminal.say(&render::plan_text(&plan, terminal.err_color))?;
+    let digest = plan.digest();
+    let request = ApplyRequest { plan, digest, message };
+    let applied: Document<Applied> = terminal.patiently("applying", client.apply(&request)).await?;
+    terminal.answer(&applied, applied_text)?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn applied_text(applied: &Applied, look: Look) -> String {
+    let Applied {
+        generation,
+        revision,
+        digest,
+        chunks_written,
+        chunks_shared,
+        ..
+    } = applied;
+    let mut lines = vec![if applied.unchanged {
+        format!("no change: serving generation {generation} revision {revision}")
+    } else {
+        let moved: u32 = applied.effects.iter().map(|effect| effect.slots_moved).sum();
+        let head = format!(
+            "● SERVING generation {generation} revision {revision}, digest {}",
+            digest.short()
+        );
+        format!(
+            "{}\n{chunks_written} chunks written, {chunks_shared} shared, {} slots moved, published in {} us",
+            paint(look.color, Tone::Good, &head),
+            count(u64::from(moved)),
+            count(applied.publish_us)
+        )
+    }];
+    lines.extend(applied.notes.iter().map(|note| format!("note: {}", plain(note))));
+    lines.join("\n")
+}

@@ -1,0 +1,249 @@
+//! `holdfast vip|pool|backend list|show`: parts of the status, as documents of
+//! their own.
+
+use serde::Serialize;
+
+use super::{
+    args::{BackendObjects, BackendPath, Objects},
+    error::{Error, Exit},
+    status,
+    terminal::{Look, Terminal},
+    text::{NONE, count, fields, numbers, table, words},
+};
+use crate::{
+    api::{
+        client::Client,
+        model::{BackendStatus, Document, Kind, PoolStatus, Status, VipStatus},
+    },
+    config::BackendState,
+};
+
+#[derive(Serialize)]
+struct VipList {
+    vips: Vec<VipStatus>,
+}
+
+impl Kind for VipList {
+    const KIND: &'static str = "VipList";
+}
+
+impl Kind for VipStatus {
+    const KIND: &'static str = "Vip";
+}
+
+#[derive(Serialize)]
+struct PoolList {
+    pools: Vec<PoolStatus>,
+}
+
+impl Kind for PoolList {
+    const KIND: &'static str = "PoolList";
+}
+
+impl Kind for PoolStatus {
+    const KIND: &'static str = "Pool";
+}
+
+#[derive(Serialize)]
+struct BackendList {
+    backends: Vec<PoolBackend>,
+}
+
+impl Kind for BackendList {
+    const KIND: &'static str = "BackendList";
+}
+
+/// A backend and the pool that it is in.
+#[derive(Serialize)]
+struct PoolBackend {
+    pool: String,
+    #[serde(flatten)]
+    backend: BackendStatus,
+}
+
+impl Kind for PoolBackend {
+    const KIND: &'static str = "Backend";
+}
+
+pub(super) async fn vips(command: &Objects, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let status = ask(client, terminal).await?;
+    match command {
+        Objects::List => {
+            let list = VipList {
+                vips: status.vips.clone(),
+            };
+            terminal.answer(&Document::new(list), |_, _| status::vips(&status))?;
+        }
+        Objects::Show { name } => {
+            let found = status.vips.iter().find(|vip| vip.name == *name);
+            let names = status.vips.iter().map(|vip| vip.name.clone());
+            let vip = found.ok_or_else(|| no_such("vip", name, names))?;
+            terminal.answer(&Document::new(vip.clone()), |vip, _| vip_text(vip))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn pools(command: &Objects, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let status = ask(client, terminal).await?;
+    match command {
+        Objects::List => {
+            let list = PoolList {
+                pools: status.pools.clone(),
+            };
+            terminal.answer(&Document::new(list), |_, _| pool_table(&status))?;
+        }
+        Objects::Show { name } => {
+            let found = status.pools.iter().find(|pool| pool.name == *name);
+            let names = status.pools.iter().map(|pool| pool.name.clone());
+            let pool = found.ok_or_else(|| no_such("pool", name, names))?;
+            terminal.answer(&Document::new(pool.clone()), |pool, look| {
+                pool_text(pool, &status, look)
+            })?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn backends(
+    command: &BackendObjects,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
+    let status = ask(client, terminal).await?;
+    match command {
+        BackendObjects::List => {
+            let list = BackendList {
+                backends: pool_backends(&status).collect(),
+            };
+            terminal.answer(&Document::new(list), |_, look| status::backends(&status, look))?;
+        }
+        BackendObjects::Show { path } => {
+            let found = pool_backends(&status).find(|backend| path_of(backend) == *path);
+            let names = pool_backends(&status).map(|backend| path_of(&backend).to_string());
+            let backend = found.ok_or_else(|| no_such("backend", &path.to_string(), names))?;
+            terminal.answer(&Document::new(backend), |backend, _| backend_text(backend))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn ask(client: &Client, terminal: &Terminal<'_>) -> Result<Status, Error> {
+    Ok(terminal.patiently("asking the daemon", client.status()).await?.body)
+}
+
+fn no_such(kind: &'static str, name: &str, known: impl Iterator<Item = String>) -> Error {
+    let known: Vec<_> = known.collect();
+    Error::NoSuchObject {
+        kind,
+        name: name.to_owned(),
+        known: if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        },
+    }
+}
+
+fn pool_backends(status: &Status) -> impl Iterator<Item = PoolBackend> {
+    status.pools.iter().flat_map(|pool| {
+        pool.backends.iter().map(|backend| PoolBackend {
+            pool: pool.name.clone(),
+            backend: backend.clone(),
+        })
+    })
+}
+
+fn path_of(backend: &PoolBackend) -> BackendPath {
+    BackendPath {
+        pool: backend.pool.clone(),
+        backend: backend.backend.name.clone(),
+    }
+}
+
+fn pool_table(status: &Status) -> String {
+    let columns = [
+        words("POOL"),
+        numbers("BACKENDS"),
+        numbers("UP"),
+        words("VIPS"),
+        words("TABLE DIGEST"),
+        numbers("PACKETS"),
+        numbers("BYTES"),
+    ];
+    let rows = status.pools.iter().map(|pool| {
+        let sum = |of: fn(&BackendStatus) -> u64| count(pool.backends.iter().map(of).sum());
+        vec![
+            pool.name.clone(),
+            pool.backends.len().to_string(),
+            pool.backends.iter().filter(|backend| backend.up).count().to_string(),
+            vips_of(pool, status),
+            pool.table_digest.short(),
+            sum(|backend| backend.traffic.packets),
+            sum(|backend| backend.traffic.bytes),
+        ]
+    });
+    table(&columns, rows)
+}
+
+/// Names of the VIPs that share the pool.
+fn vips_of(pool: &PoolStatus, status: &Status) -> String {
+    let sharing = status.vips.iter().filter(|vip| vip.pool == pool.name);
+    let names: Vec<_> = sharing.map(|vip| vip.name.as_str()).collect();
+    if names.is_empty() {
+        NONE.to_owned()
+    } else {
+        names.join(",")
+    }
+}
+
+fn vip_text(vip: &VipStatus) -> String {
+    fields([
+        ("VIP", vip.name.clone()),
+        ("Address", vip.address.to_string()),
+        ("Port", vip.port.to_string()),
+        ("Protocol", vip.protocol.to_string()),
+        ("Pool", vip.pool.clone()),
+        ("Packets", count(vip.traffic.packets)),
+        ("Bytes", count(vip.traffic.bytes)),
+    ])
+}
+
+fn pool_text(pool: &PoolStatus, status: &Status, look: Look) -> String {
+    let head = fields([
+        ("Pool", pool.name.clone()),
+        ("VIPs", vips_of(pool, status)),
+        ("Table digest", pool.table_digest.to_string()),
+    ]);
+    let of_pool = Status {
+        pools: vec![pool.clone()],
+        ..status.clone()
+    };
+    format!("{head}\n\n{}", status::backends(&of_pool, look))
+}
+
+fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
+    fields([
+        ("Backend", backend.name.clone()),
+        ("Pool", pool.clone()),
+        ("Address", backend.address.to_string()),
+        ("Weight", backend.weight.to_string()),
+        ("State", state(backend.state).to_owned()),
+        ("Up", yes_no(backend.up).to_owned()),
+        ("Slots", format!("{} of 65,536", count(u64::from(backend.slots)))),
+        ("Next hop", backend.next_hop.clone()),
+        ("Packets", count(backend.traffic.packets)),
+        ("Bytes", count(backend.traffic.bytes)),
+    ])
+}
+
+pub(super) const fn state(state: BackendState) -> &'static str {
+    match state {
+        BackendState::Ready => "ready",
+        BackendState::Maint => "maint",
+    }
+}
+
+pub(super) const fn yes_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}

@@ -1,0 +1,210 @@
+//! `holdfast status`.
+
+use super::{
+    error::{Error, Exit},
+    terminal::{Look, Terminal},
+    text::{NONE, Tone, count, numbers, or_none, paint, plain, table, words},
+};
+use crate::{
+    api::{
+        client::Client,
+        model::{BackendStatus, Mode, Pins, Status},
+    },
+    config::XdpMode,
+};
+
+pub(super) async fn status(client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let status = terminal.patiently("asking the daemon", client.status()).await?;
+    terminal.answer(&status, text)?;
+    Ok(Exit::Done)
+}
+
+/// All of it; the first line says whether all is well.
+pub(super) fn text(status: &Status, look: Look) -> String {
+    let mut parts = vec![head(status, look), interfaces(status)];
+    if !status.vips.is_empty() {
+        parts.push(vips(status));
+    }
+    if !status.pools.is_empty() {
+        parts.push(backends(status, look));
+    }
+    parts.push(verdicts(status, look));
+    parts.push(pins(&status.pins));
+    parts.join("\n\n")
+}
+
+/// The headline, and what else is to be known at once.
+fn head(status: &Status, look: Look) -> String {
+    let (tone, line) = headline(status);
+    let mut lines = vec![paint(look.color, tone, &plain(&line))];
+    if status.mode != Mode::Normal
+        && let Some(why) = out_of_sync(status)
+    {
+        lines.push(paint(
+            look.color,
+            Tone::Caution,
+            &plain(&format!("▲ OUT OF SYNC {why}")),
+        ));
+    }
+    lines.push(format!("environment {}", status.environment));
+    lines.join("\n")
+}
+
+fn headline(status: &Status) -> (Tone, String) {
+    let serving = match status.generation {
+        0 => "Nothing is served yet".to_owned(),
+        generation => format!("Serving generation {generation}"),
+    };
+    let reason = status
+        .mode_reason
+        .as_deref()
+        .unwrap_or("for a reason the daemon does not give");
+    match status.mode {
+        Mode::ReadOnly => (Tone::Bad, format!("▲ READ-ONLY {}. {serving}.", sentence(reason))),
+        Mode::Hold => (
+            Tone::Caution,
+            format!("▲ ON HOLD {}. {serving}, verified.", sentence(reason)),
+        ),
+        Mode::Normal => match (out_of_sync(status), status.generation) {
+            (Some(why), 0) => (Tone::Caution, format!("▲ OUT OF SYNC {}. {serving}.", sentence(why))),
+            (Some(why), _) => (
+                Tone::Caution,
+                format!("▲ OUT OF SYNC {}. {serving}, verified.", sentence(why)),
+            ),
+            (None, 0) => (Tone::Caution, format!("▲ NOT SERVING. {serving}.")),
+            (None, generation) => (
+                Tone::Good,
+                format!(
+                    "● SERVING generation {generation} revision {}, verified, digest {}",
+                    status.revision,
+                    status.digest.short()
+                ),
+            ),
+        },
+    }
+}
+
+/// Without the full stop, which the headline sets.
+fn sentence(text: &str) -> &str {
+    text.trim_end_matches('.')
+}
+
+fn out_of_sync(status: &Status) -> Option<&str> {
+    let why = status.out_of_sync.as_deref();
+    (!status.in_sync).then(|| why.unwrap_or("the configuration file means something else"))
+}
+
+fn interfaces(status: &Status) -> String {
+    let columns = [
+        words("INTERFACE"),
+        numbers("IFINDEX"),
+        words("MODE"),
+        numbers("PROG ID"),
+        words("PROBLEM"),
+    ];
+    let rows = status.interfaces.iter().map(|interface| {
+        vec![
+            interface.name.clone(),
+            interface.ifindex.to_string(),
+            interface.mode.map_or("not attached", mode).to_owned(),
+            interface.prog_id.to_string(),
+            or_none(interface.problem.as_ref()),
+        ]
+    });
+    table(&columns, rows)
+}
+
+const fn mode(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Native => "native",
+        XdpMode::Generic => "generic",
+    }
+}
+
+pub(super) fn vips(status: &Status) -> String {
+    let columns = [
+        words("VIP"),
+        words("ADDRESS"),
+        numbers("PORT"),
+        words("PROTOCOL"),
+        words("POOL"),
+        numbers("PACKETS"),
+        numbers("BYTES"),
+    ];
+    let rows = status.vips.iter().map(|vip| {
+        vec![
+            vip.name.clone(),
+            vip.address.to_string(),
+            vip.port.to_string(),
+            vip.protocol.to_string(),
+            vip.pool.clone(),
+            count(vip.traffic.packets),
+            count(vip.traffic.bytes),
+        ]
+    });
+    table(&columns, rows)
+}
+
+/// The backends of every pool; wide: with slots and next hops.
+pub(super) fn backends(status: &Status, look: Look) -> String {
+    const COLUMNS: [super::text::Column; 10] = [
+        words("POOL"),
+        words("BACKEND"),
+        words("ADDRESS"),
+        numbers("WEIGHT"),
+        words("STATE"),
+        words("UP"),
+        numbers("PACKETS"),
+        numbers("BYTES"),
+        numbers("SLOTS"),
+        words("NEXT HOP"),
+    ];
+    let shown = if look.wide { COLUMNS.len() } else { COLUMNS.len() - 2 };
+    let rows = status
+        .pools
+        .iter()
+        .flat_map(|pool| pool.backends.iter().map(|backend| backend_row(&pool.name, backend)));
+    table(&COLUMNS[..shown], rows)
+}
+
+fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
+    vec![
+        pool.to_owned(),
+        backend.name.clone(),
+        backend.address.to_string(),
+        backend.weight.to_string(),
+        super::objects::state(backend.state).to_owned(),
+        super::objects::yes_no(backend.up).to_owned(),
+        count(backend.traffic.packets),
+        count(backend.traffic.bytes),
+        count(u64::from(backend.slots)),
+        backend.next_hop.clone(),
+    ]
+}
+
+/// Verdicts that packets came to; wide: every verdict there is.
+fn verdicts(status: &Status, look: Look) -> String {
+    let columns = [words("VERDICT"), numbers("PACKETS"), numbers("BYTES")];
+    let shown = status
+        .verdicts
+        .iter()
+        .filter(|(_, traffic)| look.wide || traffic.packets > 0);
+    let mut rows: Vec<_> = shown
+        .map(|(name, traffic)| vec![name.clone(), count(traffic.packets), count(traffic.bytes)])
+        .collect();
+    if rows.is_empty() {
+        rows.push([NONE, "0", "0"].map(str::to_owned).into());
+    }
+    table(&columns, rows)
+}
+
+/// Where bpftool continues.
+pub(super) fn pins(pins: &Pins) -> String {
+    let columns = [words("PINNED"), numbers("ID"), words("PATH")];
+    let programs = pins.programs.iter().map(|(path, id)| ("program", path, id));
+    let maps = pins.maps.iter().map(|(path, id)| ("map", path, id));
+    let rows = programs
+        .chain(maps)
+        .map(|(what, path, id)| vec![what.to_owned(), id.to_string(), format!("{}/{path}", pins.directory)]);
+    table(&columns, rows)
+}

@@ -1,0 +1,152 @@
+//! Whole commands: what is on stdout, what on stderr, and the exit code.
+
+use super::{Bench, CONFIG};
+
+#[tokio::test]
+async fn empty_file_is_refused_loudly_and_nothing_is_applied() {
+    let bench = Bench::new();
+    let file = bench.file("config.yaml", "");
+    let ran = bench.run(&["apply", "-f", &file]).await;
+    assert_eq!((ran.exit, ran.out.as_str()), (3, ""));
+    let line = "error[HF2000]: the candidate has 0 VIPs; 1 is serving. Nothing was changed.";
+    assert_eq!(ran.err.lines().next(), Some(line), "{}", ran.err);
+    assert!(ran.err.contains("name what may go with --remove"), "{}", ran.err);
+    assert!(bench.fake.applied.lock().expect("no panic").is_empty());
+}
+
+#[tokio::test]
+async fn apply_shows_the_plan_and_hands_back_the_same() {
+    let bench = Bench::new();
+    let file = bench.file("config.yaml", CONFIG);
+    let ran = bench.run(&["apply", "-f", &file, "-m", "because"]).await;
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert!(ran.err.contains("weight 41 → 50"), "{}", ran.err);
+    assert!(
+        ran.out
+            .starts_with("● SERVING generation 42 revision 44, digest 7f3a9c0a1b2c\n"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out.contains("note: be1: its next hop is not resolved yet"),
+        "{}",
+        ran.out
+    );
+    let applied = bench.fake.applied.lock().expect("no panic");
+    assert_eq!(applied[0].message.as_deref(), Some("because"));
+}
+
+#[tokio::test]
+async fn plan_kept_in_a_file_is_applied_as_it_was_shown() {
+    let bench = Bench::new();
+    let (file, kept) = (bench.file("config.yaml", CONFIG), bench.path("p.plan"));
+    assert_eq!(bench.run(&["plan", "-f", &file, "--out", &kept]).await.exit, 0);
+    let shown = bench.run(&["show", &kept]).await;
+    assert!(shown.out.contains("weight 41 → 50"), "{}", shown.out);
+    assert_eq!(bench.run(&["apply", &kept]).await.exit, 0);
+    assert_eq!(bench.fake.applied.lock().expect("no panic").len(), 1);
+    let altered = bench.file("q.plan", "{}");
+    let ran = bench.run(&["apply", &altered]).await;
+    assert!(ran.exit == 1 && ran.err.starts_with("error[HF5009]: "), "{ran:?}");
+}
+
+#[tokio::test]
+async fn exit_codes_of_plan_say_what_it_found() {
+    let bench = Bench::new();
+    let (file, empty) = (
+        bench.file("config.yaml", CONFIG),
+        bench.file("empty.yaml", "# nothing\n"),
+    );
+    assert_eq!(bench.run(&["plan", "-f", &file]).await.exit, 0);
+    assert_eq!(bench.run(&["plan", "-f", &file, "--detailed-exitcode"]).await.exit, 2);
+    let refused = bench.run(&["plan", "-f", &empty]).await;
+    assert_eq!(refused.exit, 3);
+    assert!(
+        refused.out.contains("HF2000"),
+        "a plan's findings are its data: {refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn errors_of_the_text_are_drawn_with_their_places() {
+    let bench = Bench::new();
+    let file = bench.file("config.yaml", &CONFIG.replace("pool: web ", "pool: wbe "));
+    for command in [
+        &["apply", "-f", &file][..],
+        &["plan", "-f", &file],
+        &["config", "check", &file],
+    ] {
+        let ran = bench.run(command).await;
+        assert_eq!((ran.exit, ran.out.as_str()), (1, ""), "{ran:?}");
+        assert!(ran.err.starts_with("error[HF1"), "{}", ran.err);
+        assert!(ran.err.contains("config.yaml:5"), "{}", ran.err);
+    }
+    assert_eq!(bench.run(&["diff", "-f", &file]).await.exit, 2, "1 means different");
+}
+
+#[tokio::test]
+async fn diff_follows_diff_1() {
+    let bench = Bench::new();
+    let differs = bench.run(&["diff", "--from", "40"]).await;
+    assert_eq!(differs.exit, 1);
+    assert!(differs.out.contains("weight 40 → 41"), "{}", differs.out);
+    assert_eq!(bench.run(&["diff", "--from", "41", "--to", "41"]).await.exit, 0);
+    assert_eq!(bench.run(&["diff", "--from", "7"]).await.exit, 2);
+}
+
+#[tokio::test]
+async fn rollback_and_attach_are_applied_and_a_detach_of_the_last_is_refused() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&["rollback", "40", "-m", "be5 is slow"]).await.exit, 0);
+    assert_eq!(bench.run(&["attach", "lb1"]).await.exit, 0);
+    let refused = bench.run(&["detach", "lb0"]).await;
+    assert_eq!(refused.exit, 3);
+    assert!(refused.err.starts_with("error[HF2006]: "), "{}", refused.err);
+    assert_eq!(bench.fake.applied.lock().expect("no panic").len(), 2);
+}
+
+#[tokio::test]
+async fn unknown_object_names_those_there_are() {
+    let ran = Bench::new().run(&["backend", "show", "web/be9"]).await;
+    assert_eq!(ran.exit, 1);
+    assert!(
+        ran.err.contains("there is no backend `web/be9`; there are: web/be1"),
+        "{}",
+        ran.err
+    );
+}
+
+#[tokio::test]
+async fn verification_that_fails_is_exit_1_with_its_checks() {
+    let ran = Bench::new().run(&["bpf", "verify"]).await;
+    assert_eq!(ran.exit, 1);
+    assert!(
+        ran.out.starts_with("▲ NOT VERIFIED") && ran.out.contains("chunk 3 differs"),
+        "{}",
+        ran.out
+    );
+}
+
+#[tokio::test]
+async fn sample_configuration_passes_the_check() {
+    let bench = Bench::new();
+    let sample = bench.run(&["config", "init", "--interface", "eth1"]).await.out;
+    let file = bench.file("config.yaml", &sample);
+    assert_eq!(bench.run(&["config", "check", &file]).await.exit, 0);
+}
+
+#[tokio::test]
+async fn manual_pages_and_completions_name_every_command() {
+    let bench = Bench::new();
+    let pages = bench.path("man1");
+    assert_eq!(bench.run(&["man", "--out", &pages]).await.exit, 0);
+    for page in ["holdfast.1", "holdfast-apply.1", "holdfast-vip-show.1"] {
+        assert!(std::path::Path::new(&pages).join(page).is_file(), "{page}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            bench.run(&["completions", shell]).await.out.contains("rollback"),
+            "{shell}"
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! What a configuration may hold at most, and the shapes of its names.
+//!
+//! Every limit is checked by `rules`, stated by the schema and listed in
+//! docs/configuration.md; a configuration beyond one is refused whole.
+
+use lb_common::abi::{interfaces, member};
+
+/// Bytes in a configuration file (4 MiB): room for `MAX_VIPS` and
+/// `MAX_BACKENDS` at 80 bytes each, with their names and comments.
+pub const MAX_FILE_BYTES: usize = 4 << 20;
+
+/// Interfaces of one balancer; the kernel's map has as many.
+pub const MAX_INTERFACES: usize = interfaces::MAX_INTERFACES;
+
+/// Pools of one balancer.
+pub const MAX_POOLS: usize = 1024;
+
+/// Backends of one pool; its members share a chunk.
+pub const MAX_BACKENDS_IN_POOL: usize = member::MAX_MEMBERS;
+
+/// Backends of all pools together: with the VIPs they must fit into the
+/// counters, whose index has 16 bits.
+pub const MAX_BACKENDS: usize = 32_000;
+
+/// VIPs of one balancer.
+pub const MAX_VIPS: usize = 16_384;
+
+/// Entries of `removed`: as many objects as a configuration can hold.
+pub const MAX_REMOVED: usize = MAX_POOLS + MAX_BACKENDS + MAX_VIPS;
+
+pub const MAX_WEIGHT: u32 = 65_535;
+pub const DEFAULT_WEIGHT: u32 = 100;
+
+/// Port 0 is reserved (RFC 6335 §6): no packet can be for it.
+pub const MIN_PORT: u16 = 1;
+pub const MAX_PORT: u16 = u16::MAX;
+
+/// Prefix lengths of `encapSource.v4`: shorter ones would claim other
+/// people's addresses as ours.
+pub const MIN_PREFIX: u8 = 8;
+
+/// Of a name and of an environment: one label of a host name (RFC 1123 §2.1).
+pub const MAX_NAME_BYTES: usize = 63;
+
+/// Of an interface's name: `IFNAMSIZ` less the final NUL.
+pub const MAX_INTERFACE_BYTES: usize = 15;
+
+/// Names of pools, backends and VIPs. Hosts are often named with dots or
+/// underscores; a slash separates the parts of an object's name.
+pub const NAME_PATTERN: &str = "^[a-z0-9][a-z0-9._-]*$";
+
+/// Environments.
+pub const ENVIRONMENT_PATTERN: &str = "^[a-z0-9][a-z0-9-]*$";
+
+/// What `dev_valid_name()` of the kernel takes.
+pub const INTERFACE_PATTERN: &str = r"^[^/:\s\x00-\x1f\x7f]{1,15}$";
+
+pub const MAC_PATTERN: &str = "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$";
+
+pub const PREFIX_PATTERN: &str = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/([89]|[12][0-9]|3[0-2])$";
+
+pub const OBJECT_PATTERN: &str =
+    "^((vip|pool)/[a-z0-9][a-z0-9._-]*|backend/[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*)$";

@@ -1,0 +1,256 @@
+//! What can be wrong with a configuration: the measured value, the limit, and
+//! what to do about it.
+
+use std::{io, net::Ipv4Addr};
+
+use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
+
+use super::{
+    Protocol,
+    code::Code,
+    limits::{MAX_FILE_BYTES, MAX_INTERFACE_BYTES, MAX_NAME_BYTES, MIN_PREFIX},
+    words::{listed, nearest, shown},
+};
+
+/// One thing wrong, without its place.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    #[error("the file cannot be read: {0}")]
+    FileUnreadable(#[source] io::Error),
+    #[error("{0}, not a regular file")]
+    FileNotRegular(&'static str),
+    #[error("the file has {} bytes or more; {MAX_FILE_BYTES} is the limit", .bytes)]
+    FileTooLarge { bytes: u64 },
+    #[error("byte {0} of the file begins no UTF-8 character")]
+    FileNotUtf8(usize),
+    #[error("the file holds a NUL byte")]
+    FileHoldsNul,
+    #[error("the file holds no configuration")]
+    DocumentEmpty,
+    #[error("the YAML cannot be read: {}", said(.0))]
+    YamlSyntax(#[source] Box<serde_saphyr::Error>),
+    #[error("a second YAML document begins here; a file holds one")]
+    SecondDocument,
+    #[error("a merge key (`<<`) is not allowed")]
+    MergeKey,
+    #[error("too much YAML: {}", said(.0))]
+    YamlTooComplex(#[source] Box<serde_saphyr::Error>),
+    #[error("unknown key `{}`", shown(.key))]
+    UnknownKey { key: String, known: Vec<&'static str> },
+    #[error("the key `{}` is written twice in this mapping", shown(.0))]
+    DuplicateKey(String),
+    #[error("the mapping that this key is in lacks `{0}`")]
+    MissingKey(&'static str),
+    #[error("{} stands where {wanted} belongs", shown(.found))]
+    WrongType { found: String, wanted: String },
+    #[error("apiVersion is `{}`; this program reads `{}`", shown(.0), super::API_VERSION)]
+    ApiVersion(String),
+    #[error("`{}` is no {what}", shown(.written))]
+    NameInvalid { what: &'static str, written: String },
+    #[error("a {what} of {bytes} bytes; {MAX_NAME_BYTES} is the limit")]
+    NameTooLong { what: &'static str, bytes: usize },
+    #[error("{key} is {}, not a whole number", quoted(.written))]
+    NotANumber { key: &'static str, written: String },
+    #[error("{key} is {number}; it must be {min} to {max}")]
+    NumberOutOfRange {
+        key: &'static str,
+        number: i128,
+        min: u32,
+        max: u32,
+    },
+    #[error("{key} is `{}`; it must be {}", shown(.written), listed(.words))]
+    UnknownWord {
+        key: &'static str,
+        written: String,
+        words: &'static [&'static str],
+    },
+    #[error("`{}` is not an IPv4 address", shown(.0))]
+    AddressInvalid(String),
+    #[error("`{}` is an IPv6 address; only IPv4 is balanced", shown(.0))]
+    AddressIsIpv6(String),
+    #[error("{address} is {kind}, not the address of one host")]
+    AddressNotUnicast { address: Ipv4Addr, kind: &'static str },
+    #[error("`{}` is not an IPv4 prefix", shown(.0))]
+    PrefixInvalid(String),
+    #[error("{prefix} has bits set behind the prefix; the prefix is {network}")]
+    PrefixHasHostBits { prefix: String, network: String },
+    #[error("a prefix of /{0}; it must be /{MIN_PREFIX} to /32")]
+    PrefixTooShort(u8),
+    #[error("{prefix} is {kind}; no packet may come from there")]
+    PrefixNotUnicast { prefix: String, kind: &'static str },
+    #[error("`{}` is not an Ethernet address", shown(.0))]
+    MacInvalid(String),
+    #[error("{mac} is {kind}, not the Ethernet address of one host")]
+    MacNotUnicast { mac: String, kind: &'static str },
+    #[error("`{}` is not an absolute path", shown(.0))]
+    PathInvalid(String),
+    #[error("`{}` cannot be the name of an interface", shown(.0))]
+    InterfaceInvalid(String),
+    #[error("`{}` names no object", shown(.0))]
+    ObjectInvalid(String),
+    #[error("{count} {what}; {limit} is the limit")]
+    TooMany {
+        what: &'static str,
+        count: usize,
+        limit: usize,
+    },
+    #[error("{0} has no {1}; one at least is needed")]
+    NoneGiven(String, &'static str),
+    #[error("{what} `{name}` is there twice: here and on line {first_line}")]
+    DuplicateName {
+        what: &'static str,
+        name: String,
+        first_line: u32,
+    },
+    #[error("{address}:{port}/{protocol} is there twice: here and on line {first_line}")]
+    DuplicateVip {
+        address: Ipv4Addr,
+        port: u16,
+        protocol: Protocol,
+        first_line: u32,
+    },
+    #[error("pool `{pool}` has a backend at {address} twice: here and on line {first_line}")]
+    DuplicateBackend {
+        pool: String,
+        address: Ipv4Addr,
+        first_line: u32,
+    },
+    #[error("there is no pool `{}`", shown(.pool))]
+    UnknownPool { pool: String, known: Vec<String> },
+    #[error("`{}` is not one of node.interfaces", shown(.interface))]
+    UnknownInterface { interface: String, known: Vec<String> },
+    #[error("pool `{0}` has no backend that is ready and has a weight above 0")]
+    NoWeight(String),
+    #[error("a backend at {address}, which is the address of a VIP on line {vip_line}: packets would go in circles")]
+    BackendIsVip { address: Ipv4Addr, vip_line: u32 },
+    #[error("a backend at {address}, inside encapSource.v4 {prefix} on line {prefix_line}")]
+    BackendIsSource {
+        address: Ipv4Addr,
+        prefix: String,
+        prefix_line: u32,
+    },
+    #[error("{object} is named in `removed`, but it is in the file on line {present_line}")]
+    PresentAndRemoved { object: String, present_line: u32 },
+}
+
+impl Problem {
+    /// Its stable number.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::FileUnreadable(_) => Code::FileUnreadable,
+            Self::FileNotRegular(_) => Code::FileNotRegular,
+            Self::FileTooLarge { .. } => Code::FileTooLarge,
+            Self::FileNotUtf8(_) | Self::FileHoldsNul => Code::FileNotText,
+            Self::DocumentEmpty => Code::DocumentEmpty,
+            Self::YamlSyntax(_) | Self::SecondDocument | Self::MergeKey => Code::YamlSyntax,
+            Self::YamlTooComplex(_) => Code::YamlTooComplex,
+            Self::UnknownKey { .. } => Code::UnknownKey,
+            Self::DuplicateKey(_) => Code::DuplicateKey,
+            Self::MissingKey(_) => Code::MissingKey,
+            Self::WrongType { .. } => Code::WrongType,
+            Self::ApiVersion(_) => Code::ApiVersion,
+            Self::NameInvalid { .. } | Self::NameTooLong { .. } => Code::NameInvalid,
+            Self::NotANumber { .. } => Code::NotANumber,
+            Self::NumberOutOfRange { .. } => Code::NumberOutOfRange,
+            Self::UnknownWord { .. } => Code::UnknownWord,
+            Self::AddressInvalid(_) | Self::AddressIsIpv6(_) => Code::AddressInvalid,
+            Self::AddressNotUnicast { .. } => Code::AddressNotUnicast,
+            Self::PrefixInvalid(_)
+            | Self::PrefixHasHostBits { .. }
+            | Self::PrefixTooShort(_)
+            | Self::PrefixNotUnicast { .. } => Code::PrefixInvalid,
+            Self::MacInvalid(_) | Self::MacNotUnicast { .. } => Code::MacInvalid,
+            Self::PathInvalid(_) => Code::PathInvalid,
+            Self::InterfaceInvalid(_) => Code::InterfaceInvalid,
+            Self::ObjectInvalid(_) => Code::ObjectInvalid,
+            Self::TooMany { .. } => Code::TooMany,
+            Self::NoneGiven(..) => Code::NoneGiven,
+            Self::DuplicateName { .. } => Code::DuplicateName,
+            Self::DuplicateVip { .. } => Code::DuplicateVip,
+            Self::DuplicateBackend { .. } => Code::DuplicateBackend,
+            Self::UnknownPool { .. } => Code::UnknownPool,
+            Self::UnknownInterface { .. } => Code::UnknownInterface,
+            Self::NoWeight(_) => Code::NoWeight,
+            Self::BackendIsVip { .. } => Code::BackendIsVip,
+            Self::BackendIsSource { .. } => Code::BackendIsSource,
+            Self::PresentAndRemoved { .. } => Code::PresentAndRemoved,
+        }
+    }
+
+    /// What to do about it, where the message alone does not say.
+    pub fn fix(&self) -> Option<String> {
+        let fix = match self {
+            Self::FileNotUtf8(_) | Self::FileHoldsNul => "save the file as UTF-8 text".to_owned(),
+            Self::DocumentEmpty => "`holdfast config init` prints a configuration to begin with".to_owned(),
+            Self::MergeKey => "write the keys out".to_owned(),
+            Self::UnknownKey { key, known } => match nearest(key, known) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("keys here: {}", known.join(", ")),
+            },
+            Self::NameInvalid { .. } => {
+                "lower-case letters, digits and `-`, a letter or digit first (object names also take `.` and `_`)"
+                    .to_owned()
+            }
+            Self::NotANumber { written, .. } if written.starts_with(['"', '\'']) => {
+                "write the number without quotes".to_owned()
+            }
+            Self::UnknownWord { written, words, .. } => format!("did you mean `{}`?", nearest(written, words)?),
+            Self::PrefixInvalid(_) => "write it like 10.255.0.0/16, or /32 for one address".to_owned(),
+            Self::MacInvalid(_) => "write it in quotes, like \"02:00:00:00:00:11\"".to_owned(),
+            Self::InterfaceInvalid(_) => {
+                format!("1 to {MAX_INTERFACE_BYTES} bytes without `/`, `:` and white space; `ip link` lists them")
+            }
+            Self::ObjectInvalid(_) => "write vip/NAME, pool/NAME or backend/POOL/NAME".to_owned(),
+            Self::UnknownPool { pool: written, known }
+            | Self::UnknownInterface {
+                interface: written,
+                known,
+            } => format!("did you mean `{}`?", nearest(written, known)?),
+            Self::NoWeight(_) => "set `state: ready` and a weight of 1 or more on one of them".to_owned(),
+            Self::PresentAndRemoved { .. } => "take it out of `removed`, or out of the file".to_owned(),
+            Self::FileUnreadable(_)
+            | Self::FileNotRegular(_)
+            | Self::FileTooLarge { .. }
+            | Self::YamlSyntax(_)
+            | Self::SecondDocument
+            | Self::YamlTooComplex(_)
+            | Self::DuplicateKey(_)
+            | Self::MissingKey(_)
+            | Self::WrongType { .. }
+            | Self::ApiVersion(_)
+            | Self::NameTooLong { .. }
+            | Self::NotANumber { .. }
+            | Self::NumberOutOfRange { .. }
+            | Self::AddressInvalid(_)
+            | Self::AddressIsIpv6(_)
+            | Self::AddressNotUnicast { .. }
+            | Self::PrefixHasHostBits { .. }
+            | Self::PrefixTooShort(_)
+            | Self::PrefixNotUnicast { .. }
+            | Self::MacNotUnicast { .. }
+            | Self::PathInvalid(_)
+            | Self::TooMany { .. }
+            | Self::NoneGiven(..)
+            | Self::DuplicateName { .. }
+            | Self::DuplicateVip { .. }
+            | Self::DuplicateBackend { .. }
+            | Self::BackendIsVip { .. }
+            | Self::BackendIsSource { .. } => return None,
+        };
+        Some(fix)
+    }
+}
+
+/// The parser's message without the place, which we show ourselves.
+fn said(cause: &serde_saphyr::Error) -> String {
+    shown(&DefaultMessageFormatter.format_message(cause))
+}
+
+/// What stands for a number: as it is, or the words "empty".
+fn quoted(written: &str) -> String {
+    if written.is_empty() {
+        "empty".to_owned()
+    } else {
+        format!("`{}`", shown(written))
+    }
+}

@@ -1,0 +1,149 @@
+//! Rules about pools and their backends.
+
+use std::net::Ipv4Addr;
+
+use super::{Judge, Seen, sorted};
+use crate::config::{
+    Backend, BackendState, NextHop, Pool,
+    file::{FileBackend, FileNextHop, FileNode, FilePool},
+    limits::{DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_POOLS, MAX_WEIGHT},
+    place::Place,
+    problem::Problem,
+};
+
+/// The pools, and what other rules need of them.
+pub struct JudgedPools {
+    pub pools: Vec<Pool>,
+    /// Of every backend.
+    pub addresses: Vec<(Ipv4Addr, Place)>,
+}
+
+pub fn pools(judge: &mut Judge, files: &[FilePool], node: &FileNode) -> JudgedPools {
+    judge.at_most("pools", MAX_POOLS, files, |pool| &pool.name);
+    let all: Vec<&FileBackend> = files.iter().flat_map(|pool| &pool.backends).collect();
+    judge.at_most("backends in all pools", MAX_BACKENDS, &all, |backend| &backend.name);
+    let mut seen = Seen::new();
+    let mut addresses = Vec::new();
+    let mut pools = Vec::new();
+    for file in files {
+        judge.unique_name(&mut seen, "pool", &file.name);
+        pools.extend(pool(judge, file, node, &mut addresses));
+    }
+    JudgedPools { pools, addresses }
+}
+
+fn pool(judge: &mut Judge, file: &FilePool, node: &FileNode, addresses: &mut Vec<(Ipv4Addr, Place)>) -> Option<Pool> {
+    let name = judge.name(&file.name);
+    let encap = judge.word_or_default("encap", file.encap.as_ref());
+    let table = judge.word_or_default("table", file.table.as_ref());
+    judge.at_most("backends in a pool", MAX_BACKENDS_IN_POOL, &file.backends, |backend| {
+        &backend.name
+    });
+    let mut names = Seen::new();
+    let mut first_addresses = Seen::new();
+    let mut backends = Vec::new();
+    for backend_file in &file.backends {
+        judge.unique_name(&mut names, "backend", &backend_file.name);
+        let judged = backend(judge, backend_file, node);
+        if let Some(address) = judged.address {
+            addresses.push((address, Place::of(&backend_file.address)));
+            unique_address(judge, &mut first_addresses, file, backend_file, address);
+        }
+        backends.extend(judged.backend);
+    }
+    if backends.len() == file.backends.len() {
+        takes_flows(judge, file, &backends);
+    }
+    Some(Pool {
+        name: name?,
+        encap: encap?,
+        table: table?,
+        backends: sorted(backends, |backend| &backend.name),
+    })
+}
+
+/// A table needs an owner for its slots.
+fn takes_flows(judge: &mut Judge, file: &FilePool, backends: &[Backend]) {
+    let pool = file.name.value.clone();
+    let can_take = |backend: &Backend| match backend.state {
+        BackendState::Ready => backend.weight > 0,
+        BackendState::Maint => false,
+    };
+    if backends.is_empty() {
+        judge.refuse(
+            Problem::NoneGiven(format!("pool `{pool}`"), "backend"),
+            Place::of(&file.name),
+        );
+    } else if !backends.iter().any(can_take) {
+        judge.refuse(Problem::NoWeight(pool), Place::of(&file.name));
+    }
+}
+
+fn unique_address(
+    judge: &mut Judge,
+    seen: &mut Seen<Ipv4Addr>,
+    pool: &FilePool,
+    backend: &FileBackend,
+    address: Ipv4Addr,
+) {
+    let place = Place::of(&backend.address);
+    if let Some(first) = seen.earlier(address, place) {
+        let problem = Problem::DuplicateBackend {
+            pool: pool.name.value.clone(),
+            address,
+            first_line: first.line,
+        };
+        judge.collide(problem, place, first);
+    }
+}
+
+struct JudgedBackend {
+    backend: Option<Backend>,
+    address: Option<Ipv4Addr>,
+}
+
+fn backend(judge: &mut Judge, file: &FileBackend, node: &FileNode) -> JudgedBackend {
+    let name = judge.name(&file.name);
+    let address = judge.address(&file.address);
+    let weight = match &file.weight {
+        Some(weight) => judge.number("weight", weight, 0, MAX_WEIGHT),
+        None => Some(DEFAULT_WEIGHT),
+    };
+    let state = judge.word_or_default("state", file.state.as_ref());
+    // Outer: judged without an error; inner: there is one.
+    let next_hop = match &file.next_hop {
+        Some(file) => next_hop(judge, file, node).map(Some),
+        None => Some(None),
+    };
+    let backend = || {
+        Some(Backend {
+            name: name?,
+            address: address?,
+            weight: weight?,
+            state: state?,
+            next_hop: next_hop?,
+        })
+    };
+    JudgedBackend {
+        backend: backend(),
+        address,
+    }
+}
+
+fn next_hop(judge: &mut Judge, file: &FileNextHop, node: &FileNode) -> Option<NextHop> {
+    let mac = judge.mac(&file.mac);
+    let interfaces = &node.interfaces.value;
+    let interface = &file.interface.value;
+    if !interfaces.iter().any(|ours| ours.name.value == *interface) {
+        let problem = Problem::UnknownInterface {
+            interface: interface.clone(),
+            known: interfaces.iter().map(|ours| ours.name.value.clone()).collect(),
+        };
+        judge.refuse(problem, Place::of(&file.interface));
+        return None;
+    }
+    Some(NextHop {
+        mac: mac?,
+        interface: interface.clone(),
+    })
+}

@@ -1,0 +1,402 @@
+//! `holdfastd`: the only place that spawns tasks and reads the clock.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Parser;
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use tokio::sync::{Mutex, RwLock};
+
+use crate::{
+    api::{
+        self,
+        auth::Peer,
+        backing::{Answer, Backing},
+        model::{
+            Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
+            PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        },
+    },
+    config::{self, Config},
+    failure,
+    neighbours::{Netlink, Resolution},
+    plan::{Content, Overrides, Plan},
+    serving::Serving,
+    startup::{Found, Places},
+};
+
+/// Serves VIPs: loads the XDP programs, publishes the configuration into the
+/// kernel, follows next hops, and answers the command line.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "holdfastd", version)]
+pub struct Arguments {
+    /// The configuration. The first start serves it; later it is only compared
+    /// with what is served, and planned from.
+    #[arg(long, default_value = "/etc/holdfast/config.yaml")]
+    pub config: PathBuf,
+    /// Where the journal is kept.
+    #[arg(long, default_value = "/var/lib/holdfast")]
+    pub state_dir: PathBuf,
+    /// The unix socket of the API.
+    #[arg(long, default_value = "/run/holdfast/holdfastd.sock")]
+    pub socket: PathBuf,
+    /// Where programs, maps and links are pinned: a directory on a bpffs.
+    #[arg(long, default_value = "/sys/fs/bpf/holdfast")]
+    pub pin_dir: PathBuf,
+}
+
+/// How long a start waits for next hops before it serves without them.
+const RESOLVE_AT_START: Duration = Duration::from_secs(3);
+
+/// How long a plan waits for the next hops of backends that are new in it.
+const RESOLVE_FOR_PLAN: Duration = Duration::from_millis(1500);
+
+/// Between two looks at next hops that are being resolved.
+const RESOLVE_STEP: Duration = Duration::from_millis(50);
+
+/// The kernel is looked at this often, and when it says that something
+/// changed.
+const FOLLOW: Duration = Duration::from_secs(1);
+
+/// Changes that come together are followed together.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Runs until it is told to stop. The kernel goes on without it.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let netlink = Netlink::open().context("opening a netlink socket")?;
+    // The socket first: a second daemon for the same socket ends here, before
+    // it touches anything.
+    let listener = api::socket::bind(&arguments.socket)?;
+    let places = Places {
+        config: &arguments.config,
+        state_dir: &arguments.state_dir,
+        pin_dir: &arguments.pin_dir,
+    };
+    let found = Found::look(&places)?;
+    let resolution = match found.unresolved()? {
+        Some(config) => resolve_within(&netlink, &config, RESOLVE_AT_START).await?,
+        None => Resolution {
+            links: netlink.links().await?,
+            ..Resolution::default()
+        },
+    };
+    let serving = found.serve(&resolution, Timestamp::now())?;
+    let daemon = Arc::new(Daemon {
+        serving: Mutex::new(serving),
+        resolution: RwLock::new(resolution),
+        netlink,
+    });
+    daemon.follow_once().await;
+    let follower = tokio::spawn(follow(Arc::clone(&daemon)));
+    tracing::info!(socket = %arguments.socket.display(), "ready");
+    api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
+    follower.abort();
+    // A change under way is finished; then the process may go.
+    drop(daemon.serving.lock().await);
+    tracing::info!("stopped; the kernel goes on forwarding");
+    Ok(())
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Resolves until every backend has a next hop, or time is up.
+async fn resolve_within(netlink: &Netlink, config: &Config, limit: Duration) -> Result<Resolution, rtnetlink::Error> {
+    let deadline = tokio::time::Instant::now() + limit;
+    loop {
+        let resolution = netlink.resolve(config).await?;
+        if resolution.problems.is_empty() || tokio::time::Instant::now() >= deadline {
+            return Ok(resolution);
+        }
+        tokio::time::sleep(RESOLVE_STEP).await;
+    }
+}
+
+/// Follows next hops and interfaces, when the kernel says that something
+/// changed and once a second in any case.
+async fn follow(daemon: Arc<Daemon>) {
+    let mut changes = match Netlink::changes() {
+        Ok(changes) => changes.boxed(),
+        Err(error) => {
+            tracing::warn!(%error, "no netlink notifications; looking once a second");
+            futures_util::stream::pending().boxed()
+        }
+    };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW) => {}
+            _ = changes.next() => tokio::time::sleep(SETTLE).await,
+        }
+        daemon.follow_once().await;
+    }
+}
+
+struct Daemon {
+    serving: Mutex<Serving>,
+    /// As of the last look.
+    resolution: RwLock<Resolution>,
+    netlink: Netlink,
+}
+
+impl Daemon {
+    async fn follow_once(&self) {
+        let Some(config) = self
+            .serving
+            .lock()
+            .await
+            .served
+            .as_ref()
+            .map(|served| served.state.config().clone())
+        else {
+            return;
+        };
+        let mut resolution = match self.netlink.resolve(&config).await {
+            Ok(resolution) => resolution,
+            Err(error) => {
+                tracing::warn!(%error, "next hops could not be looked up");
+                return;
+            }
+        };
+        let mut serving = self.serving.lock().await;
+        // Publishing blocks for some milliseconds (RCU, fsync).
+        let attached = tokio::task::block_in_place(|| {
+            if let Err(failure) = serving.revise(&resolution, Timestamp::now()) {
+                tracing::error!(
+                    code = failure.code,
+                    message = failure.message,
+                    "next hops could not be published"
+                );
+            }
+            serving.tend_interfaces(&resolution)
+        });
+        if attached > 0
+            && let Ok(links) = self.netlink.links().await
+        {
+            resolution.links = links;
+        }
+        drop(serving);
+        *self.resolution.write().await = resolution;
+    }
+
+    /// Next hops for a content that may have new backends.
+    async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
+        Ok(resolve_within(&self.netlink, config, RESOLVE_FOR_PLAN).await?)
+    }
+
+    async fn plan_for(
+        &self,
+        target: Content,
+        removed: BTreeSet<config::ObjectName>,
+        peer: &Peer,
+    ) -> Result<Plan, Failure> {
+        let resolution = self.resolve_for(&target.config).await?;
+        let serving = self.serving.lock().await;
+        Ok(serving.plan(target, removed, &resolution, &peer.name, Timestamp::now()))
+    }
+
+    async fn overrides(&self) -> Overrides {
+        let serving = self.serving.lock().await;
+        serving
+            .served
+            .as_ref()
+            .map(|served| served.state.state.content.overrides.clone())
+            .unwrap_or_default()
+    }
+
+    async fn running(&self) -> Result<Content, Failure> {
+        let serving = self.serving.lock().await;
+        let served = serving.served.as_ref();
+        served
+            .map(|served| served.state.state.content.clone())
+            .ok_or_else(|| failure::absent("running generation"))
+    }
+
+    async fn plan_file(&self, request: PlanRequest, peer: Peer) -> Result<Plan, Failure> {
+        let parsed = config::parse(&request.file, &request.text)
+            .map_err(|errors| failure::bad_configuration(errors.to_string()))?;
+        // Overrides survive; those of interfaces that are gone go with them.
+        let mut overrides = self.overrides().await;
+        overrides.detached.retain(|name| {
+            parsed
+                .config
+                .node
+                .interfaces
+                .iter()
+                .any(|interface| interface.name == *name)
+        });
+        let mut removed = parsed.removed;
+        removed.extend(request.remove);
+        self.plan_for(
+            Content {
+                config: parsed.config,
+                overrides,
+            },
+            removed,
+            &peer,
+        )
+        .await
+    }
+
+    async fn plan_rollback(&self, request: RollbackRequest, peer: Peer) -> Result<Plan, Failure> {
+        let (target, running) = {
+            let serving = self.serving.lock().await;
+            let store = serving
+                .store
+                .as_ref()
+                .ok_or_else(|| failure::absent("store to roll back from"))?;
+            let running = serving.served.as_ref().map_or(0, |served| served.generation);
+            let number = match request.generation {
+                Some(number) => Some(number),
+                None => store
+                    .history()?
+                    .iter()
+                    .map(|summary| summary.generation)
+                    .find(|number| *number < running),
+            };
+            let number = number.ok_or_else(|| failure::absent("earlier generation"))?;
+            let found = store.generation(number)?;
+            let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
+            (
+                content,
+                serving.served.as_ref().map(|served| served.state.state.content.clone()),
+            )
+        };
+        // Going back to a content names what it lacks: that is the request.
+        let present: BTreeSet<_> = target.config.objects().collect();
+        let removed = running.iter().flat_map(|running| running.config.objects());
+        let removed = removed.filter(|object| !present.contains(object)).collect();
+        self.plan_for(target, removed, &peer).await
+    }
+
+    async fn plan_interfaces(&self, request: InterfacesRequest, attach: bool, peer: Peer) -> Result<Plan, Failure> {
+        let mut content = self.running().await?;
+        for name in request.interfaces {
+            if !content
+                .config
+                .node
+                .interfaces
+                .iter()
+                .any(|interface| interface.name == name)
+            {
+                return Err(failure::bad_request(format!("{name} is not one of node.interfaces")));
+            }
+            if attach {
+                content.overrides.detached.remove(&name);
+            } else {
+                content.overrides.detached.insert(name);
+            }
+        }
+        self.plan_for(content, BTreeSet::new(), &peer).await
+    }
+
+    async fn apply_plan(&self, request: ApplyRequest, peer: Peer) -> Result<Applied, Failure> {
+        let resolution = self.resolve_for(&request.plan.target.config).await?;
+        let mut serving = self.serving.lock().await;
+        let cause = match serving.served.as_ref() {
+            Some(served) if request.plan.target.config == *served.state.config() => "attach or detach",
+            Some(_) | None => "apply",
+        };
+        let now = Timestamp::now();
+        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
+        drop(serving);
+        let mut fresh = resolution;
+        if let Ok(links) = self.netlink.links().await {
+            fresh.links = links;
+        }
+        *self.resolution.write().await = fresh;
+        Ok(applied)
+    }
+
+    async fn status_now(&self) -> Result<Status, Failure> {
+        let resolution = self.resolution.read().await;
+        self.serving.lock().await.status(&resolution)
+    }
+}
+
+impl Backing for Daemon {
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(self.status_now())
+    }
+
+    fn why(&self, query: WhyQuery) -> Answer<'_, Why> {
+        Box::pin(async move { self.serving.lock().await.why(&query) })
+    }
+
+    fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_file(request, peer))
+    }
+
+    fn apply(&self, request: ApplyRequest, peer: Peer) -> Answer<'_, Applied> {
+        Box::pin(self.apply_plan(request, peer))
+    }
+
+    fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_rollback(request, peer))
+    }
+
+    fn attach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_interfaces(request, true, peer))
+    }
+
+    fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_interfaces(request, false, peer))
+    }
+
+    fn history(&self) -> Answer<'_, History> {
+        Box::pin(async move {
+            let serving = self.serving.lock().await;
+            let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
+            Ok(History {
+                generations: store.history()?,
+            })
+        })
+    }
+
+    fn generation(&self, number: u64) -> Answer<'_, GenerationDetail> {
+        Box::pin(async move {
+            let serving = self.serving.lock().await;
+            let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
+            store
+                .generation_detail(number)?
+                .ok_or_else(|| failure::absent(&format!("generation {number}")))
+        })
+    }
+
+    fn bpf_dump(&self) -> Answer<'_, BpfDump> {
+        Box::pin(async move { self.serving.lock().await.bpf_dump() })
+    }
+
+    fn bpf_verify(&self) -> Answer<'_, BpfVerify> {
+        Box::pin(async move { self.serving.lock().await.bpf_verify() })
+    }
+
+    fn journal(&self) -> Answer<'_, Journal> {
+        Box::pin(async move {
+            let serving = self.serving.lock().await;
+            let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
+            let records = store.journal_tail(JOURNAL_SHOWN)?;
+            let entries = records
+                .iter()
+                .map(|record| serde_json::to_value(record).expect("records are plain JSON"));
+            Ok(Journal {
+                entries: entries.collect(),
+            })
+        })
+    }
+}
+
+/// Entries that `journal list` shows, the newest ones.
+const JOURNAL_SHOWN: u32 = 1000;

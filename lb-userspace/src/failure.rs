@@ -1,0 +1,195 @@
+//! From what went wrong inside to what the API says: code, sentence, next
+//! command, exit code. The one place where errors become text for people.
+
+use std::error::Error;
+
+use crate::{
+    api::model::Failure,
+    layout,
+    plan::{Finding, Plan, Severity, policy},
+    publish::PublishError,
+    revision::RevisionError,
+    store::StoreError,
+};
+
+/// Exit codes of the command line that failures carry.
+const FAILED: u8 = 1;
+const REFUSED: u8 = 3;
+const STALE: u8 = 4;
+const USAGE: u8 = 64;
+
+/// A sentence with all its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text = format!("{text}: {part}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn failure(code: &str, exit: u8, message: String, fix: &str) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        message,
+        fix: Some(fix.to_owned()),
+        exit,
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let message = format!("{}. Nothing was changed.", chain(&error));
+        match error {
+            PublishError::Kernel(_) => failure("HF3001", FAILED, message, "see the daemon's log, then apply again"),
+            PublishError::NoSlots { .. } => failure("HF3002", FAILED, message, "use fewer pools"),
+            PublishError::Rehearsal(_) => failure(
+                "HF3003",
+                FAILED,
+                message,
+                "report this: the program does not do what the plan says",
+            ),
+        }
+    }
+}
+
+impl From<RevisionError> for Failure {
+    fn from(error: RevisionError) -> Self {
+        failure(
+            "HF3004",
+            FAILED,
+            format!("{error}. Nothing was changed."),
+            "change less at once",
+        )
+    }
+}
+
+impl From<crate::vips::VipTableError> for Failure {
+    fn from(error: crate::vips::VipTableError) -> Self {
+        failure(
+            "HF3005",
+            FAILED,
+            format!("{}. Nothing was changed.", chain(&error)),
+            "use fewer VIPs",
+        )
+    }
+}
+
+impl From<crate::kernel::KernelError> for Failure {
+    fn from(error: crate::kernel::KernelError) -> Self {
+        failure("HF3001", FAILED, chain(&error), "see the daemon's log")
+    }
+}
+
+impl From<layout::NotARoot> for Failure {
+    fn from(error: layout::NotARoot) -> Self {
+        failure("HF3006", FAILED, chain(&error), "holdfast bpf dump")
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        failure(
+            "HF4001",
+            FAILED,
+            format!("{}. Nothing was changed.", chain(&error)),
+            "look at the state directory",
+        )
+    }
+}
+
+impl From<rtnetlink::Error> for Failure {
+    fn from(error: rtnetlink::Error) -> Self {
+        failure(
+            "HF3007",
+            FAILED,
+            format!("the kernel's network configuration: {error}"),
+            "see the daemon's log",
+        )
+    }
+}
+
+impl From<policy::Stale> for Failure {
+    fn from(stale: policy::Stale) -> Self {
+        let exit = match stale {
+            policy::Stale::Environment { .. } => REFUSED,
+            policy::Stale::Generation { .. } | policy::Stale::Content { .. } => STALE,
+        };
+        failure(
+            stale.code().as_str(),
+            exit,
+            format!("{stale}. Nothing was changed."),
+            "plan again: holdfast plan -f FILE",
+        )
+    }
+}
+
+impl From<policy::Altered> for Failure {
+    fn from(altered: policy::Altered) -> Self {
+        let message = format!("{altered}. Nothing was changed.");
+        failure(
+            altered.code().as_str(),
+            REFUSED,
+            message,
+            "plan again: holdfast plan -f FILE",
+        )
+    }
+}
+
+/// The digest in the request is not the plan's.
+#[must_use]
+pub fn digest_mismatch() -> Failure {
+    let message = "the digest sent with the plan is not the plan's. Nothing was changed.".to_owned();
+    failure("HF2003", REFUSED, message, "plan again: holdfast plan -f FILE")
+}
+
+/// The plan carries findings that refuse it.
+#[must_use]
+pub fn refused(plan: &Plan) -> Failure {
+    let refusals = plan
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refuse);
+    let refusals: Vec<&Finding> = refusals.collect();
+    let mut message: Vec<&str> = refusals.iter().map(|finding| finding.message.as_str()).collect();
+    if !message.iter().any(|text| text.contains("Nothing was changed")) {
+        message.push("Nothing was changed.");
+    }
+    Failure {
+        code: refusals
+            .first()
+            .map_or_else(String::new, |finding| finding.code.clone()),
+        message: message.join(" "),
+        fix: refusals.iter().find_map(|finding| finding.fix.clone()),
+        exit: REFUSED,
+    }
+}
+
+/// The daemon takes no changes now.
+#[must_use]
+pub fn read_only(reason: &str) -> Failure {
+    let message = format!("the daemon is read-only: {reason}. Nothing was changed.");
+    failure("HF2010", REFUSED, message, "holdfast status; holdfast journal list")
+}
+
+/// Nothing is served yet, or not that.
+#[must_use]
+pub fn absent(what: &str) -> Failure {
+    failure("HF5004", FAILED, format!("there is no {what}"), "holdfast history")
+}
+
+/// The text of a request is not a configuration.
+#[must_use]
+pub fn bad_configuration(text: String) -> Failure {
+    failure("HF1000", FAILED, text, "holdfast config check FILE")
+}
+
+/// The request itself makes no sense.
+#[must_use]
+pub fn bad_request(message: String) -> Failure {
+    failure("HF5002", USAGE, message, "holdfast help")
+}

@@ -1,0 +1,349 @@
+//! The balancer in the real kernel: its program, maps and links.
+//!
+//! Everything is pinned below one directory, so that nothing depends on this
+//! process: `prog/{balancer,agent}`, `maps/NAME`, `links/INTERFACE`.
+use std::{
+    fs,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    maps::{Array, MapData, PerCpuArray, PerCpuValues},
+    programs::Xdp,
+};
+use lb_common::{
+    abi::{
+        active::Active,
+        agent::Peers,
+        chunk::{CHUNK_BYTES, CHUNK_SLOTS, ChunkId, GRACE_SLOT},
+        counters::Counter,
+        hash_key::HashKey,
+        interfaces::Interfaces,
+    },
+    verdict::Verdict,
+};
+
+use super::{
+    ChunkImage, Kernel, KernelError,
+    agent::PinnedAgent,
+    bpffs,
+    pins::{self, BALANCER, Plain, link_path, map_error, map_path, open_map, open_pin, program_error},
+    private::PrivateInstance,
+    sys,
+};
+use crate::config::XdpMode;
+
+/// Maps of the balancer that are pinned.
+pub const MAPS: [&str; 5] = ["CHUNKS", "ACTIVE", "COUNTERS", "HASH_KEY", "INTERFACES"];
+
+/// The balancer's program and maps in the kernel.
+pub struct KernelBalancer {
+    directory: PathBuf,
+    program: Xdp,
+    /// The agent's program, pinned beside it for backends on this host and for
+    /// test runs; kept open so that its maps can be written.
+    agent: PinnedAgent,
+    chunks: OwnedFd,
+    /// What an emptied slot holds: the kernel has no batched delete for arrays
+    /// of maps, and one by one each waits for a grace period.
+    blank: OwnedFd,
+    blank_id: u32,
+    active: sys::ActiveCell,
+    counters: PerCpuArray<MapData, Plain<Counter>>,
+    /// A second instance with its own ACTIVE and counters.
+    private: PrivateInstance,
+}
+
+/// A chunk, by descriptor.
+pub struct KernelChunk(OwnedFd);
+
+impl KernelBalancer {
+    /// Opens what is pinned below `directory`, or loads and pins it. Nothing
+    /// that is there is cleared.
+    ///
+    /// # Errors
+    /// When the kernel refuses the program or a pin is of another kind.
+    pub fn open(directory: &Path) -> Result<Self, KernelError> {
+        pins::make_directories(directory)?;
+        let pin = directory.join("prog/balancer");
+        if !pin.exists() {
+            pins::load_and_pin(BALANCER, "balancer", directory, &MAPS, &pin)?;
+        }
+        let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
+        sys::freeze(blank.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
+        Ok(Self {
+            program: pins::open_program(&pin)?,
+            agent: PinnedAgent::open(directory)?,
+            chunks: open_pin(&map_path(directory, "CHUNKS"))?,
+            blank_id: sys::map_id(blank.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?,
+            blank,
+            active: sys::ActiveCell::map(open_pin(&map_path(directory, "ACTIVE"))?)
+                .map_err(KernelError::call("mmap"))?,
+            counters: PerCpuArray::try_from(open_map(directory, "COUNTERS")?).map_err(map_error)?,
+            private: PrivateInstance::load(directory)?,
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// The directory of the pins, as it can be reached from here.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Writes the hash key, once: the map is frozen then. A key that is there
+    /// stays.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_hash_key(&self, key: &HashKey) -> Result<(), KernelError> {
+        if self.hash_key()? != HashKey::default() {
+            return Ok(());
+        }
+        let mut map: Array<_, Plain<HashKey>> =
+            Array::try_from(open_map(&self.directory, "HASH_KEY")?).map_err(map_error)?;
+        map.set(0, Plain(*key), 0).map_err(map_error)?;
+        let pin = open_pin(&map_path(&self.directory, "HASH_KEY"))?;
+        sys::freeze(pin.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))
+    }
+
+    /// The hash key in use; all zero: none yet.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn hash_key(&self) -> Result<HashKey, KernelError> {
+        let map: Array<_, Plain<HashKey>> =
+            Array::try_from(open_map(&self.directory, "HASH_KEY")?).map_err(map_error)?;
+        Ok(map.get(&0, 0).map_err(map_error)?.0)
+    }
+
+    /// Says which interfaces are ours.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_interfaces(&self, interfaces: &Interfaces) -> Result<(), KernelError> {
+        let mut map: Array<_, Plain<Interfaces>> =
+            Array::try_from(open_map(&self.directory, "INTERFACES")?).map_err(map_error)?;
+        map.set(0, Plain(*interfaces), 0).map_err(map_error)
+    }
+
+    /// Says whose packets the pinned agent takes.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn set_peers(&mut self, peers: &Peers) -> Result<(), KernelError> {
+        self.agent.set_peers(peers)
+    }
+
+    /// A counter, summed over the CPUs.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn counter(&self, index: u16) -> Result<Counter, KernelError> {
+        let values = self.counters.get(&u32::from(index), 0).map_err(map_error)?;
+        Ok(values.iter().fold(Counter::default(), |sum, Plain(one)| Counter {
+            packets: sum.packets + one.packets,
+            bytes: sum.bytes + one.bytes,
+        }))
+    }
+
+    /// Id of the balancer's program.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn program_id(&self) -> Result<u32, KernelError> {
+        Ok(self.program.info().map_err(program_error)?.id())
+    }
+
+    /// Id of the pinned agent's program.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn agent_id(&self) -> Result<u32, KernelError> {
+        self.agent.program_id()
+    }
+
+    /// The pinned program is the one this daemon was built with.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn program_is_ours(&self) -> Result<bool, KernelError> {
+        let pinned = self.program.info().map_err(program_error)?.tag();
+        Ok(pinned == self.private.program()?.info().map_err(program_error)?.tag())
+    }
+
+    /// Id of a pinned map.
+    ///
+    /// # Errors
+    /// When the pin is gone.
+    pub fn map_id(&self, name: &str) -> Result<u32, KernelError> {
+        let map = open_pin(&map_path(&self.directory, name))?;
+        sys::map_id(map.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))
+    }
+
+    /// Id of the map in a slot of CHUNKS, and whether it is frozen.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn chunk_facts(&self, slot: ChunkId) -> Result<Option<(u32, bool)>, KernelError> {
+        let Some(id) = self.slot_map(slot)? else {
+            return Ok(None);
+        };
+        let map = sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
+        let frozen = sys::is_frozen(map.as_fd()).map_err(KernelError::call("BPF_MAP_UPDATE_ELEM"))?;
+        Ok(Some((id, frozen)))
+    }
+
+    /// Runs a packet through the private instance as if `active` were
+    /// published: the action (`XDP_TX`, … as the kernel numbers them) and the
+    /// packet after it. Counters that anybody sees are not touched.
+    ///
+    /// # Errors
+    /// When the kernel does not run it.
+    pub fn test_run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
+        self.private.run(active, packet)
+    }
+
+    /// The same, with the verdict that was counted.
+    ///
+    /// # Errors
+    /// When the kernel does not run it.
+    pub fn explain(&self, active: Active, packet: &[u8]) -> Result<(Verdict, u32, Vec<u8>), KernelError> {
+        let before = self.private.verdicts()?;
+        let (action, output) = self.private.run(active, packet)?;
+        let after = self.private.verdicts()?;
+        let counted = before.iter().zip(&after).position(|(before, after)| before != after);
+        let verdict = counted.and_then(|number| Verdict::ALL.get(number).copied());
+        Ok((verdict.ok_or(KernelError::Missing("counted verdict"))?, action, output))
+    }
+
+    /// Attaches the program and pins the link, so that it outlives us.
+    ///
+    /// # Errors
+    /// When another program is attached (EBUSY), or the driver cannot do native
+    /// XDP (EOPNOTSUPP): never replaced by generic mode silently.
+    pub fn attach(&mut self, interface: &str, ifindex: u32, mode: XdpMode) -> Result<(), KernelError> {
+        pins::attach(&mut self.program, &self.directory, interface, ifindex, mode)
+    }
+
+    /// Takes the program off an interface and removes the pin.
+    ///
+    /// # Errors
+    /// When there is no link of ours, or the kernel refuses.
+    pub fn detach(&self, interface: &str) -> Result<(), KernelError> {
+        let pin = link_path(&self.directory, interface);
+        let link = open_pin(&pin)?;
+        sys::detach_link(link.as_fd()).map_err(KernelError::call("BPF_LINK_DETACH"))?;
+        fs::remove_file(&pin).map_err(KernelError::call("unlink"))
+    }
+
+    /// The pinned link of an interface; `None`: there is none.
+    ///
+    /// # Errors
+    /// When the pin is not a link.
+    pub fn link(&self, interface: &str) -> Result<Option<sys::LinkFacts>, KernelError> {
+        pins::link_at(&link_path(&self.directory, interface))
+    }
+
+    /// Interfaces with a pinned link of ours.
+    #[must_use]
+    pub fn linked_interfaces(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.directory.join("links")) else {
+            return Vec::new();
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.map(|name| bpffs::interface_of(&name)).collect()
+    }
+
+    /// Forgets a link that is attached to nothing (its interface is gone).
+    ///
+    /// # Errors
+    /// When the pin cannot be removed.
+    pub fn forget_link(&self, interface: &str) -> Result<(), KernelError> {
+        fs::remove_file(link_path(&self.directory, interface)).map_err(KernelError::call("unlink"))
+    }
+
+    /// Id of the map in a slot, unless it is the blank one.
+    fn slot_map(&self, slot: ChunkId) -> Result<Option<u32>, KernelError> {
+        let id = sys::map_id_in_slot(self.chunks.as_fd(), slot).map_err(KernelError::call("BPF_MAP_LOOKUP_ELEM"))?;
+        Ok(id.filter(|&id| id != self.blank_id))
+    }
+}
+
+impl Kernel for KernelBalancer {
+    type Chunk = KernelChunk;
+
+    fn create_chunk(&self, image: &ChunkImage) -> Result<KernelChunk, KernelError> {
+        let chunk = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
+        sys::fill_chunk(chunk.as_fd(), image.bytes()).map_err(KernelError::call("mmap"))?;
+        sys::freeze(chunk.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
+        // After the freeze: what is compared is what nobody can alter any more.
+        if read(chunk.as_fd())? != *image {
+            return Err(KernelError::ReadBack);
+        }
+        Ok(KernelChunk(chunk))
+    }
+
+    fn install(&self, chunks: &[(ChunkId, &KernelChunk)]) -> Result<(), KernelError> {
+        let maps: Vec<_> = chunks.iter().map(|(slot, chunk)| (*slot, chunk.0.as_fd())).collect();
+        sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
+    }
+
+    fn clear(&self, slots: &[ChunkId]) -> Result<(), KernelError> {
+        let maps: Vec<_> = slots.iter().map(|slot| (*slot, self.blank.as_fd())).collect();
+        sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
+    }
+
+    fn grace_period(&self) -> Result<(), KernelError> {
+        self.clear(&[GRACE_SLOT as ChunkId])
+    }
+
+    fn read_chunk(&self, slot: ChunkId) -> Result<Option<(KernelChunk, ChunkImage)>, KernelError> {
+        let Some(id) = self.slot_map(slot)? else {
+            return Ok(None);
+        };
+        let map = sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
+        let image = read(map.as_fd())?;
+        Ok(Some((KernelChunk(map), image)))
+    }
+
+    fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {
+        let mut slots = Vec::new();
+        for slot in 1..CHUNK_SLOTS as ChunkId {
+            if self.slot_map(slot)?.is_some() {
+                slots.push(slot);
+            }
+        }
+        Ok(slots)
+    }
+
+    fn active(&self) -> Active {
+        Active(self.active.load())
+    }
+
+    fn switch(&self, active: Active) {
+        self.active.store(active.0);
+    }
+
+    fn zero_counters(&self, indices: &[u16]) -> Result<(), KernelError> {
+        let mut map: PerCpuArray<_, Plain<Counter>> =
+            PerCpuArray::try_from(open_map(&self.directory, "COUNTERS")?).map_err(map_error)?;
+        let cpus = aya::util::nr_cpus().map_err(|(_, source)| KernelError::Call {
+            call: "possible CPUs",
+            source,
+        })?;
+        for index in indices {
+            let zero = PerCpuValues::try_from(vec![Plain(Counter::default()); cpus])
+                .map_err(KernelError::call("possible CPUs"))?;
+            map.set(u32::from(*index), zero, 0).map_err(map_error)?;
+        }
+        Ok(())
+    }
+}
+
+fn read(chunk: BorrowedFd<'_>) -> Result<ChunkImage, KernelError> {
+    let mut bytes = vec![0; CHUNK_BYTES];
+    sys::read_chunk(chunk, &mut bytes).map_err(KernelError::call("mmap"))?;
+    Ok(ChunkImage::from_bytes(&bytes))
+}

@@ -1,0 +1,157 @@
+//! The kernel as `publish` sees it.
+//!
+//! Of the real one, `aya` is the balancer, `private` its instance for test
+//! runs, `agent` the program for backends; `pins` loads, pins and attaches,
+//! `bpffs` finds or makes the place for that, and `sys` has the few calls of
+//! bpf(2) that aya has not. Nothing outside this folder names aya.
+
+pub mod agent;
+pub mod aya;
+pub mod bpffs;
+mod pins;
+mod private;
+pub mod sys;
+
+use lb_common::abi::{
+    active::Active,
+    chunk::{CHUNK_BYTES, ChunkId, LINES, Line, RawLine},
+};
+
+use crate::digest::Digest;
+
+/// The content of a chunk in ordinary memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ChunkImage(Box<[RawLine]>);
+
+impl ChunkImage {
+    #[must_use]
+    pub fn zeroed() -> Self {
+        Self(vec![RawLine::default(); LINES as usize].into_boxed_slice())
+    }
+
+    /// From at most [`CHUNK_BYTES`] bytes; the rest is zero.
+    ///
+    /// # Panics
+    /// If there are more bytes than a chunk holds.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut image = Self::zeroed();
+        image.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
+        image
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+
+    /// Line `line` (of 2,048) as what it is.
+    ///
+    /// # Panics
+    /// If there is no such line.
+    #[must_use]
+    pub fn line<L: Line>(&self, line: usize) -> &L {
+        bytemuck::must_cast_ref(&self.0[line])
+    }
+
+    /// # Panics
+    /// If there is no such line.
+    pub fn line_mut<L: Line>(&mut self, line: usize) -> &mut L {
+        bytemuck::must_cast_mut(&mut self.0[line])
+    }
+
+    /// SHA-256 over its bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.bytes())
+    }
+}
+
+impl std::fmt::Debug for ChunkImage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChunkImage({})", self.digest().short())
+    }
+}
+
+const _: () = assert!(CHUNK_BYTES == size_of::<RawLine>() * LINES as usize);
+
+/// What publishing asks of the kernel. All of it fails closed: an error leaves
+/// what is served as it was.
+pub trait Kernel {
+    /// A chunk that exists, whether installed or not.
+    type Chunk;
+
+    /// Creates a chunk, fills it, reads it back, compares, and freezes it:
+    /// from then on nobody, root included, can alter it.
+    fn create_chunk(&self, image: &ChunkImage) -> Result<Self::Chunk, KernelError>;
+
+    /// Puts chunks into slots of CHUNKS with one batched update. When it
+    /// returns, an RCU grace period has passed.
+    fn install(&self, chunks: &[(ChunkId, &Self::Chunk)]) -> Result<(), KernelError>;
+
+    /// Empties slots; the kernel frees what nothing names any more. Returns
+    /// after a grace period.
+    fn clear(&self, slots: &[ChunkId]) -> Result<(), KernelError>;
+
+    /// Waits until no packet holds what it looked up before this call.
+    fn grace_period(&self) -> Result<(), KernelError>;
+
+    /// The chunk in a slot and its content; `None`: the slot is empty.
+    fn read_chunk(&self, slot: ChunkId) -> Result<Option<(Self::Chunk, ChunkImage)>, KernelError>;
+
+    /// The slots of CHUNKS that are not empty.
+    fn occupied(&self) -> Result<Vec<ChunkId>, KernelError>;
+
+    fn active(&self) -> Active;
+
+    /// The switch: one atomic store of eight bytes.
+    fn switch(&self, active: Active);
+
+    /// Sets entries of COUNTERS to zero, before they get a new owner.
+    fn zero_counters(&self, indices: &[u16]) -> Result<(), KernelError>;
+}
+
+/// What the kernel would not do.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    #[error("{call} failed")]
+    Call {
+        call: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("a chunk read back differs from what was written")]
+    ReadBack,
+    #[error("loading the BPF object failed")]
+    Load(#[source] Box<::aya::EbpfError>),
+    #[error("the BPF program was refused")]
+    Program(#[source] Box<::aya::programs::ProgramError>),
+    #[error("a BPF map could not be used")]
+    Map(#[source] Box<::aya::maps::MapError>),
+    #[error("pinning failed at {path}")]
+    Pin {
+        path: std::path::PathBuf,
+        #[source]
+        source: Box<::aya::pin::PinError>,
+    },
+    #[error("the object holds no {0}")]
+    Missing(&'static str),
+    #[error("the kernel has no bpf_link for XDP on this interface")]
+    NoLink,
+    #[error("{path} could not be made a bpffs directory")]
+    Bpffs {
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl KernelError {
+    pub(crate) fn call(call: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Call { call, source }
+    }
+}

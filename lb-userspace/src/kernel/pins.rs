@@ -1,0 +1,150 @@
+//! The objects that are built in, and everything about pins: loading with
+//! pinned maps, attaching with pinned links, opening again.
+#![expect(unsafe_code, reason = "aya wants its own Pod, which is an unsafe trait")]
+
+use std::{
+    fs, io,
+    os::fd::{AsFd as _, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Map, MapData},
+    programs::{Xdp, links::FdLink, xdp::XdpMode as AyaMode},
+};
+use aya_obj::programs::XdpAttachType;
+
+use super::{KernelError, bpffs::pin_name, sys};
+use crate::config::XdpMode;
+
+/// As `cargo xtask build` made it.
+pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/balancer.o"));
+/// As `cargo xtask build` made it.
+pub static AGENT: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/agent.o"));
+
+/// A value of ours as aya wants it.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Plain<T>(pub T);
+
+// SAFETY: bytemuck's Pod promises more than aya's asks for, and `Plain` is
+// transparent.
+unsafe impl<T: bytemuck::Pod> aya::Pod for Plain<T> {}
+
+/// Loads an object with its maps pinned (or opened, where they are), and pins
+/// its program.
+pub fn load_and_pin(
+    object: &[u8],
+    name: &'static str,
+    directory: &Path,
+    maps: &[&'static str],
+    pin: &Path,
+) -> Result<(), KernelError> {
+    let mut loader = EbpfLoader::new();
+    for map in maps {
+        loader.map_pin_path(map, map_path(directory, map));
+    }
+    let mut ebpf = loader.load(object).map_err(load_error)?;
+    let program = program_mut(&mut ebpf, name)?;
+    program.load().map_err(program_error)?;
+    program.pin(pin).map_err(|source| KernelError::Pin {
+        path: pin.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+pub fn attach(
+    program: &mut Xdp,
+    directory: &Path,
+    interface: &str,
+    ifindex: u32,
+    mode: XdpMode,
+) -> Result<(), KernelError> {
+    let mode = match mode {
+        XdpMode::Native => AyaMode::Driver,
+        XdpMode::Generic => AyaMode::Skb,
+    };
+    let id = program.attach_to_if_index(ifindex, mode).map_err(program_error)?;
+    let link = program.take_link(id).map_err(program_error)?;
+    let link: FdLink = link.try_into().map_err(|_| KernelError::NoLink)?;
+    let path = link_path(directory, interface);
+    // The pin holds the link from here on; our descriptor may go.
+    drop(link.pin(&path).map_err(|source| KernelError::Pin {
+        path,
+        source: Box::new(source),
+    })?);
+    Ok(())
+}
+
+pub fn link_at(pin: &Path) -> Result<Option<sys::LinkFacts>, KernelError> {
+    match sys::open_pin(pin) {
+        Ok(link) => sys::link_facts(link.as_fd())
+            .map(Some)
+            .map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(KernelError::Call {
+            call: "BPF_OBJ_GET",
+            source,
+        }),
+    }
+}
+
+/// The directories of pins below one that is on a bpffs.
+pub fn make_directories(directory: &Path) -> Result<(), KernelError> {
+    ["prog", "maps", "links"]
+        .iter()
+        .try_for_each(|part| make_directory(&directory.join(part)))
+}
+
+/// The program pinned at `pin`.
+pub fn open_program(pin: &Path) -> Result<Xdp, KernelError> {
+    Xdp::from_pin(pin, XdpAttachType::Interface).map_err(program_error)
+}
+
+fn make_directory(path: &Path) -> Result<(), KernelError> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(KernelError::Bpffs {
+            path: path.to_owned(),
+            source: error,
+        }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+pub fn map_path(directory: &Path, name: &str) -> PathBuf {
+    directory.join("maps").join(name)
+}
+
+pub fn link_path(directory: &Path, interface: &str) -> PathBuf {
+    directory.join("links").join(pin_name(interface))
+}
+
+pub fn open_pin(path: &Path) -> Result<OwnedFd, KernelError> {
+    sys::open_pin(path).map_err(KernelError::call("BPF_OBJ_GET"))
+}
+
+/// A pinned map of the kind its name says.
+pub fn open_map(directory: &Path, name: &str) -> Result<Map, KernelError> {
+    let map = MapData::from_pin(map_path(directory, name)).map_err(map_error)?;
+    Map::from_map_data(map).map_err(map_error)
+}
+
+pub fn program_mut<'e>(ebpf: &'e mut Ebpf, name: &'static str) -> Result<&'e mut Xdp, KernelError> {
+    ebpf.program_mut(name)
+        .ok_or(KernelError::Missing(name))?
+        .try_into()
+        .map_err(program_error)
+}
+
+pub fn load_error(error: aya::EbpfError) -> KernelError {
+    KernelError::Load(Box::new(error))
+}
+
+pub fn program_error(error: aya::programs::ProgramError) -> KernelError {
+    KernelError::Program(Box::new(error))
+}
+
+pub fn map_error(error: aya::maps::MapError) -> KernelError {
+    KernelError::Map(Box::new(error))
+}

@@ -1,0 +1,83 @@
+//! A second instance of the balancer's program that no packet reaches: what is
+//! to be published, and what somebody asks about, runs through it first.
+
+use std::path::Path;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Map, PerCpuArray},
+    programs::{TestRun as _, TestRunOptions, Xdp},
+};
+use lb_common::abi::{
+    active::Active,
+    counters::{Counter, FIRST_FREE},
+};
+
+use super::{
+    KernelError,
+    pins::{BALANCER, Plain, load_error, map_error, map_path, program_error, program_mut},
+    sys,
+};
+
+/// The balancer's program once more, sharing CHUNKS, HASH_KEY and INTERFACES,
+/// with an ACTIVE and verdict counters of its own.
+pub struct PrivateInstance {
+    ebpf: Ebpf,
+}
+
+impl PrivateInstance {
+    pub fn load(directory: &Path) -> Result<Self, KernelError> {
+        let shared = ["CHUNKS", "HASH_KEY", "INTERFACES"].map(|name| (name, map_path(directory, name)));
+        let mut loader = EbpfLoader::new();
+        for (name, path) in &shared {
+            loader.map_pin_path(name, path.as_path());
+        }
+        // Verdicts only: VIP and member indices fall outside, uncounted.
+        loader.map_max_entries("COUNTERS", FIRST_FREE);
+        let mut ebpf = loader.load(BALANCER).map_err(load_error)?;
+        program_mut(&mut ebpf, "balancer")?.load().map_err(program_error)?;
+        Ok(Self { ebpf })
+    }
+
+    pub fn program(&self) -> Result<&Xdp, KernelError> {
+        let program = self.ebpf.program("balancer").ok_or(KernelError::Missing("balancer"))?;
+        program.try_into().map_err(program_error)
+    }
+
+    fn map(&self, name: &'static str) -> Result<&Map, KernelError> {
+        self.ebpf.map(name).ok_or(KernelError::Missing(name))
+    }
+
+    pub fn run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
+        let Map::Array(map) = self.map("ACTIVE")? else {
+            return Err(KernelError::Missing("ACTIVE"));
+        };
+        let cell = sys::ActiveCell::map(map.fd()).map_err(KernelError::call("mmap"))?;
+        cell.store(active.0);
+        let mut output = vec![0; packet.len() + 256];
+        let result = self
+            .program()?
+            .test_run(TestRunOptions {
+                data_in: Some(packet),
+                data_out: Some(&mut output),
+                ..TestRunOptions::new()
+            })
+            .map_err(program_error)?;
+        output.truncate(result.data_size_out as usize);
+        Ok((result.return_value, output))
+    }
+
+    pub fn verdicts(&self) -> Result<Vec<u64>, KernelError> {
+        let map: PerCpuArray<_, Plain<Counter>> = PerCpuArray::try_from(self.map("COUNTERS")?).map_err(map_error)?;
+        (0..FIRST_FREE)
+            .map(|index| {
+                Ok(map
+                    .get(&index, 0)
+                    .map_err(map_error)?
+                    .iter()
+                    .map(|one| one.0.packets)
+                    .sum())
+            })
+            .collect()
+    }
+}

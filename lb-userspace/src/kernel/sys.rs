@@ -1,0 +1,296 @@
+//! The calls of bpf(2) that aya does not have: plain chunks, freeze, batched
+//! updates of CHUNKS, mappings, and facts about links.
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) and mmap(2) are raw calls; every block says why it is sound"
+)]
+
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
+    ptr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_info, bpf_map_type};
+use lb_common::abi::chunk::{CHUNK_BYTES, ChunkId, LINE_BYTES, LINES};
+
+/// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h`.
+const MMAPABLE: u32 = 1 << 10;
+
+/// One bpf(2) call. Values above zero are descriptors or counts.
+fn bpf(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
+    // SAFETY: the attribute is a whole, zero-filled `bpf_attr` in which the
+    // caller set the fields of this command; pointers in it outlive the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_mut(attr), size_of::<bpf_attr>()) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+const fn zeroed_attr() -> bpf_attr {
+    // SAFETY: a union of plain integers, for which all-zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+fn owned(descriptor: i64) -> OwnedFd {
+    // SAFETY: the kernel has just given us this descriptor; nobody else has it.
+    unsafe { OwnedFd::from_raw_fd(i32::try_from(descriptor).expect("descriptors are ints")) }
+}
+
+fn fd_of(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd().cast_unsigned()
+}
+
+/// A new chunk: the one shape CHUNKS takes.
+pub fn create_chunk() -> io::Result<OwnedFd> {
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let create = unsafe { &mut attr.__bindgen_anon_1 };
+    create.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
+    create.key_size = 4;
+    create.value_size = LINE_BYTES as u32;
+    create.max_entries = LINES;
+    create.map_flags = MMAPABLE;
+    for (to, from) in create.map_name.iter_mut().zip(b"holdfast_chunk") {
+        *to = from.cast_signed();
+    }
+    bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr).map(owned)
+}
+
+/// From now on only programs may write the map, and ours do not write chunks
+/// (kernel commit 87df15de441b). EBUSY while it is mapped writable.
+pub fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_2.map_fd = fd_of(map);
+    bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr).map(drop)
+}
+
+/// Writes `maps` into slots of an array of maps: one call, one grace period
+/// (the kernel waits in `maybe_wait_bpf_programs` after the whole batch).
+pub fn update_slots(outer: BorrowedFd<'_>, maps: &[(ChunkId, BorrowedFd<'_>)]) -> io::Result<()> {
+    let keys: Vec<u32> = maps.iter().map(|(slot, _)| u32::from(*slot)).collect();
+    let values: Vec<u32> = maps.iter().map(|(_, map)| fd_of(*map)).collect();
+    batch(bpf_cmd::BPF_MAP_UPDATE_BATCH, outer, &keys, Some(&values))
+}
+
+/// Empties slots one by one: an array of maps has no batched delete. Each
+/// waits for a grace period.
+pub fn delete_slot(outer: BorrowedFd<'_>, slot: ChunkId) -> io::Result<()> {
+    let key = u32::from(slot);
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = fd_of(outer);
+    element.key = ptr::from_ref(&key) as u64;
+    match bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr) {
+        Ok(_) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn batch(command: bpf_cmd, map: BorrowedFd<'_>, keys: &[u32], values: Option<&[u32]>) -> io::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut attr = zeroed_attr();
+    attr.batch.map_fd = fd_of(map);
+    attr.batch.keys = keys.as_ptr() as u64;
+    attr.batch.values = values.map_or(0, |values| values.as_ptr() as u64);
+    attr.batch.count = u32::try_from(keys.len()).expect("a batch is smaller than CHUNKS");
+    bpf(command, &mut attr)?;
+    // SAFETY: the kernel wrote the number of entries it took.
+    let done = unsafe { attr.batch.count } as usize;
+    if done == keys.len() {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::WriteZero.into())
+    }
+}
+
+/// The id of the map in a slot; `None`: it is empty.
+pub fn map_id_in_slot(outer: BorrowedFd<'_>, slot: ChunkId) -> io::Result<Option<u32>> {
+    let key = u32::from(slot);
+    let mut id = 0_u32;
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = fd_of(outer);
+    element.key = ptr::from_ref(&key) as u64;
+    element.__bindgen_anon_1.value = ptr::from_mut(&mut id) as u64;
+    match bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) {
+        Ok(_) => Ok(Some(id)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A descriptor of the map with this id (wants CAP_SYS_ADMIN).
+pub fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_6.__bindgen_anon_1.map_id = id;
+    bpf(bpf_cmd::BPF_MAP_GET_FD_BY_ID, &mut attr).map(owned)
+}
+
+/// Opens what is pinned at `path`.
+pub fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = zeroed_attr();
+    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_OBJ_GET, &mut attr).map(owned)
+}
+
+/// Takes the program off the interface, whoever else holds the link.
+pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.link_detach.link_fd = fd_of(link);
+    bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr).map(drop)
+}
+
+/// A link's program and interface; interface 0: it is attached to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkFacts {
+    pub id: u32,
+    pub program_id: u32,
+    pub ifindex: u32,
+}
+
+pub fn link_facts(link: BorrowedFd<'_>) -> io::Result<LinkFacts> {
+    // SAFETY: plain integers, for which all-zero is a value.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    object_info(link, ptr::from_mut(&mut info).cast(), size_of::<bpf_link_info>())?;
+    Ok(LinkFacts {
+        id: info.id,
+        program_id: info.prog_id,
+        // SAFETY: the link is one of XDP, whose part of the union this is.
+        ifindex: unsafe { info.__bindgen_anon_1.xdp.ifindex },
+    })
+}
+
+/// The id of a map.
+pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: plain integers, for which all-zero is a value.
+    let mut info: bpf_map_info = unsafe { std::mem::zeroed() };
+    object_info(map, ptr::from_mut(&mut info).cast(), size_of::<bpf_map_info>())?;
+    Ok(info.id)
+}
+
+fn object_info(object: BorrowedFd<'_>, info: *mut libc::c_void, len: usize) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.info.bpf_fd = fd_of(object);
+    attr.info.info = info as u64;
+    attr.info.info_len = u32::try_from(len).expect("the structs are small");
+    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr).map(drop)
+}
+
+/// Whether writing to a map by system call is refused, without writing: an
+/// empty batch would succeed, so entry `LINES` is asked for, which is out of
+/// range; the kernel looks at the freeze first.
+pub fn is_frozen(chunk: BorrowedFd<'_>) -> io::Result<bool> {
+    let key = LINES;
+    let value = [0_u8; LINE_BYTES];
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = fd_of(chunk);
+    element.key = ptr::from_ref(&key) as u64;
+    element.__bindgen_anon_1.value = value.as_ptr() as u64;
+    match bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::E2BIG) => Ok(false),
+        Err(error) => Err(error),
+        Ok(_) => Ok(false),
+    }
+}
+
+/// A mapping of a map's values.
+struct Mapping {
+    address: *mut libc::c_void,
+    len: usize,
+}
+
+impl Mapping {
+    fn new(map: BorrowedFd<'_>, len: usize, protection: i32) -> io::Result<Self> {
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let address = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
+        if address == libc::MAP_FAILED {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(Self { address, len })
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new`, unmapped only here.
+        unsafe { libc::munmap(self.address, self.len) };
+    }
+}
+
+/// Fills a chunk that is not frozen yet.
+///
+/// # Panics
+/// If `bytes` is not as long as a chunk.
+pub fn fill_chunk(chunk: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is filled whole");
+    let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ | libc::PROT_WRITE)?;
+    // SAFETY: the mapping is as long as the bytes; no program reads the chunk
+    // before it is installed.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.address.cast(), CHUNK_BYTES) };
+    Ok(())
+}
+
+/// Copies a chunk's content into `bytes`.
+///
+/// # Panics
+/// If `bytes` is not as long as a chunk.
+pub fn read_chunk(chunk: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<()> {
+    assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is read whole");
+    let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ)?;
+    // SAFETY: the mapping is as long as the bytes; chunks are frozen, so
+    // nobody writes meanwhile.
+    unsafe { ptr::copy_nonoverlapping(mapping.address.cast::<u8>(), bytes.as_mut_ptr(), CHUNK_BYTES) };
+    Ok(())
+}
+
+/// ACTIVE, mapped: reads and writes are single instructions.
+pub struct ActiveCell {
+    mapping: Mapping,
+}
+
+// SAFETY: the mapping is only used through an atomic.
+unsafe impl Send for ActiveCell {}
+// SAFETY: as above.
+unsafe impl Sync for ActiveCell {}
+
+impl ActiveCell {
+    pub fn map(active: impl AsFd) -> io::Result<Self> {
+        // One value of eight bytes; mappings are whole pages.
+        let mapping = Mapping::new(active.as_fd(), size_of::<u64>(), libc::PROT_READ | libc::PROT_WRITE)?;
+        Ok(Self { mapping })
+    }
+
+    fn cell(&self) -> &AtomicU64 {
+        // SAFETY: page-aligned, at least eight bytes, lives as long as `self`;
+        // the program only reads it, with one load.
+        unsafe { &*self.mapping.address.cast::<AtomicU64>() }
+    }
+
+    #[must_use]
+    pub fn load(&self) -> u64 {
+        self.cell().load(Ordering::SeqCst)
+    }
+
+    pub fn store(&self, value: u64) {
+        self.cell().store(value, Ordering::SeqCst);
+    }
+}

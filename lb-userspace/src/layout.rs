@@ -1,0 +1,307 @@
+//! From a revision to the content of its chunks. Pure; `publish` decides in
+//! which slots they go.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use lb_common::{
+    abi::{
+        ABI_VERSION,
+        chunk::{CHUNK_BYTES, ChunkId, LINES},
+        member::{ENCAP_IPIP, Member, NEXT_HOP_KNOWN, ONE_ARM},
+        root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
+        vip::{VipKey, VipRecord},
+    },
+    encap::presum_v4,
+};
+
+use crate::{
+    config::{Backend, EncapSource, Pool},
+    digest::Digest,
+    kernel::ChunkImage,
+    revision::{MemberState, Revision},
+    vips::{VipTable, VipTableError, address_records, vip_key},
+};
+
+/// The chunks of a revision, by what they are.
+pub struct Layout {
+    /// In the order of the configuration's pools.
+    pub tables: Vec<ChunkImage>,
+    pub members: Vec<ChunkImage>,
+    pub meta: Vec<ChunkImage>,
+    vips: VipTable,
+    /// One for each key of `vips`.
+    records: Vec<Record>,
+}
+
+/// A VIP record before its chunks have numbers.
+struct Record {
+    counter: u16,
+    flags: u16,
+    /// Place of the pool; `None` for an address record.
+    pool: Option<PoolPlace>,
+}
+
+#[derive(Clone, Copy)]
+struct PoolPlace {
+    /// Ordinal of the table, and of the chunk of members.
+    table: usize,
+    members: usize,
+    /// Line of member 0.
+    base: u16,
+}
+
+impl Layout {
+    /// # Errors
+    /// When the VIPs find no place (there are too many).
+    ///
+    /// # Panics
+    /// Never: a revision holds the state and tables of all its pools.
+    pub fn of(revision: &Revision) -> Result<Self, VipTableError> {
+        let config = revision.config();
+        let one_arm = config.node.interfaces.len() == 1;
+        let mut packing = Packing::default();
+        let mut places = BTreeMap::new();
+        let mut tables = Vec::new();
+        for pool in &config.pools {
+            let (state, pool_tables) = revision.pool(&pool.name).expect("a revision holds all its pools");
+            let lines = lines_of(pool, &state.members, &config.node.encap_source, one_arm);
+            let (members, base) = packing.place(&lines);
+            places.insert(
+                pool.name.as_str(),
+                PoolPlace {
+                    table: tables.len(),
+                    members,
+                    base,
+                },
+            );
+            tables.push(ChunkImage::from_bytes(pool_tables.current.as_bytes()));
+        }
+        let (keys, records) = records(revision, &places);
+        Ok(Self {
+            tables,
+            members: packing.chunks,
+            meta: meta(revision),
+            vips: VipTable::build(&keys)?,
+            records,
+        })
+    }
+
+    /// VIP chunks beside the first one.
+    #[must_use]
+    pub const fn vip_children(&self) -> usize {
+        self.vips.children()
+    }
+
+    /// The VIP chunks, the first one first, once their neighbours have slots.
+    #[must_use]
+    pub fn vip_chunks(&self, tables: &[ChunkId], members: &[ChunkId], children: &[ChunkId]) -> Vec<ChunkImage> {
+        let records: Vec<VipRecord> = self
+            .records
+            .iter()
+            .map(|record| record.numbered(tables, members))
+            .collect();
+        let chunks = self.vips.render(&records, children);
+        chunks
+            .iter()
+            .map(|chunk| ChunkImage::from_bytes(bytemuck::cast_slice(&chunk[..])))
+            .collect()
+    }
+}
+
+impl Record {
+    fn numbered(&self, tables: &[ChunkId], members: &[ChunkId]) -> VipRecord {
+        let record = VipRecord {
+            counter: self.counter,
+            flags: self.flags,
+            ..VipRecord::default()
+        };
+        match self.pool {
+            None => record,
+            Some(pool) => VipRecord {
+                table: tables[pool.table],
+                members: members[pool.members],
+                member_base: pool.base,
+                ..record
+            },
+        }
+    }
+}
+
+/// Pools one after the other, in as few chunks as that takes.
+#[derive(Default)]
+struct Packing {
+    chunks: Vec<ChunkImage>,
+    used: usize,
+}
+
+impl Packing {
+    fn place(&mut self, lines: &[Member]) -> (usize, u16) {
+        if self.chunks.is_empty() || self.used + lines.len() > LINES as usize {
+            self.chunks.push(ChunkImage::zeroed());
+            self.used = 0;
+        }
+        let ordinal = self.chunks.len() - 1;
+        let base = self.used;
+        for (at, line) in lines.iter().enumerate() {
+            *self.chunks[ordinal].line_mut(base + at) = *line;
+        }
+        self.used += lines.len();
+        (ordinal, base as u16)
+    }
+}
+
+/// The members of a pool by their number; number 0 is nobody, and zero.
+fn lines_of(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &EncapSource, one_arm: bool) -> Vec<Member> {
+    let highest = members.values().map(|member| member.index).max().unwrap_or(0);
+    let mut lines = vec![bytemuck::Zeroable::zeroed(); usize::from(highest) + 1];
+    for backend in &pool.backends {
+        if let Some(member) = members.get(&backend.name) {
+            lines[usize::from(member.index)] = record_of(backend, member, source, one_arm);
+        }
+    }
+    lines
+}
+
+fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource, one_arm: bool) -> Member {
+    let source_word = wire(source.v4.network());
+    let destination = wire(backend.address);
+    let mut record = Member {
+        source: [source_word, 0, 0, 0],
+        destination: [destination, 0, 0, 0],
+        presum: presum_v4(source_word, destination),
+        entropy_mask: wire(source.v4.hostmask()),
+        counter: member.counter,
+        encap: ENCAP_IPIP,
+        flags: if one_arm { ONE_ARM } else { 0 },
+        ..bytemuck::Zeroable::zeroed()
+    };
+    if let Some(hop) = &member.hop {
+        record.next_hop_mac = hop.mac.0;
+        record.interface_mac = hop.interface_mac.0;
+        record.ifindex = hop.ifindex;
+        record.mtu = hop.mtu;
+        record.flags |= NEXT_HOP_KNOWN;
+    }
+    record
+}
+
+/// An address as a packet holds it.
+const fn wire(address: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(address.octets())
+}
+
+fn records(revision: &Revision, places: &BTreeMap<&str, PoolPlace>) -> (Vec<VipKey>, Vec<Record>) {
+    let config = revision.config();
+    let vips = config.vips.iter().map(|vip| {
+        let counter = revision.state.vip_counters.get(&vip.name).copied().unwrap_or(0);
+        (
+            vip_key(vip),
+            Record {
+                counter,
+                flags: 0,
+                pool: places.get(vip.pool.as_str()).copied(),
+            },
+        )
+    });
+    let addresses = address_records(&config.vips).into_iter();
+    let addresses = addresses.map(|(key, flags)| {
+        (
+            key,
+            Record {
+                counter: 0,
+                flags,
+                pool: None,
+            },
+        )
+    });
+    vips.chain(addresses).unzip()
+}
+
+/// The state as text: its length in eight little-endian bytes, then JSON.
+fn meta(revision: &Revision) -> Vec<ChunkImage> {
+    let text = crate::digest::canonical_json(&revision.state);
+    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.chunks(CHUNK_BYTES).map(ChunkImage::from_bytes).collect()
+}
+
+/// The text of [`meta`]; `None`: it is cut.
+#[must_use]
+pub fn meta_text(chunks: &[ChunkImage]) -> Option<String> {
+    let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes().iter().copied()).collect();
+    let (length, text) = bytes.split_first_chunk::<8>()?;
+    let text = text.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// What a root says of its revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootFacts {
+    pub generation: u64,
+    pub revision: u64,
+    /// Of the generation's content.
+    pub digest: Digest,
+    /// Of the state in the meta chunks.
+    pub state: Digest,
+}
+
+/// A root chunk that names `entries`.
+#[must_use]
+pub fn root(facts: &RootFacts, entries: &[RootEntry]) -> ChunkImage {
+    let mut image = ChunkImage::zeroed();
+    *image.line_mut(0) = RootHeader {
+        magic: MAGIC,
+        abi: ABI_VERSION,
+        entries: entries.len() as u32,
+        generation: facts.generation,
+        revision: facts.revision,
+        reserved: [0; 4],
+    };
+    *image.line_mut(1) = RootDigests {
+        generation: facts.digest.0,
+        state: facts.state.0,
+    };
+    for (at, some) in entries.chunks(ENTRIES_PER_LINE).enumerate() {
+        image.line_mut::<RootEntries>(2 + at).entries[..some.len()].copy_from_slice(some);
+    }
+    image
+}
+
+/// Why a root cannot be adopted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotARoot {
+    #[error("it does not begin with Holdfast's mark")]
+    Magic,
+    #[error("its layout is version {0}; this program knows {ABI_VERSION}")]
+    Abi(u32),
+    #[error("it names {0} chunks, more than there can be")]
+    Entries(u32),
+}
+
+/// Reads a root chunk.
+///
+/// # Errors
+/// When it is none, or of another version.
+pub fn read_root(image: &ChunkImage) -> Result<(RootFacts, Vec<RootEntry>), NotARoot> {
+    let header: &RootHeader = image.line(0);
+    if header.magic != MAGIC {
+        return Err(NotARoot::Magic);
+    }
+    if header.abi != ABI_VERSION {
+        return Err(NotARoot::Abi(header.abi));
+    }
+    if header.entries as usize > lb_common::abi::root::MAX_ENTRIES {
+        return Err(NotARoot::Entries(header.entries));
+    }
+    let digests: &RootDigests = image.line(1);
+    let facts = RootFacts {
+        generation: header.generation,
+        revision: header.revision,
+        digest: Digest(digests.generation),
+        state: Digest(digests.state),
+    };
+    let entries = (0..header.entries as usize)
+        .map(|at| image.line::<RootEntries>(2 + at / ENTRIES_PER_LINE).entries[at % ENTRIES_PER_LINE])
+        .collect();
+    Ok((facts, entries))
+}

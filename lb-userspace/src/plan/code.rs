@@ -1,0 +1,95 @@
+//! The codes of findings: what scripts, dashboards and runbooks match on.
+//! `docs/refusals.md` says for each one what to do.
+
+use std::fmt;
+
+/// A code of the policy. A code keeps its meaning forever; a code that is no
+/// longer used is not given to anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// Nothing would be served, or nothing for some VIP.
+    Empty,
+    /// An object is missing from the file and not named as removed.
+    Omitted,
+    /// Another generation runs than the one the plan was made from.
+    Stale,
+    /// The plan or file is for another environment.
+    OtherEnvironment,
+    /// No interface would be left attached.
+    NothingAttached,
+    /// The program is taken off an interface, or put on it anew.
+    Interface,
+    /// Another hash key: every flow would move.
+    HashKey,
+    /// Outer source addresses change.
+    EncapSource,
+    /// A backend's name stands for another host.
+    BackendAddress,
+    /// A VIP's packets go to another pool.
+    Repointed,
+    /// A lookup table is built in another way.
+    TableKind,
+    /// An address, port and protocol is no longer served.
+    Endpoint,
+    /// An object named as removed goes.
+    Removed,
+    /// Something is named as removed that does not run.
+    RemovesNothing,
+    /// A backend owns no slot any more: weight 0 or `maint`.
+    OutOfService,
+    /// The plan says something else than its target means.
+    Altered,
+}
+
+impl Code {
+    /// Every one of them, in the order of the document.
+    pub const ALL: [Self; 16] = [
+        Self::Empty,
+        Self::Omitted,
+        Self::Stale,
+        Self::OtherEnvironment,
+        Self::NothingAttached,
+        Self::Interface,
+        Self::HashKey,
+        Self::EncapSource,
+        Self::BackendAddress,
+        Self::Repointed,
+        Self::TableKind,
+        Self::Endpoint,
+        Self::Removed,
+        Self::RemovesNothing,
+        Self::OutOfService,
+        Self::Altered,
+    ];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "HF2000",
+            Self::Omitted => "HF2002",
+            Self::Stale => "HF2003",
+            Self::OtherEnvironment => "HF2005",
+            Self::NothingAttached => "HF2006",
+            Self::Interface => "HF2007",
+            Self::HashKey => "HF2008",
+            Self::EncapSource => "HF2009",
+            Self::BackendAddress => "HF2010",
+            Self::Repointed => "HF2011",
+            Self::TableKind => "HF2012",
+            Self::Endpoint => "HF2013",
+            Self::Removed => "HF2014",
+            Self::RemovesNothing => "HF2015",
+            Self::OutOfService => "HF2016",
+            Self::Altered => "HF2017",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! A change as the columns of a line.
+
+use std::fmt;
+
+use super::{Change, PoolEffect, percent};
+use crate::config::{Backend, BackendState, Node, Pool, TableKind, Vip, XdpMode};
+
+pub struct Line {
+    section: Section,
+    pub sign: Sign,
+    /// `pool web`.
+    pub subject: String,
+    pub what: String,
+    /// What moves; once for each pool.
+    pub effect: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    Added,
+    Changed,
+    Removed,
+    /// Nothing of the object changes, but slots move.
+    Moved,
+}
+
+impl fmt::Display for Sign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Added => "+",
+            Self::Changed => "~",
+            Self::Removed => "-",
+            Self::Moved => "·",
+        })
+    }
+}
+
+/// In the order of people: node, then pool by pool with its backends, then VIPs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Section {
+    Node,
+    Pools,
+    Vips,
+}
+
+/// A line for each change, and each pool's effect with the first line about it.
+pub fn lines(changes: &[Change], effects: &[PoolEffect]) -> Vec<Line> {
+    let mut lines: Vec<Line> = changes.iter().flat_map(|change| lines_of(changes, change)).collect();
+    let moving = || effects.iter().filter(|effect| effect.slots_moved > 0);
+    for effect in moving() {
+        let subject = format!("pool {}", effect.pool);
+        if lines.iter().all(|line| line.subject != subject) {
+            lines.push(line(Section::Pools, Sign::Moved, subject, String::new()));
+        }
+    }
+    lines.sort_by(|a, b| (a.section, &a.subject).cmp(&(b.section, &b.subject)));
+    for effect in moving() {
+        let subject = format!("pool {}", effect.pool);
+        if let Some(line) = lines.iter_mut().find(|line| line.subject == subject) {
+            let (moved, unavoidable) = (percent(effect.slots_moved), percent(effect.slots_unavoidable));
+            line.effect = format!("moves {moved} of slots (unavoidable {unavoidable})");
+        }
+    }
+    lines
+}
+
+const fn line(section: Section, sign: Sign, subject: String, what: String) -> Line {
+    Line {
+        section,
+        sign,
+        subject,
+        what,
+        effect: String::new(),
+    }
+}
+
+fn node_line(sign: Sign, what: String) -> Line {
+    line(Section::Node, sign, "node".to_owned(), what)
+}
+
+fn pool_line(sign: Sign, pool: &str, what: String) -> Line {
+    line(Section::Pools, sign, format!("pool {pool}"), what)
+}
+
+fn vip_line(sign: Sign, vip: &Vip, what: String) -> Line {
+    line(Section::Vips, sign, format!("vip {}", vip.name), what)
+}
+
+fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
+    match change {
+        Change::AddVip { vip } => vec![vip_line(Sign::Added, vip, serves(vip))],
+        Change::RemoveVip { vip } => vec![vip_line(Sign::Removed, vip, serves(vip))],
+        Change::ChangeVip { from, to } => vec![vip_line(Sign::Changed, to, vip_fields(from, to))],
+        Change::AddPool { pool } => whole_pool(Sign::Added, pool),
+        Change::RemovePool { pool } => whole_pool(Sign::Removed, pool),
+        Change::ChangePool { from, to } => {
+            let what = format!("table {} → {}", table(from.table), table(to.table));
+            vec![pool_line(Sign::Changed, &to.name, what)]
+        }
+        Change::AddBackend { pool, backend } => vec![pool_line(Sign::Added, pool, described(backend))],
+        Change::RemoveBackend { pool, backend } => {
+            vec![pool_line(
+                Sign::Removed,
+                pool,
+                format!("{} removed", described(backend)),
+            )]
+        }
+        Change::ChangeBackend { pool, from, to } => vec![pool_line(Sign::Changed, pool, backend_fields(from, to))],
+        Change::ChangeNode { from, to } => node_lines(from, to),
+        Change::Detach { interface } => vec![node_line(Sign::Removed, format!("{interface} detached"))],
+        Change::Attach { interface } if goes(changes, interface) => Vec::new(),
+        Change::Attach { interface } => vec![node_line(Sign::Added, format!("{interface} attached"))],
+    }
+}
+
+/// The interface goes from the configuration: that its override goes as well
+/// does not mean that it is attached.
+fn goes(changes: &[Change], interface: &str) -> bool {
+    changes.iter().any(|change| match change {
+        Change::ChangeNode { to, .. } => to.interfaces.iter().all(|other| other.name != interface),
+        Change::AddVip { .. }
+        | Change::ChangeVip { .. }
+        | Change::RemoveVip { .. }
+        | Change::AddPool { .. }
+        | Change::ChangePool { .. }
+        | Change::RemovePool { .. }
+        | Change::AddBackend { .. }
+        | Change::ChangeBackend { .. }
+        | Change::RemoveBackend { .. }
+        | Change::Detach { .. }
+        | Change::Attach { .. } => false,
+    })
+}
+
+fn serves(vip: &Vip) -> String {
+    format!("{} → pool {}", endpoint(vip), vip.pool)
+}
+
+fn endpoint(vip: &Vip) -> String {
+    format!("{}:{}/{}", vip.address, vip.port, vip.protocol)
+}
+
+fn vip_fields(from: &Vip, to: &Vip) -> String {
+    let mut fields = Vec::new();
+    change(&mut fields, "", &endpoint(from), &endpoint(to));
+    change(&mut fields, "pool ", &from.pool, &to.pool);
+    fields.join(", ")
+}
+
+fn whole_pool(sign: Sign, pool: &Pool) -> Vec<Line> {
+    let head = pool_line(sign, &pool.name, format!("table {}", table(pool.table)));
+    let backends = pool
+        .backends
+        .iter()
+        .map(|backend| pool_line(sign, &pool.name, described(backend)));
+    std::iter::once(head).chain(backends).collect()
+}
+
+fn described(backend: &Backend) -> String {
+    let mut text = format!("{} {} weight {}", backend.name, backend.address, backend.weight);
+    match backend.state {
+        BackendState::Ready => {}
+        BackendState::Maint => text.push_str(" maint"),
+    }
+    if backend.next_hop.is_some() {
+        text.push_str(" via ");
+        text.push_str(&next_hop(backend));
+    }
+    text
+}
+
+fn backend_fields(from: &Backend, to: &Backend) -> String {
+    let mut fields = Vec::new();
+    change(&mut fields, "address ", &from.address, &to.address);
+    change(&mut fields, "weight ", &from.weight, &to.weight);
+    change(&mut fields, "", &state(from.state), &state(to.state));
+    change(&mut fields, "next hop ", &next_hop(from), &next_hop(to));
+    format!("{} {}", to.name, fields.join(", "))
+}
+
+fn next_hop(backend: &Backend) -> String {
+    backend.next_hop.as_ref().map_or_else(
+        || "resolved".to_owned(),
+        |hop| format!("{} on {}", hop.mac, hop.interface),
+    )
+}
+
+fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for interface in &from.interfaces {
+        if to.interfaces.iter().all(|other| other.name != interface.name) {
+            let what = format!("interface {} {}", interface.name, mode(interface.mode));
+            lines.push(node_line(Sign::Removed, what));
+        }
+    }
+    for interface in &to.interfaces {
+        let before = from.interfaces.iter().find(|other| other.name == interface.name);
+        match before {
+            None => {
+                let what = format!("interface {} {}", interface.name, mode(interface.mode));
+                lines.push(node_line(Sign::Added, what));
+            }
+            Some(before) if before.mode != interface.mode => {
+                let (old, new) = (mode(before.mode), mode(interface.mode));
+                let what = format!("interface {} {old} → {new}", interface.name);
+                lines.push(node_line(Sign::Changed, what));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut fields = Vec::new();
+    change(&mut fields, "encapSource ", &from.encap_source.v4, &to.encap_source.v4);
+    let (old, new) = (
+        from.hash_key_file.display().to_string(),
+        to.hash_key_file.display().to_string(),
+    );
+    change(&mut fields, "hashKeyFile ", &old, &new);
+    lines.extend(fields.into_iter().map(|what| node_line(Sign::Changed, what)));
+    if lines.is_empty() {
+        lines.push(node_line(Sign::Changed, "order of interfaces".to_owned()));
+    }
+    lines
+}
+
+/// `weight 100 → 50`, if it changes.
+fn change<T: fmt::Display + PartialEq>(fields: &mut Vec<String>, name: &str, from: &T, to: &T) {
+    if from != to {
+        fields.push(format!("{name}{from} → {to}"));
+    }
+}
+
+const fn state(state: BackendState) -> &'static str {
+    match state {
+        BackendState::Ready => "ready",
+        BackendState::Maint => "maint",
+    }
+}
+
+const fn table(kind: TableKind) -> &'static str {
+    match kind {
+        TableKind::Minmove => "minmove",
+        TableKind::Maglev => "maglev",
+    }
+}
+
+const fn mode(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Native => "native",
+        XdpMode::Generic => "generic",
+    }
+}

@@ -1,0 +1,177 @@
+//! Contents for the tests of `plan` and `store`: one that serves four VIPs, and
+//! a proptest strategy for any.
+
+use std::{collections::BTreeSet, net::Ipv4Addr, path::PathBuf};
+
+use proptest::{collection::btree_map, option, prelude::*};
+
+use super::{
+    Base, Content, Overrides, Plan, PoolEffect,
+    diff::diff,
+    policy::{Judged, judge},
+};
+use crate::config::{
+    Backend, BackendState, Config, Encap, EncapSource, Interface, MacAddr, NextHop, Node, ObjectName, Pool, Protocol,
+    TableKind, Vip, XdpMode,
+};
+
+/// Pools `dns` (d1, d2) and `web` (be1, be2, be5); VIPs `dns`, `dns-tcp`, `old`
+/// and `web4`; interfaces lb0 and lb1.
+pub fn content() -> Content {
+    let dns = vec![backend("d1", 21, 100), backend("d2", 22, 100)];
+    let web = vec![
+        backend("be1", 11, 100),
+        backend("be2", 12, 100),
+        backend("be5", 15, 100),
+    ];
+    Content {
+        config: Config {
+            environment: "lab".to_owned(),
+            node: node(&["lb0", "lb1"]),
+            pools: vec![pool("dns", dns), pool("web", web)],
+            vips: vec![
+                vip("dns", 53, 53, Protocol::Udp, "dns"),
+                vip("dns-tcp", 53, 53, Protocol::Tcp, "dns"),
+                vip("old", 9, 80, Protocol::Tcp, "web"),
+                vip("web4", 10, 443, Protocol::Tcp, "web"),
+            ],
+        },
+        overrides: Overrides::default(),
+    }
+}
+
+pub fn node(interfaces: &[&str]) -> Node {
+    let interface = |name: &&str| Interface {
+        name: (*name).to_owned(),
+        mode: XdpMode::Native,
+    };
+    Node {
+        interfaces: interfaces.iter().map(interface).collect(),
+        encap_source: EncapSource {
+            v4: "10.255.0.0/16".parse().expect("a prefix"),
+        },
+        hash_key_file: PathBuf::from("/var/lib/holdfast/hash.key"),
+    }
+}
+
+pub fn pool(name: &str, backends: Vec<Backend>) -> Pool {
+    Pool {
+        name: name.to_owned(),
+        encap: Encap::Ipip,
+        table: TableKind::Minmove,
+        backends,
+    }
+}
+
+pub fn backend(name: &str, last: u8, weight: u32) -> Backend {
+    Backend {
+        name: name.to_owned(),
+        address: Ipv4Addr::new(10, 0, 1, last),
+        weight,
+        state: BackendState::Ready,
+        next_hop: None,
+    }
+}
+
+pub fn vip(name: &str, last: u8, port: u16, protocol: Protocol, pool: &str) -> Vip {
+    Vip {
+        name: name.to_owned(),
+        address: Ipv4Addr::new(203, 0, 113, last),
+        port,
+        protocol,
+        pool: pool.to_owned(),
+    }
+}
+
+prop_compose! {
+    fn any_backend()(last: u8, weight in 0..3_u32, maint: bool, mac in option::of(0..2_u8)) -> Backend {
+        Backend {
+            state: if maint { BackendState::Maint } else { BackendState::Ready },
+            next_hop: mac.map(|mac| NextHop { mac: MacAddr([2, 0, 0, 0, 0, mac]), interface: "lb0".to_owned() }),
+            ..backend("", last, weight)
+        }
+    }
+}
+
+prop_compose! {
+    fn any_pool()(maglev: bool, backends in btree_map("be[1-4]", any_backend(), 0..4)) -> Pool {
+        let backends = backends.into_iter().map(|(name, backend)| Backend { name, ..backend }).collect();
+        let table = if maglev { TableKind::Maglev } else { TableKind::Minmove };
+        Pool { table, ..pool("", backends) }
+    }
+}
+
+prop_compose! {
+    fn any_vip()(last in 0..3_u8, port in 1..3_u16, udp: bool, pool in "[a-c]") -> Vip {
+        let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
+        vip("", last, port, protocol, &pool)
+    }
+}
+
+prop_compose! {
+    /// Of one environment, objects sorted by name and drawn from few names, so
+    /// that two of them share many.
+    pub fn any_content()(
+        interfaces in prop_oneof![Just(vec!["lb0"]), Just(vec!["lb0", "lb1"]), Just(vec!["lb1", "lb0"])],
+        length in 15..17_u8,
+        detached in proptest::collection::btree_set("lb[0-2]", 0..3),
+        pools in btree_map("[a-c]", any_pool(), 0..4),
+        vips in btree_map("[a-d]", any_vip(), 0..5),
+    ) -> Content {
+        let mut node = node(&interfaces);
+        node.encap_source.v4 = ipnet::Ipv4Net::new(Ipv4Addr::new(10, 254, 0, 0), length).expect("a length");
+        Content {
+            config: Config {
+                environment: "lab".to_owned(),
+                node,
+                pools: pools.into_iter().map(|(name, pool)| Pool { name, ..pool }).collect(),
+                vips: vips.into_iter().map(|(name, vip)| Vip { name, ..vip }).collect(),
+            },
+            overrides: Overrides { detached },
+        }
+    }
+}
+
+/// From [`content`] at generation 41: be2 reweighted, be5 and the VIP `dns`
+/// removed, of which only be5 is named.
+pub fn plan() -> Plan {
+    let mut target = content();
+    let web = &mut target.config.pools[1];
+    web.backends[1].weight = 50;
+    web.backends.pop();
+    target.config.vips.remove(0);
+    let mut plan = plan_to(Some(&content()), target, &["backend/web/be5"]);
+    plan.effects.push(PoolEffect {
+        pool: "web".to_owned(),
+        slots_moved: 21_846,
+        slots_unavoidable: 21_845,
+    });
+    plan
+}
+
+/// A plan as the daemon makes it, without effects.
+pub fn plan_to(base: Option<&Content>, target: Content, removed: &[&str]) -> Plan {
+    let removed: BTreeSet<ObjectName> = removed.iter().map(|name| name.parse().expect("an object")).collect();
+    let changes = diff(base, &target);
+    let findings = judge(Judged {
+        running: base,
+        environment: "lab",
+        target: &target,
+        removed: &removed,
+        changes: &changes,
+    });
+    Plan {
+        environment: "lab".to_owned(),
+        base: Base {
+            generation: if base.is_some() { 41 } else { 0 },
+            digest: base.map(Content::digest),
+        },
+        target,
+        removed,
+        changes,
+        effects: Vec::new(),
+        findings,
+        author: "uid 1000".to_owned(),
+        issued: "2026-01-02T03:04:05Z".parse().expect("a time"),
+    }
+}

@@ -1,0 +1,400 @@
+//! What is served, for people and programs: `status`, `why`, `bpf dump`,
+//! `bpf verify`. Reads only.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use lb_common::{
+    abi::root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+    verdict::Verdict,
+};
+
+use crate::{
+    api::model::{
+        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, PoolStatus, Status,
+        Traffic, VipStatus, Why, WhyQuery,
+    },
+    config,
+    digest::Digest,
+    failure,
+    kernel::{
+        Kernel as _,
+        aya::{KernelBalancer, MAPS},
+    },
+    layout,
+    neighbours::Resolution,
+    rehearsal::{self, Probe},
+    revision::BackendId,
+    serving::{Served, Serving},
+    table::Table,
+};
+
+impl Serving {
+    /// # Errors
+    /// When the kernel's counters cannot be read.
+    pub fn status(&self, resolution: &Resolution) -> Result<Status, Failure> {
+        let served = self.served.as_ref();
+        let out_of_sync = self.out_of_sync();
+        Ok(Status {
+            environment: self.environment.clone(),
+            generation: served.map_or(0, |served| served.generation),
+            revision: served.map_or(0, |served| served.revision),
+            digest: served.map_or(Digest::of(b""), |served| served.digest),
+            in_sync: out_of_sync.is_none(),
+            out_of_sync,
+            mode: self.mode,
+            mode_reason: self.mode_reason.clone(),
+            interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
+            verdicts: self.verdicts()?,
+            vips: served.map_or_else(|| Ok(Vec::new()), |served| self.vips(served))?,
+            pools: served.map_or_else(|| Ok(Vec::new()), |served| self.pools(served, resolution))?,
+            pins: self.pins()?,
+        })
+    }
+
+    /// Why the configuration file does not mean what is served; `None`: it
+    /// does.
+    fn out_of_sync(&self) -> Option<String> {
+        let served = self.served.as_ref()?;
+        match config::load(&self.config_file) {
+            Err(errors) => Some(format!("{}: {errors}", self.config_file.display())),
+            Ok(loaded) if loaded.parsed.config == *served.state.config() => None,
+            Ok(_) => Some(format!(
+                "{} means something else than is served",
+                self.config_file.display()
+            )),
+        }
+    }
+
+    fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
+        let interfaces = served.state.config().node.interfaces.iter();
+        interfaces
+            .map(|interface| {
+                let link = resolution.links.get(&interface.name);
+                let ifindex = link.map_or(0, |link| link.ifindex);
+                let ours = self.publisher.kernel().link(&interface.name).ok().flatten();
+                let ours = ours.filter(|facts| facts.ifindex != 0 && facts.ifindex == ifindex);
+                let detached = served.state.state.content.overrides.detached.contains(&interface.name);
+                InterfaceStatus {
+                    name: interface.name.clone(),
+                    ifindex,
+                    mode: ours.and_then(|_| link?.xdp),
+                    prog_id: ours.map_or(0, |facts| facts.program_id),
+                    problem: match self.problems.get(&interface.name) {
+                        Some(problem) => Some(problem.clone()),
+                        None => detached.then(|| "detached by an operator".to_owned()),
+                    },
+                }
+            })
+            .collect()
+    }
+
+    fn verdicts(&self) -> Result<BTreeMap<String, Traffic>, Failure> {
+        let verdicts = Verdict::ALL.iter();
+        verdicts
+            .map(|verdict| Ok((verdict.name().to_owned(), self.traffic(*verdict as u16)?)))
+            .collect()
+    }
+
+    fn vips(&self, served: &Served) -> Result<Vec<VipStatus>, Failure> {
+        let vips = served.state.config().vips.iter();
+        vips.map(|vip| {
+            Ok(VipStatus {
+                name: vip.name.clone(),
+                address: vip.address,
+                port: vip.port,
+                protocol: vip.protocol,
+                pool: vip.pool.clone(),
+                traffic: self.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0))?,
+            })
+        })
+        .collect()
+    }
+
+    fn pools(&self, served: &Served, resolution: &Resolution) -> Result<Vec<PoolStatus>, Failure> {
+        let pools = served.state.config().pools.iter();
+        pools
+            .filter_map(|pool| {
+                served
+                    .state
+                    .pool(&pool.name)
+                    .map(|(state, tables)| (pool, state, tables))
+            })
+            .map(|(pool, state, tables)| {
+                let counts = tables.current.counts();
+                let backends = pool
+                    .backends
+                    .iter()
+                    .filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
+                let backends = backends.map(|(backend, member)| {
+                    let id = BackendId {
+                        pool: pool.name.clone(),
+                        backend: backend.name.clone(),
+                    };
+                    Ok(BackendStatus {
+                        name: backend.name.clone(),
+                        address: backend.address,
+                        weight: backend.weight,
+                        state: backend.state,
+                        up: member.hop.is_some(),
+                        slots: counts.get(&member.index).copied().unwrap_or(0),
+                        next_hop: match (&member.hop, resolution.problems.get(&id)) {
+                            (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
+                            (Some(hop), Some(problem)) => {
+                                format!("{} via {} (last known: {problem})", hop.mac, hop.interface)
+                            }
+                            (None, Some(problem)) => problem.to_string(),
+                            (None, None) => "not resolved yet".to_owned(),
+                        },
+                        traffic: self.traffic(member.counter)?,
+                    })
+                });
+                Ok(PoolStatus {
+                    name: pool.name.clone(),
+                    table_digest: tables.current.digest(),
+                    backends: backends.collect::<Result<_, Failure>>()?,
+                })
+            })
+            .collect()
+    }
+
+    fn traffic(&self, counter: u16) -> Result<Traffic, Failure> {
+        let counter = self.publisher.kernel().counter(counter)?;
+        Ok(Traffic {
+            packets: counter.packets,
+            bytes: counter.bytes,
+        })
+    }
+
+    fn pins(&self) -> Result<Pins, Failure> {
+        let kernel = self.publisher.kernel();
+        let programs = [
+            ("prog/balancer", kernel.program_id()?),
+            ("prog/agent", kernel.agent_id()?),
+        ];
+        let maps = MAPS
+            .iter()
+            .map(|name| Ok((format!("maps/{name}"), kernel.map_id(name)?)));
+        Ok(Pins {
+            directory: self.pin_dir.display().to_string(),
+            programs: programs.map(|(name, id)| (name.to_owned(), id)).into(),
+            maps: maps.collect::<Result<_, Failure>>()?,
+        })
+    }
+
+    /// What becomes of a packet: the kernel's own program decides, on a private
+    /// instance, and what it sent is read from the bytes that came out.
+    ///
+    /// # Errors
+    /// When the kernel does not run it, or the question is not about IPv4.
+    pub fn why(&self, query: &WhyQuery) -> Result<Why, Failure> {
+        let (IpAddr::V4(source), IpAddr::V4(destination)) = (query.src, query.dst) else {
+            return Err(failure::bad_request(
+                "IPv6 is not balanced yet: ask about IPv4 addresses".to_owned(),
+            ));
+        };
+        let probe = Probe {
+            source,
+            source_port: query.sport,
+            destination,
+            destination_port: query.dport,
+            protocol: query.proto,
+        };
+        let kernel = self.publisher.kernel();
+        let (verdict, action, packet) = kernel.explain(kernel.active(), &probe.packet())?;
+        let served = self.served.as_ref();
+        let vip = served.and_then(|served| {
+            let same =
+                |vip: &&config::Vip| (vip.address, vip.port, vip.protocol) == (destination, query.dport, query.proto);
+            served.state.config().vips.iter().find(same)
+        });
+        let pool = vip.and_then(|vip| served?.state.config().pool(&vip.pool));
+        let outer = rehearsal::outer_destination(action, &packet);
+        let backend = pool.and_then(|pool| pool.backends.iter().find(|backend| Some(backend.address) == outer));
+        let slot = pool
+            .map(|_| kernel.hash_key().map(|key| probe.slot(&key)))
+            .transpose()?;
+        Ok(Why {
+            vip: vip.map(|vip| vip.name.clone()),
+            pool: pool.map(|pool| pool.name.clone()),
+            slot,
+            backend: backend.map(|backend| backend.name.clone()),
+            chain: Vec::new(),
+            verdict: verdict.name().to_owned(),
+            meaning: verdict.describe().trim().to_owned(),
+            generation: served.map_or(0, |served| served.generation),
+            revision: served.map_or(0, |served| served.revision),
+        })
+    }
+
+    /// # Errors
+    /// When the kernel's maps cannot be read.
+    pub fn bpf_dump(&self) -> Result<BpfDump, Failure> {
+        let kernel = self.publisher.kernel();
+        let active = kernel.active();
+        let mut named: BTreeMap<u16, (String, String, Vec<&str>)> = BTreeMap::new();
+        for (root, by) in [(active.root(), "active"), (active.fallback_root(), "fallback")] {
+            let Some((_, image)) = kernel.read_chunk(root)? else {
+                continue;
+            };
+            named
+                .entry(root)
+                .or_insert_with(|| ("root".to_owned(), String::new(), Vec::new()))
+                .2
+                .push(by);
+            let Ok((_, entries)) = layout::read_root(&image) else {
+                continue;
+            };
+            for entry in entries {
+                let of = self.owner_of(entry.kind, entry.ordinal);
+                let kind = kind_name(entry.kind).to_owned();
+                named
+                    .entry(entry.chunk)
+                    .or_insert_with(|| (kind, of, Vec::new()))
+                    .2
+                    .push(by);
+            }
+        }
+        let chunks = named.into_iter().map(|(slot, (kind, of, by))| {
+            let (map_id, frozen) = kernel.chunk_facts(slot)?.unwrap_or((0, false));
+            let digest = kernel
+                .read_chunk(slot)?
+                .map_or(Digest::of(b""), |(_, image)| image.digest());
+            Ok(ChunkSummary {
+                slot,
+                map_id,
+                kind,
+                of,
+                frozen,
+                named_by: by.join(" and "),
+                digest,
+            })
+        });
+        Ok(BpfDump {
+            pins: self.pins()?,
+            active: format!("{:016x}", active.0),
+            chunks: chunks.collect::<Result<_, Failure>>()?,
+            chunk_slots: lb_common::abi::chunk::CHUNK_SLOTS,
+        })
+    }
+
+    fn owner_of(&self, kind: u16, ordinal: u32) -> String {
+        let pools = self.served.as_ref().map(|served| &served.state.config().pools);
+        let pool = pools
+            .and_then(|pools| pools.get(ordinal as usize))
+            .filter(|_| kind == KIND_TABLE);
+        pool.map_or_else(|| format!("#{ordinal}"), |pool| pool.name.clone())
+    }
+
+    /// Compares what the kernel serves with what this daemon published and the
+    /// journal says.
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked at all.
+    pub fn bpf_verify(&self) -> Result<BpfVerify, Failure> {
+        let kernel = self.publisher.kernel();
+        let active = kernel.active();
+        let mut checks = Vec::new();
+        for (name, root) in [
+            ("active root", active.root()),
+            ("fallback root", active.fallback_root()),
+        ] {
+            checks.push(self.check_root(kernel, name, root));
+        }
+        let dump = self.bpf_dump()?;
+        let unfrozen: Vec<String> = dump
+            .chunks
+            .iter()
+            .filter(|chunk| !chunk.frozen)
+            .map(|c| c.slot.to_string())
+            .collect();
+        checks.push(check(
+            "chunks frozen",
+            unfrozen.is_empty(),
+            if unfrozen.is_empty() {
+                format!("all {}", dump.chunks.len())
+            } else {
+                format!("slots {} are not", unfrozen.join(", "))
+            },
+        ));
+        checks.extend(self.check_tables(&dump));
+        checks.push(self.check_journal());
+        Ok(BpfVerify {
+            ok: checks.iter().all(|check| check.ok),
+            generation: self.served.as_ref().map_or(0, |served| served.generation),
+            revision: self.served.as_ref().map_or(0, |served| served.revision),
+            checks,
+        })
+    }
+
+    fn check_root(&self, kernel: &KernelBalancer, name: &str, root: u16) -> Check {
+        let image = match kernel.read_chunk(root) {
+            Ok(Some((_, image))) => image,
+            Ok(None) => return check(name, false, format!("slot {root} is empty")),
+            Err(error) => return check(name, false, error.to_string()),
+        };
+        match layout::read_root(&image) {
+            Err(error) => check(name, false, error.to_string()),
+            Ok((facts, _)) => {
+                let ours = self.served.as_ref().is_some_and(|served| {
+                    (facts.generation, facts.revision, facts.digest)
+                        == (served.generation, served.revision, served.digest)
+                });
+                let what = format!(
+                    "generation {} revision {} in slot {root}",
+                    facts.generation, facts.revision
+                );
+                check(name, ours, what)
+            }
+        }
+    }
+
+    fn check_tables(&self, dump: &BpfDump) -> Vec<Check> {
+        let Some(served) = &self.served else {
+            return Vec::new();
+        };
+        let tables = dump.chunks.iter().filter(|chunk| chunk.kind == kind_name(KIND_TABLE));
+        tables
+            .map(|chunk| {
+                let ours = served.state.pool(&chunk.of).map(|(_, tables)| &tables.current);
+                let same = ours.map(chunk_digest) == Some(chunk.digest);
+                check(
+                    &format!("table {}", chunk.of),
+                    same,
+                    format!("slot {} ({})", chunk.slot, chunk.named_by),
+                )
+            })
+            .collect()
+    }
+
+    fn check_journal(&self) -> Check {
+        let Some(store) = &self.store else {
+            return check("journal", false, "the store cannot be used".to_owned());
+        };
+        match store.verify() {
+            Ok(entries) => check("journal", true, format!("{entries} entries, chain whole")),
+            Err(error) => check("journal", false, error.to_string()),
+        }
+    }
+}
+
+fn chunk_digest(table: &Table) -> Digest {
+    Digest::of(table.as_bytes())
+}
+
+fn check(name: &str, ok: bool, detail: String) -> Check {
+    Check {
+        name: name.to_owned(),
+        ok,
+        detail,
+    }
+}
+
+const fn kind_name(kind: u16) -> &'static str {
+    match kind {
+        KIND_VIPS => "vips",
+        KIND_TABLE => "table",
+        KIND_MEMBERS => "members",
+        KIND_META => "meta",
+        _ => "unknown",
+    }
+}

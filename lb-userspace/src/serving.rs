@@ -1,0 +1,472 @@
+//! What is served, and the one writer of it. Every change comes through here:
+//! plans, revisions, interfaces. The clock and the next hops are arguments.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::model::{Applied, ApplyRequest, Failure, Mode},
+    config::{Config, ObjectName},
+    digest::Digest,
+    failure,
+    kernel::aya::KernelBalancer,
+    layout::{Layout, RootFacts},
+    neighbours::Resolution,
+    plan::{Base, Content, Finding, Plan, Severity, diff, policy},
+    publish::{Published, Publisher},
+    rehearsal,
+    revision::{Revision, State},
+    store::{Entry, Intent, Outcome, Store},
+    table::Table,
+};
+
+/// The one writer.
+pub struct Serving {
+    pub(crate) publisher: Publisher<KernelBalancer>,
+    /// `None`: it cannot be used, and the mode is read-only.
+    pub(crate) store: Option<Store>,
+    pub(crate) served: Option<Served>,
+    pub(crate) mode: Mode,
+    pub(crate) mode_reason: Option<String>,
+    /// Of the configuration file at the start; the running generation's after.
+    pub(crate) environment: String,
+    pub(crate) config_file: PathBuf,
+    /// As it was given; `publisher` knows how it is reached.
+    pub(crate) pin_dir: PathBuf,
+    /// Why an interface has no program, if it should have one.
+    pub(crate) problems: BTreeMap<String, String>,
+}
+
+/// What the kernel serves.
+pub struct Served {
+    pub generation: u64,
+    pub revision: u64,
+    /// Of the generation's content.
+    pub digest: Digest,
+    pub state: Revision,
+}
+
+/// A revision as the store keeps it: enough to publish it again.
+#[derive(Serialize, Deserialize)]
+struct StoredRevision {
+    state: State,
+    /// Slots as little-endian 16-bit words, base64, by pool.
+    tables: BTreeMap<String, String>,
+}
+
+/// Which change a publish is for.
+pub enum Purpose {
+    /// A new generation.
+    Generation {
+        plan_digest: Option<Digest>,
+        cause: String,
+        message: Option<String>,
+    },
+    /// The running generation once more, because of something else.
+    Revision { cause: String },
+}
+
+impl Serving {
+    /// What a change to `target` would do. Nothing is written.
+    #[must_use]
+    pub fn plan(
+        &self,
+        target: Content,
+        removed: BTreeSet<ObjectName>,
+        resolution: &Resolution,
+        author: &str,
+        now: Timestamp,
+    ) -> Plan {
+        let running = self.served.as_ref().map(|served| &served.state.state.content);
+        let changes = diff::diff(running, &target);
+        let mut findings = policy::judge(policy::Judged {
+            running,
+            environment: &self.environment,
+            target: &target,
+            removed: &removed,
+            changes: &changes,
+        });
+        findings.extend(local_addresses(&target.config, resolution));
+        let previous = self.served.as_ref().map(|served| &served.state);
+        let effects = match Revision::next(previous, &target, &resolution.hops) {
+            Ok(next) => next.effects(previous),
+            Err(error) => {
+                let Failure { code, message, fix, .. } = error.into();
+                findings.push(Finding {
+                    code,
+                    severity: Severity::Refuse,
+                    message,
+                    object: None,
+                    fix,
+                });
+                Vec::new()
+            }
+        };
+        Plan {
+            environment: self.environment.clone(),
+            base: Base {
+                generation: self.served.as_ref().map_or(0, |served| served.generation),
+                digest: self.served.as_ref().map(|served| served.digest),
+            },
+            target,
+            removed,
+            changes,
+            effects,
+            findings,
+            author: author.to_owned(),
+            issued: now,
+        }
+    }
+
+    /// Applies a plan, whole or not at all. Everything is checked again here,
+    /// under the lock: what the plan says of itself counts for nothing.
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    pub fn apply(
+        &mut self,
+        request: ApplyRequest,
+        cause: &str,
+        resolution: &Resolution,
+        author: &str,
+        now: Timestamp,
+    ) -> Result<Applied, Failure> {
+        let ApplyRequest { plan, digest, message } = request;
+        self.check_writable()?;
+        if plan.digest() != digest {
+            return Err(failure::digest_mismatch());
+        }
+        let generation = self.served.as_ref().map_or(0, |served| served.generation);
+        let running_digest = self.served.as_ref().map(|served| served.digest);
+        policy::check_base(&plan, generation, running_digest, &self.environment)?;
+        let running = self.served.as_ref().map(|served| &served.state.state.content);
+        policy::check_unaltered(&plan, running, &self.environment)?;
+        if plan.is_refused() || !local_addresses(&plan.target.config, resolution).is_empty() {
+            self.note_refusal(&plan, digest, author, now);
+            return Err(failure::refused(&plan));
+        }
+        if let (true, Some(served)) = (plan.is_empty(), &self.served) {
+            return Ok(unchanged(served));
+        }
+        let purpose = Purpose::Generation {
+            plan_digest: Some(digest),
+            cause: cause.to_owned(),
+            message,
+        };
+        self.change(&plan.target, &purpose, resolution, author, now)
+    }
+
+    /// Publishes the running generation again if next hops changed.
+    ///
+    /// # Errors
+    /// What is served stays as it was then.
+    pub fn revise(&mut self, resolution: &Resolution, now: Timestamp) -> Result<Option<Applied>, Failure> {
+        let Some(served) = &self.served else {
+            return Ok(None);
+        };
+        let content = served.state.state.content.clone();
+        let next = Revision::next(Some(&served.state), &content, &resolution.hops)?;
+        if next == served.state {
+            return Ok(None);
+        }
+        let cause = revision_cause(&served.state, &next);
+        self.change(&content, &Purpose::Revision { cause }, resolution, "holdfastd", now)
+            .map(Some)
+    }
+
+    /// From content to the switch. The intent is durable before the kernel is
+    /// touched, the outcome after.
+    pub(crate) fn change(
+        &mut self,
+        content: &Content,
+        purpose: &Purpose,
+        resolution: &Resolution,
+        author: &str,
+        now: Timestamp,
+    ) -> Result<Applied, Failure> {
+        let previous = self.served.as_ref().map(|served| &served.state);
+        let next = Revision::next(previous, content, &resolution.hops)?;
+        let effects = next.effects(previous);
+        let fresh = next.fresh_counters(previous);
+        let layout = Layout::of(&next)?;
+        let (generation, revision) = self.record_intent(&next, purpose, author, now)?;
+        let served = Served {
+            generation,
+            revision,
+            digest: content.digest(),
+            state: next,
+        };
+        match self.switch(&served, &layout, &fresh, resolution) {
+            Ok(published) => {
+                self.record_outcome(Outcome::Switched { generation, revision }, author, now);
+                let applied = applied(&served, published, effects, resolution);
+                self.environment.clone_from(&served.state.config().environment);
+                self.served = Some(served);
+                self.detach_what_left();
+                Ok(applied)
+            }
+            Err(failure) => {
+                let Failure { code, message, .. } = failure.clone();
+                self.record_outcome(
+                    Outcome::Failed {
+                        generation,
+                        revision,
+                        code,
+                        message,
+                    },
+                    author,
+                    now,
+                );
+                Err(failure)
+            }
+        }
+    }
+
+    fn switch(
+        &mut self,
+        served: &Served,
+        layout: &Layout,
+        fresh: &[u16],
+        resolution: &Resolution,
+    ) -> Result<Published, Failure> {
+        use crate::kernel::Kernel as _;
+        self.publisher.kernel().zero_counters(fresh)?;
+        self.prepare_interfaces(served, resolution)?;
+        let facts = RootFacts {
+            generation: served.generation,
+            revision: served.revision,
+            digest: served.digest,
+            state: Digest::of_canonical(&served.state.state),
+        };
+        let published = self.publisher.publish(layout, &facts, |kernel, active| {
+            rehearsal::rehearse(kernel, active, &served.state).map_err(Into::into)
+        })?;
+        Ok(published)
+    }
+
+    fn record_intent(
+        &mut self,
+        next: &Revision,
+        purpose: &Purpose,
+        author: &str,
+        now: Timestamp,
+    ) -> Result<(u64, u64), Failure> {
+        // A daemon without a store changes no generation, but follows next
+        // hops: connections matter more than the record of them.
+        let running = self.served.as_ref();
+        let Some(store) = &mut self.store else {
+            return Ok(running.map_or((0, 1), |served| (served.generation, served.revision + 1)));
+        };
+        let revision = store
+            .next_revision()?
+            .max(running.map_or(0, |served| served.revision + 1));
+        let state = stored(next);
+        let entry = match purpose {
+            Purpose::Generation {
+                plan_digest,
+                cause,
+                message,
+            } => Entry::Intent(Intent {
+                generation: store
+                    .next_generation()?
+                    .max(running.map_or(0, |served| served.generation + 1)),
+                revision,
+                content: next.state.content.clone(),
+                state,
+                plan_digest: *plan_digest,
+                cause: cause.clone(),
+                message: message.clone(),
+            }),
+            Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {
+                generation: running.map_or(0, |served| served.generation),
+                revision,
+                state,
+                cause: cause.clone(),
+            }),
+        };
+        let generation = match &entry {
+            Entry::Intent(intent) => intent.generation,
+            Entry::Revision(revision) => revision.generation,
+            Entry::FirstStart { .. }
+            | Entry::Outcome(_)
+            | Entry::Adopted { .. }
+            | Entry::Refused { .. }
+            | Entry::ReadOnly { .. }
+            | Entry::Note { .. } => unreachable!("only intents and revisions are made above"),
+        };
+        store.append(&entry, author, now)?;
+        Ok((generation, revision))
+    }
+
+    /// The switch has happened, or has not: what the store makes of the news
+    /// cannot change that. A start settles a pending intent from the kernel.
+    fn record_outcome(&mut self, outcome: Outcome, author: &str, now: Timestamp) {
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.append(&Entry::Outcome(outcome), author, now)
+        {
+            tracing::error!(%error, "the outcome could not be journaled");
+            self.become_read_only(format!("the journal could not be written ({error})"));
+        }
+    }
+
+    fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Timestamp) {
+        let refusals = plan
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Refuse);
+        let codes: Vec<String> = refusals.map(|finding| finding.code.clone()).collect();
+        tracing::warn!(?codes, author, "a plan was refused");
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.append(
+                &Entry::Refused {
+                    codes,
+                    plan_digest: Some(digest),
+                },
+                author,
+                now,
+            )
+        {
+            tracing::error!(%error, "the refusal could not be journaled");
+        }
+    }
+
+    pub(crate) fn become_read_only(&mut self, reason: String) {
+        tracing::error!(reason, "read-only");
+        self.mode = Mode::ReadOnly;
+        self.mode_reason = Some(reason);
+    }
+
+    fn check_writable(&self) -> Result<(), Failure> {
+        match self.mode {
+            Mode::Normal => Ok(()),
+            Mode::Hold | Mode::ReadOnly => Err(failure::read_only(
+                self.mode_reason.as_deref().unwrap_or("changes are frozen"),
+            )),
+        }
+    }
+}
+
+/// A revision as JSON for the store.
+fn stored(revision: &Revision) -> serde_json::Value {
+    let tables = revision.tables.iter().map(|(name, tables)| {
+        let bytes: Vec<u8> = tables
+            .current
+            .slots()
+            .iter()
+            .flat_map(|slot| slot.to_le_bytes())
+            .collect();
+        (name.clone(), BASE64.encode(bytes))
+    });
+    let stored = StoredRevision {
+        state: revision.state.clone(),
+        tables: tables.collect(),
+    };
+    serde_json::to_value(stored).expect("our values are plain JSON")
+}
+
+/// The revision in the store's JSON; `None`: it is none.
+#[must_use]
+pub fn restored(state: serde_json::Value) -> Option<Revision> {
+    let stored: StoredRevision = serde_json::from_value(state).ok()?;
+    let tables = stored.tables.into_iter().map(|(name, text)| {
+        let bytes = BASE64.decode(text).ok()?;
+        let slots: Vec<u16> = bytes
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|two| u16::from_le_bytes(*two))
+            .collect();
+        Some((name, Table::from_bytes(bytemuck::cast_slice(&slots)).ok()?))
+    });
+    Revision::restore(stored.state, tables.collect::<Option<_>>()?)
+}
+
+/// Backends that are this host: packets for them would come back for ever.
+fn local_addresses(config: &Config, resolution: &Resolution) -> Vec<Finding> {
+    let backends = config
+        .pools
+        .iter()
+        .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
+    let local = backends.filter(|(_, backend)| resolution.local.contains(&backend.address));
+    local
+        .map(|(pool, backend)| Finding {
+            code: "HF2009".to_owned(),
+            severity: Severity::Refuse,
+            message: format!(
+                "backend {} has the address {} of this host",
+                backend.name, backend.address
+            ),
+            object: Some(ObjectName::Backend {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            }),
+            fix: Some("give it the address of another host".to_owned()),
+        })
+        .collect()
+}
+
+fn revision_cause(before: &Revision, after: &Revision) -> String {
+    let changed = after.state.pools.iter().flat_map(|(pool, state)| {
+        let old = before.state.pools.get(pool);
+        let members = state.members.iter().filter(move |(name, member)| {
+            old.and_then(|old| old.members.get(*name))
+                .is_none_or(|old| old.hop != member.hop)
+        });
+        members.map(move |(name, _)| format!("{pool}/{name}"))
+    });
+    let changed: Vec<String> = changed.collect();
+    match changed.as_slice() {
+        [] => "tables".to_owned(),
+        [one] => format!("next hop of {one}"),
+        [one, rest @ ..] => format!("next hops of {one} and {} more", rest.len()),
+    }
+}
+
+const fn unchanged(served: &Served) -> Applied {
+    Applied {
+        generation: served.generation,
+        revision: served.revision,
+        digest: served.digest,
+        unchanged: true,
+        chunks_written: 0,
+        chunks_shared: 0,
+        publish_us: 0,
+        effects: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn applied(
+    served: &Served,
+    published: Published,
+    effects: Vec<crate::plan::PoolEffect>,
+    resolution: &Resolution,
+) -> Applied {
+    let notes = served.state.unresolved().map(|id| {
+        let why = resolution
+            .problems
+            .get(&id)
+            .map_or_else(String::new, |problem| format!(": {problem}"));
+        format!(
+            "{}/{} has no next hop yet and gets no traffic{why}",
+            id.pool, id.backend
+        )
+    });
+    Applied {
+        generation: served.generation,
+        revision: served.revision,
+        digest: served.digest,
+        unchanged: false,
+        chunks_written: published.written,
+        chunks_shared: published.shared,
+        publish_us: u64::try_from(published.took.as_micros()).unwrap_or(u64::MAX),
+        effects,
+        notes: notes.collect(),
+    }
+}

@@ -1,0 +1,348 @@
+//! From nothing, or from what an earlier daemon left, to serving.
+//!
+//! For forwarding the kernel is the truth: what serves, serves, and nothing is
+//! cleared. For legitimacy the journal is: what it does not know is served all
+//! the same, and the daemon is read-only until somebody settles it.
+
+use std::{collections::BTreeSet, fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+
+use jiff::Timestamp;
+use lb_common::abi::hash_key::{HASH_KEY_BYTES, HashKey};
+
+use crate::{
+    api::model::{ApplyRequest, Failure, Mode},
+    config::{self, Config},
+    kernel::{KernelError, aya::KernelBalancer, bpffs},
+    neighbours::Resolution,
+    plan::{Content, Overrides},
+    publish::{AdoptError, Adopted, Publisher},
+    revision::Revision,
+    serving::{Purpose, Served, Serving, restored},
+    store::{Entry, Outcome, Store, StoreError},
+};
+
+/// Where a daemon keeps its things.
+#[derive(Clone, Debug)]
+pub struct Places<'a> {
+    pub config: &'a Path,
+    pub state_dir: &'a Path,
+    pub pin_dir: &'a Path,
+}
+
+/// Why there is no daemon.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Config(Arc<config::ConfigErrors>),
+    #[error("the store cannot be used, and nothing is served that could be kept")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error("the hash key file {path} cannot be used")]
+    HashKey {
+        path: std::path::PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{}: {}", .0.code, .0.message)]
+    First(Failure),
+}
+
+/// What is found at a start, before the network is looked at.
+pub struct Found {
+    serving: Serving,
+    adopted: Result<Option<Adopted>, AdoptError>,
+    store_problem: Option<StoreError>,
+    file: Result<config::Loaded, Arc<config::ConfigErrors>>,
+}
+
+impl Found {
+    /// Opens the kernel's side and the store.
+    ///
+    /// # Errors
+    /// When the programs cannot be loaded, or nothing at all is known.
+    pub fn look(places: &Places<'_>) -> Result<Self, StartError> {
+        let file = config::load(places.config).map_err(Arc::new);
+        let pins = bpffs::prepare(places.pin_dir)?;
+        let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
+        let adopted = publisher.adopt();
+        let (store, store_problem) = match Store::open(places.state_dir) {
+            Ok(store) => (Some(store), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        if matches!(adopted, Ok(None))
+            && let Some(problem) = store_problem
+        {
+            return Err(problem.into());
+        }
+        let serving = Serving {
+            publisher,
+            store,
+            served: None,
+            mode: Mode::Normal,
+            mode_reason: None,
+            environment: file
+                .as_ref()
+                .map(|file| file.parsed.config.environment.clone())
+                .unwrap_or_default(),
+            config_file: places.config.to_owned(),
+            pin_dir: places.pin_dir.to_owned(),
+            problems: std::collections::BTreeMap::new(),
+        };
+        Ok(Self {
+            serving,
+            adopted,
+            store_problem,
+            file,
+        })
+    }
+
+    /// The configuration whose backends must be resolved before anything can
+    /// be served; `None`: what is served already has its next hops.
+    ///
+    /// # Errors
+    /// When the file has errors and nothing else is known.
+    pub fn unresolved(&self) -> Result<Option<Config>, StartError> {
+        if !matches!(self.adopted, Ok(None)) {
+            return Ok(None);
+        }
+        if let Some(last) = self.last_switched()? {
+            return Ok(Some(last.config().clone()));
+        }
+        match &self.file {
+            Ok(file) => Ok(Some(file.parsed.config.clone())),
+            Err(errors) => Err(StartError::Config(Arc::clone(errors))),
+        }
+    }
+
+    fn last_switched(&self) -> Result<Option<Revision>, StoreError> {
+        let Some(store) = &self.serving.store else {
+            return Ok(None);
+        };
+        Ok(store.last_switched()?.and_then(|served| restored(served.state)))
+    }
+
+    /// Serves: adopts, or publishes the last generation again, or the file as
+    /// the first one.
+    ///
+    /// # Errors
+    /// Only when nothing was served before.
+    pub fn serve(mut self, resolution: &Resolution, now: Timestamp) -> Result<Serving, StartError> {
+        match std::mem::replace(&mut self.adopted, Ok(None)) {
+            Ok(Some(adopted)) => self.adopt(adopted, now)?,
+            Ok(None) => self.begin(resolution, now)?,
+            Err(error) => {
+                let reason = format!("what the kernel serves cannot be read back ({error})");
+                self.serving.become_read_only(reason);
+            }
+        }
+        if let Some(problem) = self.store_problem {
+            self.serving
+                .become_read_only(format!("the store cannot be used ({problem})"));
+        }
+        self.serving.tend_interfaces(resolution);
+        Ok(self.serving)
+    }
+
+    fn adopt(&mut self, adopted: Adopted, now: Timestamp) -> Result<(), StartError> {
+        let facts = adopted.facts;
+        let numbers = (facts.generation, facts.revision);
+        let serving = &mut self.serving;
+        serving.environment.clone_from(&adopted.revision.config().environment);
+        serving.served = Some(Served {
+            generation: facts.generation,
+            revision: facts.revision,
+            digest: facts.digest,
+            state: adopted.revision,
+        });
+        tracing::info!(
+            generation = numbers.0,
+            revision = numbers.1,
+            "adopted what the kernel serves"
+        );
+        if adopted.from_fallback {
+            tracing::error!("the active root could not be read; the fallback was");
+        }
+        let Some(store) = &mut serving.store else {
+            return Ok(());
+        };
+        settle_pending(store, Some(numbers), now)?;
+        let known = store.last_switched()?.map(|last| (last.generation, last.revision));
+        if known == Some(numbers) {
+            store.append(
+                &Entry::Adopted {
+                    generation: numbers.0,
+                    revision: numbers.1,
+                },
+                AUTHOR,
+                now,
+            )?;
+            return Ok(());
+        }
+        let reason = match known {
+            None => format!(
+                "the kernel serves generation {}, and the state directory knows of none",
+                numbers.0
+            ),
+            Some((generation, revision)) => format!(
+                "the kernel serves generation {} revision {}, the journal says {generation} revision {revision}",
+                numbers.0, numbers.1
+            ),
+        };
+        store.append(&Entry::ReadOnly { reason: reason.clone() }, AUTHOR, now)?;
+        serving.become_read_only(reason);
+        Ok(())
+    }
+
+    fn begin(&mut self, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
+        let last = match &mut self.serving.store {
+            Some(store) => {
+                settle_pending(store, None, now)?;
+                store.last_switched()?
+            }
+            None => None,
+        };
+        match last {
+            Some(last) => self.again(last, resolution, now),
+            None => self.first(resolution, now),
+        }
+    }
+
+    /// The kernel has nothing, the store has: after a reboot, or when the pins
+    /// were removed while no daemon ran.
+    fn again(&mut self, last: crate::store::Served, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
+        let (generation, revision) = (last.generation, last.revision);
+        let state = restored(last.state).ok_or_else(|| StartError::First(unreadable(generation)))?;
+        let state = forget_hops(state);
+        let content = state.state.content.clone();
+        self.serving.environment.clone_from(&content.config.environment);
+        self.install_hash_key(&content.config)?;
+        self.serving.served = Some(Served {
+            generation,
+            revision,
+            digest: content.digest(),
+            state,
+        });
+        let purpose = Purpose::Revision {
+            cause: "nothing was served any more".to_owned(),
+        };
+        self.serving
+            .change(&content, &purpose, resolution, AUTHOR, now)
+            .map_err(StartError::First)?;
+        tracing::info!(generation, "the last generation is served again");
+        Ok(())
+    }
+
+    fn first(&mut self, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
+        let file = match &self.file {
+            Ok(file) => file.parsed.config.clone(),
+            Err(errors) => return Err(StartError::Config(Arc::clone(errors))),
+        };
+        self.install_hash_key(&file)?;
+        let environment = file.environment.clone();
+        let content = Content {
+            config: file,
+            overrides: Overrides::default(),
+        };
+        if let Some(store) = &mut self.serving.store {
+            store.append(&Entry::FirstStart { environment }, AUTHOR, now)?;
+        }
+        let plan = self.serving.plan(content, BTreeSet::new(), resolution, AUTHOR, now);
+        let request = ApplyRequest {
+            digest: plan.digest(),
+            plan,
+            message: None,
+        };
+        let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
+        let applied = applied.map_err(StartError::First)?;
+        tracing::info!(generation = applied.generation, "the file is the first generation");
+        Ok(())
+    }
+
+    fn install_hash_key(&self, config: &Config) -> Result<(), StartError> {
+        let path = &config.node.hash_key_file;
+        let key = hash_key(path).map_err(|source| StartError::HashKey {
+            path: path.clone(),
+            source,
+        })?;
+        self.serving.publisher.kernel().set_hash_key(&key)?;
+        Ok(())
+    }
+}
+
+/// Who did what nobody asked for.
+const AUTHOR: &str = "holdfastd";
+
+/// Settles an intent without an outcome: the kernel knows what became of it.
+fn settle_pending(store: &mut Store, served: Option<(u64, u64)>, now: Timestamp) -> Result<(), StoreError> {
+    let Some(pending) = store.pending_intent()? else {
+        return Ok(());
+    };
+    let (generation, revision) = (pending.served.generation, pending.served.revision);
+    let outcome = if served == Some((generation, revision)) {
+        tracing::warn!(
+            generation,
+            revision,
+            "the daemon ended after this switch: rolled forward"
+        );
+        Outcome::RolledForward { generation, revision }
+    } else {
+        tracing::warn!(generation, revision, "the daemon ended before this switch: discarded");
+        Outcome::Discarded { generation, revision }
+    };
+    store.append(&Entry::Outcome(outcome), AUTHOR, now).map(drop)
+}
+
+/// Interfaces and neighbours of before a reboot are not those of now.
+fn forget_hops(mut revision: Revision) -> Revision {
+    for pool in revision.state.pools.values_mut() {
+        for member in pool.members.values_mut() {
+            member.hop = None;
+        }
+    }
+    revision
+}
+
+fn unreadable(generation: u64) -> Failure {
+    Failure {
+        code: "HF4002".to_owned(),
+        message: format!("the store's state of generation {generation} cannot be read"),
+        fix: Some("restore the state directory from a backup".to_owned()),
+        exit: 1,
+    }
+}
+
+/// Reads the hash key; makes one (mode 0600) where there is no file.
+fn hash_key(path: &Path) -> io::Result<HashKey> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let bytes: [u8; HASH_KEY_BYTES] = bytes.try_into().map_err(|bytes: Vec<u8>| {
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("it has {} bytes; a hash key has {HASH_KEY_BYTES}", bytes.len()),
+                )
+            })?;
+            Ok(HashKey::from_bytes(&bytes))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_hash_key(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn make_hash_key(path: &Path) -> io::Result<HashKey> {
+    use std::io::{Read as _, Write as _};
+    let mut key = [0; HASH_KEY_BYTES];
+    fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    tracing::info!(path = %path.display(), "made a hash key");
+    Ok(HashKey::from_bytes(&key))
+}

@@ -1,0 +1,154 @@
+//! What the journal says, entry by entry.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{digest::Digest, plan::Content};
+
+/// An entry of the journal. `C` and `S` are a generation's content and a
+/// revision's state: themselves when they are handed in, their digests in the
+/// journal ([`Filed`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    content = "payload",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Entry<C = Content, S = Value> {
+    /// The store is new.
+    FirstStart { environment: String },
+    /// A generation is about to be published. One change is in flight at a
+    /// time: until its outcome no other intent is taken.
+    Intent(Intent<C, S>),
+    /// So is a revision of the running generation.
+    Revision(Revision<S>),
+    /// What became of the pending intent.
+    Outcome(Outcome),
+    /// A daemon that started found this in the kernel and goes on with it.
+    Adopted { generation: u64, revision: u64 },
+    /// A plan was refused.
+    Refused {
+        codes: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan_digest: Option<Digest>,
+    },
+    /// The daemon makes no generations until somebody settles this.
+    ReadOnly { reason: String },
+    /// Something else to remember.
+    Note { text: String },
+}
+
+/// An entry as the journal keeps it.
+pub type Filed = Entry<Digest, Digest>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent<C = Content, S = Value> {
+    /// `Store::next_generation`.
+    pub generation: u64,
+    /// `Store::next_revision`.
+    pub revision: u64,
+    pub content: C,
+    /// What publishing it again takes: members, tables, next hops.
+    pub state: S,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_digest: Option<Digest>,
+    /// `apply`, `rollback to N`, `first start`.
+    pub cause: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision<S = Value> {
+    /// The running one.
+    pub generation: u64,
+    /// `Store::next_revision`.
+    pub revision: u64,
+    pub state: S,
+    /// `next hop of web/be1`.
+    pub cause: String,
+}
+
+/// The end of an intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Outcome {
+    /// It is served.
+    Switched { generation: u64, revision: u64 },
+    /// It is not; what was served before still is.
+    Failed {
+        generation: u64,
+        revision: u64,
+        code: String,
+        message: String,
+    },
+    /// A start found it served: the daemon had ended after the switch.
+    RolledForward { generation: u64, revision: u64 },
+    /// A start found it not served: the daemon had ended before the switch.
+    Discarded { generation: u64, revision: u64 },
+}
+
+impl Outcome {
+    /// The generation and revision it is about.
+    #[must_use]
+    pub const fn numbers(&self) -> (u64, u64) {
+        match *self {
+            Self::Switched { generation, revision }
+            | Self::Failed {
+                generation, revision, ..
+            }
+            | Self::RolledForward { generation, revision }
+            | Self::Discarded { generation, revision } => (generation, revision),
+        }
+    }
+
+    /// From then on it was served.
+    #[must_use]
+    pub const fn is_served(&self) -> bool {
+        match self {
+            Self::Switched { .. } | Self::RolledForward { .. } => true,
+            Self::Failed { .. } | Self::Discarded { .. } => false,
+        }
+    }
+}
+
+impl Entry {
+    /// What the journal keeps of it.
+    #[must_use]
+    pub fn filed(&self) -> Filed {
+        match self {
+            Self::FirstStart { environment } => Entry::FirstStart {
+                environment: environment.clone(),
+            },
+            Self::Intent(intent) => Entry::Intent(Intent {
+                generation: intent.generation,
+                revision: intent.revision,
+                content: intent.content.digest(),
+                state: Digest::of_canonical(&intent.state),
+                plan_digest: intent.plan_digest,
+                cause: intent.cause.clone(),
+                message: intent.message.clone(),
+            }),
+            Self::Revision(revision) => Entry::Revision(Revision {
+                generation: revision.generation,
+                revision: revision.revision,
+                state: Digest::of_canonical(&revision.state),
+                cause: revision.cause.clone(),
+            }),
+            Self::Outcome(outcome) => Entry::Outcome(outcome.clone()),
+            Self::Adopted { generation, revision } => Entry::Adopted {
+                generation: *generation,
+                revision: *revision,
+            },
+            Self::Refused { codes, plan_digest } => Entry::Refused {
+                codes: codes.clone(),
+                plan_digest: *plan_digest,
+            },
+            Self::ReadOnly { reason } => Entry::ReadOnly { reason: reason.clone() },
+            Self::Note { text } => Entry::Note { text: text.clone() },
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The journal: what was meant, in the order it was meant.
+//!
+//! `append` is the only way to write to the store: the row, its content and
+//! state and the projections are one transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    Damage, Entry, Filed, JournalDamage, Record, Store, StoreError,
+    chain::{Head, Row},
+    projection,
+};
+use crate::digest::{Digest, canonical_json};
+
+const ROWS: &str = "SELECT seq, time, author, kind, payload, previous, hash FROM journal";
+
+impl Store {
+    /// Adds an entry; it is on the disk when this returns. `now` is wall-clock
+    /// time: the order of entries is that of `seq`, whatever the clock does.
+    ///
+    /// # Errors
+    /// If the entry cannot come now, or the disk does not take it. Nothing was
+    /// changed then.
+    pub fn append(&mut self, entry: &Entry, author: &str, now: Timestamp) -> Result<Record, StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let filed = entry.filed();
+        projection::check_order(&transaction, &filed)?;
+        keep(&transaction, entry)?;
+        let record = write(&transaction, filed, author, now)?;
+        projection::project(&transaction, &record)?;
+        projection::forget_states(&transaction)?;
+        transaction.commit()?;
+        Ok(record)
+    }
+
+    /// At most `limit` entries after entry `after`, oldest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn journal(&self, after: u64, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!("{ROWS} WHERE seq > ?1 ORDER BY seq LIMIT ?2"))?;
+        let rows = statement.query_map((signed(after), limit), row)?;
+        rows.map(|row| Ok(record(row?)?)).collect()
+    }
+
+    /// The last `limit` entries, oldest first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn journal_tail(&self, limit: u32) -> Result<Vec<Record>, StoreError> {
+        let head = head(&self.connection)?;
+        self.journal(head.seq.saturating_sub(u64::from(limit)), limit)
+    }
+
+    /// Walks along the whole journal and gives the number of its entries.
+    ///
+    /// # Errors
+    /// [`StoreError::Journal`] with the first entry that is edited, missing, out
+    /// of its place or names a content that is gone.
+    pub fn verify(&self) -> Result<u64, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!("{ROWS} ORDER BY seq"))?;
+        let mut rows = statement.query([])?;
+        let mut at = Head::START;
+        while let Some(sqlite_row) = rows.next()? {
+            let seq = at.seq + 1;
+            let damage = |what| JournalDamage { seq, what };
+            let row = row(sqlite_row).map_err(|_| damage(Damage::Unreadable))?;
+            at = at.after(&row).map_err(damage)?;
+            let record = record(row)?;
+            if let Entry::Intent(intent) = record.entry
+                && !content_is_sound(&self.connection, intent.content)?
+            {
+                return Err(damage(Damage::Content).into());
+            }
+        }
+        if at == head(&self.connection)? {
+            Ok(at.seq)
+        } else {
+            let what = Damage::CutOff;
+            Err(JournalDamage { seq: at.seq + 1, what }.into())
+        }
+    }
+}
+
+/// Runs `visit` over every entry, oldest first.
+pub fn each_record(
+    connection: &Connection,
+    mut visit: impl FnMut(&Record) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{ROWS} ORDER BY seq"))?;
+    let mut rows = statement.query([])?;
+    while let Some(sqlite_row) = rows.next()? {
+        visit(&record(row(sqlite_row)?)?)?;
+    }
+    Ok(())
+}
+
+/// SQLite's integers are signed; numbers here count up from 1 and do not reach
+/// the sign within the age of the universe.
+pub const fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// A column that [`signed`] filled.
+pub fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column)
+        .and_then(|number| u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number)))
+}
+
+/// Keeps the content and state that the journal will name by their digests.
+fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> {
+    match entry {
+        Entry::Intent(intent) => {
+            keep_json(transaction, "contents", &intent.content)?;
+            keep_json(transaction, "states", &intent.state)
+        }
+        Entry::Revision(revision) => keep_json(transaction, "states", &revision.state),
+        Entry::FirstStart { .. }
+        | Entry::Outcome(_)
+        | Entry::Adopted { .. }
+        | Entry::Refused { .. }
+        | Entry::ReadOnly { .. }
+        | Entry::Note { .. } => Ok(()),
+    }
+}
+
+fn keep_json(transaction: &Transaction<'_>, table: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    let json = canonical_json(value);
+    let digest = Digest::of(json.as_bytes()).to_string();
+    transaction
+        .prepare_cached(&format!("INSERT INTO {table} VALUES (?1, ?2) ON CONFLICT DO NOTHING"))?
+        .execute((digest, json))?;
+    Ok(())
+}
+
+fn write(transaction: &Transaction<'_>, entry: Filed, author: &str, now: Timestamp) -> Result<Record, StoreError> {
+    let head = head(transaction)?;
+    let (kind, payload) = columns(&entry);
+    let mut row = Row {
+        seq: head.seq + 1,
+        time: now.to_string(),
+        author: author.to_owned(),
+        kind,
+        payload,
+        previous: head.hash.to_string(),
+        hash: String::new(),
+    };
+    let hash = row.hash_after(head.hash);
+    row.hash = hash.to_string();
+    transaction
+        .prepare_cached("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute((
+            signed(row.seq),
+            &row.time,
+            &row.author,
+            &row.kind,
+            &row.payload,
+            &row.previous,
+            &row.hash,
+        ))?;
+    transaction
+        .prepare_cached("UPDATE identity SET head_seq = ?1, head_hash = ?2")?
+        .execute((signed(row.seq), &row.hash))?;
+    Ok(Record {
+        seq: row.seq,
+        time: now,
+        author: row.author,
+        entry,
+        previous: head.hash,
+        hash,
+    })
+}
+
+/// Where the journal ends, as the last `append` left it.
+fn head(connection: &Connection) -> Result<Head, StoreError> {
+    let (seq, hash) = connection.query_row("SELECT head_seq, head_hash FROM identity", [], |row| {
+        Ok((unsigned(row, 0)?, row.get::<_, String>(1)?))
+    })?;
+    let what = Damage::Unreadable;
+    let hash = hash.parse().map_err(|_| JournalDamage { seq, what })?;
+    Ok(Head { seq, hash })
+}
+
+/// The columns `kind` and `payload`.
+fn columns(entry: &Filed) -> (String, String) {
+    let value = serde_json::to_value(entry).expect("entries are plain JSON");
+    let kind = value["kind"].as_str().expect("entries have a kind").to_owned();
+    (kind, canonical_json(&value["payload"]))
+}
+
+fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        seq: unsigned(row, 0)?,
+        time: row.get(1)?,
+        author: row.get(2)?,
+        kind: row.get(3)?,
+        payload: row.get(4)?,
+        previous: row.get(5)?,
+        hash: row.get(6)?,
+    })
+}
+
+/// Understands a row.
+fn record(row: Row) -> Result<Record, JournalDamage> {
+    let seq = row.seq;
+    let understand = || -> Option<Record> {
+        let payload: Value = serde_json::from_str(&row.payload).ok()?;
+        Some(Record {
+            seq,
+            time: row.time.parse().ok()?,
+            author: row.author,
+            entry: serde_json::from_value(json!({ "kind": row.kind, "payload": payload })).ok()?,
+            previous: row.previous.parse().ok()?,
+            hash: row.hash.parse().ok()?,
+        })
+    };
+    let what = Damage::Unreadable;
+    understand().ok_or(JournalDamage { seq, what })
+}
+
+fn content_is_sound(connection: &Connection, digest: Digest) -> Result<bool, StoreError> {
+    let json: Option<String> = connection
+        .prepare_cached("SELECT json FROM contents WHERE digest = ?1")?
+        .query_row([digest.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(json.is_some_and(|json| Digest::of(json.as_bytes()) == digest))
+}

@@ -1,0 +1,106 @@
+//! The store: one SQLite file whose journal says what was meant to be served.
+//!
+//! * `journal` is the truth: an append-only, hash-chained table.
+//! * `projection` keeps tables derived from it (generations, revisions), which
+//!   can be thrown away and made again.
+//! * `sqlite` opens the file, or says why it must not be used.
+//!
+//! Contract: what `append` returned `Ok` for is on the disk. Whatever fails, the
+//! store is as it was before or as it is after, never between. A file that is
+//! damaged, newer or of another host is refused and left as it is. The clock is
+//! not read here.
+//!
+//! Growth: a journal row has a few hundred bytes. The content of a generation is
+//! kept forever, once for all generations that share it. The state of a revision
+//! (tens of KiB) is kept for the last [`STATES_KEPT`] revisions and for the ones
+//! that are served or pending; the journal keeps the digests of all.
+
+mod chain;
+mod entry;
+mod error;
+mod header;
+mod journal;
+mod projection;
+mod sqlite;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::{
+    entry::{Entry, Filed, Intent, Outcome, Revision},
+    error::{Damage, JournalDamage, OutOfOrder, StoreError},
+    sqlite::{Host, STORE_FILE},
+};
+use crate::{digest::Digest, plan::Content};
+
+/// Revisions whose state is kept.
+pub const STATES_KEPT: u32 = 32;
+
+/// An open store. One process has it at a time.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    rebuilt: bool,
+    /// Held, not read: its lock keeps a second daemon out until this one ends,
+    /// however it ends.
+    _lock: File,
+}
+
+impl Store {
+    /// The file, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The derived tables were not what the journal says, and were made anew
+    /// when the store was opened. Somebody edited them, or the disk did.
+    #[must_use]
+    pub const fn was_rebuilt(&self) -> bool {
+        self.rebuilt
+    }
+}
+
+/// What was last switched to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    pub generation: u64,
+    pub revision: u64,
+    pub content: Content,
+    /// As the intent gave it.
+    pub state: Value,
+}
+
+/// An intent without an outcome: the daemon ended in between. The kernel says
+/// what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    pub served: Served,
+    /// It makes a generation, not only a revision of the running one.
+    pub new_generation: bool,
+}
+
+/// A row of the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// From 1, without gaps.
+    pub seq: u64,
+    pub time: Timestamp,
+    pub author: String,
+    #[serde(flatten)]
+    pub entry: Filed,
+    /// Hash of the row before; zeros in the first.
+    pub previous: Digest,
+    /// SHA-256 over `previous` (32 bytes) and the row's canonical JSON.
+    pub hash: Digest,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! A change under load moves the fewest slots there are to move, and breaks no
+//! connection whose slot stays.
+//!
+//! Connections in a slot that moves break for now: their new backend does not
+//! know them. How many is counted and printed.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use support::{
+    change::{self, Changed},
+    config::{Fleet, STREAMS},
+    contract::SLOTS,
+    rig::Rig,
+    streams::{Load, LoadShape},
+    topology::{Shape, Topology},
+};
+
+const OPEN: usize = 96;
+
+#[test]
+#[ignore = "requires root: network namespaces, XDP"]
+fn one_arm_backend_removed_under_load_breaks_nobody_elses_connection() -> Result<()> {
+    removal_breaks_nobody_elses_connection(Shape::OneArm)
+}
+
+#[test]
+#[ignore = "requires root: network namespaces, XDP"]
+fn two_arm_backend_removed_under_load_breaks_nobody_elses_connection() -> Result<()> {
+    removal_breaks_nobody_elses_connection(Shape::TwoArm)
+}
+
+#[test]
+#[ignore = "requires root: network namespaces, XDP"]
+fn backend_added_under_load_takes_only_its_share_of_slots() -> Result<()> {
+    let rig = Rig::start(Shape::OneArm, 4, 3)?;
+    let host = rig.host("be4").expect("four backends were made");
+    let changed = change_under_load(&rig, &rig.fleet.clone().with("web", host))?;
+    let effect = changed.effect("web");
+    let share = slots_of(&rig, "be4")?;
+    ensure!(share.abs_diff(SLOTS / 4) <= 1, "be4 owns {share} slots");
+    assert_eq!(effect.slots_moved, share, "{effect:?}");
+    ensure!(changed.report.by_backend().contains_key("be4"), "nobody reached be4");
+    Ok(())
+}
+
+#[test]
+#[ignore = "requires root: network namespaces, XDP"]
+fn backend_reweighted_under_load_gives_up_only_the_difference() -> Result<()> {
+    let rig = Rig::start(Shape::TwoArm, 4, 4)?;
+    let changed = change_under_load(&rig, &rig.fleet.clone().weighing("web", "be1", 50))?;
+    // From a quarter to 50 of 350.
+    let expected = SLOTS / 4 - SLOTS * 50 / 350;
+    let moved = changed.effect("web").slots_moved;
+    ensure!(
+        moved.abs_diff(expected) <= 1,
+        "{moved} slots moved, {expected} expected"
+    );
+    let share = slots_of(&rig, "be1")?;
+    ensure!(share.abs_diff(SLOTS * 50 / 350) <= 1, "be1 owns {share} slots");
+    Ok(())
+}
+
+fn removal_breaks_nobody_elses_connection(shape: Shape) -> Result<()> {
+    let rig = Rig::start(shape, 4, 4)?;
+    let changed = change_under_load(&rig, &rig.fleet.clone().without("web", "be4"))?;
+    assert_eq!(changed.effect("web").slots_moved, SLOTS / 4);
+    let others = changed.broken.iter().filter_map(|record| record.backend.as_deref());
+    let of_others = others.filter(|&name| name != "be4").count();
+    assert_eq!(of_others, 0, "{changed}");
+    ensure!(
+        rig.installation.status()?.backend("web", "be4").is_none(),
+        "be4 is still there"
+    );
+    Ok(())
+}
+
+/// Applies the change, and checks what is true of every change.
+fn change_under_load(rig: &Rig, next: &Fleet) -> Result<Changed> {
+    let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), OPEN);
+    let load = Load::start(&rig.network.client, shape)?;
+    load.wait(Duration::from_secs(10), "open streams", |report| {
+        report.open().count() == OPEN
+    })?;
+    let changed = change::under_load(&rig.installation, &load, || rig.installation.apply(next))?;
+    println!("{changed}");
+    println!("{:?}", changed.applied.effects);
+    let effect = changed.effect("web");
+    assert_eq!(
+        effect.slots_moved, effect.slots_unavoidable,
+        "more slots moved than had to"
+    );
+    assert!(
+        changed.broken_without_cause.is_empty(),
+        "{changed}: {:?}",
+        changed.broken_without_cause
+    );
+    let report = load.stop()?;
+    println!("{report}");
+    assert_eq!(report.wrong_bytes(), 0, "{report}");
+    Ok(changed)
+}
+
+fn slots_of(rig: &Rig, backend: &str) -> Result<u32> {
+    let status = rig.installation.status()?;
+    Ok(status.backend("web", backend).map_or(0, |backend| backend.slots))
+}

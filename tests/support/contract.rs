@@ -1,0 +1,183 @@
+//! The JSON of the command line, as far as its contract goes.
+//!
+//! Written anew and not taken from the product, so that a field renamed there
+//! fails here.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use serde::Deserialize;
+
+/// `holdfast status -o json`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    pub api_version: String,
+    pub kind: String,
+    pub environment: String,
+    pub generation: u64,
+    pub revision: u64,
+    pub digest: String,
+    pub in_sync: bool,
+    pub mode: String,
+    pub interfaces: Vec<Interface>,
+    pub verdicts: BTreeMap<String, Traffic>,
+    pub vips: Vec<Vip>,
+    pub pools: Vec<Pool>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interface {
+    pub name: String,
+    pub ifindex: u32,
+    pub mode: Option<String>,
+    pub prog_id: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Traffic {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Vip {
+    pub name: String,
+    pub address: Ipv4Addr,
+    pub port: u16,
+    pub protocol: String,
+    pub pool: String,
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    pub name: String,
+    pub table_digest: String,
+    pub backends: Vec<Backend>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Backend {
+    pub name: String,
+    pub address: Ipv4Addr,
+    pub weight: u32,
+    pub state: String,
+    pub up: bool,
+    /// Of the lookup table's 65,536.
+    pub slots: u32,
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// `holdfast apply … -o json`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    pub generation: u64,
+    pub revision: u64,
+    /// From the first chunk to the switch, microseconds.
+    pub publish_us: u64,
+    pub effects: Vec<Effect>,
+}
+
+/// What a change does to a pool's lookup table.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Effect {
+    pub pool: String,
+    pub slots_moved: u32,
+    pub slots_unavoidable: u32,
+}
+
+/// `holdfast why … -o json`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Why {
+    pub kind: String,
+    pub vip: Option<String>,
+    pub pool: Option<String>,
+    pub slot: Option<u32>,
+    pub backend: Option<String>,
+    pub chain: Vec<String>,
+    pub verdict: String,
+    pub generation: u64,
+    pub revision: u64,
+}
+
+/// Slots of every lookup table.
+pub const SLOTS: u32 = 65_536;
+
+impl Status {
+    /// Packets of every verdict: all the program has seen.
+    #[must_use]
+    pub fn received(&self) -> Traffic {
+        self.verdicts.values().copied().sum()
+    }
+
+    /// Packets sent to a backend.
+    #[must_use]
+    pub fn forwarded(&self) -> Traffic {
+        let verdicts = self.verdicts.iter();
+        verdicts
+            .filter(|(name, _)| name.starts_with("Forward"))
+            .map(|(_, &traffic)| traffic)
+            .sum()
+    }
+
+    /// Packets dropped, for whatever reason.
+    #[must_use]
+    pub fn dropped(&self) -> Traffic {
+        let verdicts = self.verdicts.iter();
+        verdicts
+            .filter(|(name, _)| name.starts_with("Drop"))
+            .map(|(_, &traffic)| traffic)
+            .sum()
+    }
+
+    #[must_use]
+    pub fn of_vips(&self) -> Traffic {
+        self.vips.iter().map(|vip| vip.traffic).sum()
+    }
+
+    #[must_use]
+    pub fn of_backends(&self) -> Traffic {
+        self.backends().map(|(_, backend)| backend.traffic).sum()
+    }
+
+    /// Every backend with its pool.
+    pub fn backends(&self) -> impl Iterator<Item = (&Pool, &Backend)> {
+        self.pools
+            .iter()
+            .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)))
+    }
+
+    #[must_use]
+    pub fn backend(&self, pool: &str, name: &str) -> Option<&Backend> {
+        let mut all = self.backends();
+        all.find(|(of, backend)| of.name == pool && backend.name == name)
+            .map(|(_, backend)| backend)
+    }
+}
+
+impl std::iter::Sum for Traffic {
+    fn sum<I: Iterator<Item = Self>>(traffic: I) -> Self {
+        traffic.fold(Self::default(), |sum, one| Self {
+            packets: sum.packets + one.packets,
+            bytes: sum.bytes + one.bytes,
+        })
+    }
+}
+
+impl std::ops::Sub for Traffic {
+    type Output = Self;
+
+    /// What came since; counters never run backwards.
+    fn sub(self, before: Self) -> Self {
+        Self {
+            packets: self.packets - before.packets,
+            bytes: self.bytes - before.bytes,
+        }
+    }
+}

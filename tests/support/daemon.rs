@@ -1,0 +1,172 @@
+//! The real `holdfastd` and the real `holdfast`.
+
+use std::{
+    env, fs,
+    net::SocketAddrV4,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    config::Fleet,
+    contract::{Applied, Status, Why},
+    netns::Namespace,
+    process::Process,
+};
+
+/// A daemon is ready within this, or something is wrong.
+const READY: Duration = Duration::from_secs(15);
+
+/// Where the programs are.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    directory: PathBuf,
+}
+
+impl Binaries {
+    /// `HOLDFAST_BIN_DIR`, else the nearest directory above this program that
+    /// holds them, else the workspace's `target/debug`.
+    pub fn find() -> Result<Self> {
+        let complete = |directory: &Path| {
+            ["holdfastd", "holdfast"]
+                .iter()
+                .all(|name| directory.join(name).is_file())
+        };
+        if let Some(directory) = env::var_os("HOLDFAST_BIN_DIR").map(PathBuf::from) {
+            ensure!(
+                complete(&directory),
+                "HOLDFAST_BIN_DIR is {}, which has no holdfastd and holdfast: run `cargo xtask build`",
+                directory.display()
+            );
+            return Ok(Self { directory });
+        }
+        let here = env::current_exe()?;
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug");
+        let mut candidates = here.ancestors().skip(1).chain([workspace.as_path()]);
+        let directory = candidates
+            .find(|directory| complete(directory))
+            .context("holdfastd and holdfast are not built: run `cargo xtask build`")?;
+        Ok(Self {
+            directory: directory.to_owned(),
+        })
+    }
+
+    #[must_use]
+    pub fn holdfastd(&self) -> PathBuf {
+        self.directory.join("holdfastd")
+    }
+
+    #[must_use]
+    pub fn holdfast(&self) -> PathBuf {
+        self.directory.join("holdfast")
+    }
+}
+
+/// Everything a daemon is started with, and the command line that talks to it.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    pub binaries: Binaries,
+    /// The configuration file.
+    pub config: PathBuf,
+    pub state: PathBuf,
+    pub socket: PathBuf,
+    pub pins: PathBuf,
+    pub log: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Absent: a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// What it printed, as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.stdout).with_context(|| format!("not the JSON of the contract: {}", self.stdout))
+    }
+
+    /// Both streams, for messages.
+    #[must_use]
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+impl Installation {
+    /// Starts the daemon and waits until `status` answers.
+    pub fn start(&self, namespace: &Namespace) -> Result<Process> {
+        let mut command = Command::new(self.binaries.holdfastd());
+        command.arg("--config").arg(&self.config);
+        command.arg("--state-dir").arg(&self.state);
+        command.arg("--socket").arg(&self.socket);
+        command.arg("--pin-dir").arg(&self.pins);
+        let mut daemon = Process::start(namespace, command, &self.log)?;
+        daemon.wait_ready("holdfastd ready", READY, || {
+            self.run(&["status"]).is_ok_and(|outcome| outcome.code == Some(0))
+        })?;
+        Ok(daemon)
+    }
+
+    /// Runs `holdfast` with these arguments.
+    pub fn run(&self, arguments: &[&str]) -> Result<Outcome> {
+        let output = Command::new(self.binaries.holdfast())
+            .arg("--socket")
+            .arg(&self.socket)
+            .args(arguments)
+            .output()
+            .context("running holdfast")?;
+        Ok(Outcome {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs `holdfast … -o json`, which must succeed.
+    pub fn ask<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T> {
+        let arguments = [arguments, &["-o", "json"]].concat();
+        let outcome = self.run(&arguments)?;
+        if outcome.code != Some(0) {
+            let code = outcome.code.map_or("a signal".to_owned(), |code| code.to_string());
+            bail!("holdfast {}: exit {code}\n{}", arguments.join(" "), outcome.said());
+        }
+        outcome.json()
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        self.ask(&["status"])
+    }
+
+    /// Where the kernel sends a TCP flow.
+    pub fn why_tcp(&self, source: SocketAddrV4, target: SocketAddrV4) -> Result<Why> {
+        let (from, to) = (source.ip().to_string(), target.ip().to_string());
+        let (from_port, to_port) = (source.port().to_string(), target.port().to_string());
+        self.ask(&["why", &from, &from_port, &to, &to_port, "tcp"])
+    }
+
+    /// Writes the configuration file.
+    pub fn write(&self, fleet: &Fleet) -> Result<()> {
+        fs::write(&self.config, fleet.yaml()).with_context(|| format!("writing {}", self.config.display()))
+    }
+
+    /// Writes the configuration file and applies it.
+    pub fn apply(&self, fleet: &Fleet) -> Result<Applied> {
+        self.write(fleet)?;
+        self.ask(&["apply", "-f", &self.config.to_string_lossy()])
+    }
+
+    /// The plan of a configuration, as the command line prints it.
+    pub fn plan(&self, fleet: &Fleet) -> Result<Value> {
+        self.write(fleet)?;
+        self.ask(&["plan", "-f", &self.config.to_string_lossy()])
+    }
+}

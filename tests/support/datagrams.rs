@@ -1,0 +1,168 @@
+//! Datagrams to an echo, sent at a pace, counted and checked.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::{netns::Namespace, pattern, sockets};
+
+/// Payload bytes of each, the number in front included.
+const LENGTH: usize = 128;
+/// What was sent last has so long to come back.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How many datagrams, and where from and to.
+#[derive(Clone, Debug)]
+pub struct DatagramShape {
+    pub target: SocketAddrV4,
+    /// One socket, so one flow, for each; an address may be there often.
+    pub sources: Vec<Ipv4Addr>,
+    pub per_second: u32,
+    /// No more than this in all.
+    pub at_most: u64,
+}
+
+/// What has become of them.
+#[derive(Clone, Debug, Default)]
+pub struct DatagramReport {
+    pub sent: u64,
+    /// Came back with the bytes that were sent.
+    pub answered: u64,
+    /// Came back with others.
+    pub wrong: u64,
+    pub by_backend: BTreeMap<String, u64>,
+}
+
+/// A running load of datagrams; stops when dropped.
+#[derive(Debug)]
+pub struct Datagrams {
+    stop: Arc<AtomicBool>,
+    report: Arc<Mutex<DatagramReport>>,
+    thread: Option<JoinHandle<Result<io::Result<()>>>>,
+}
+
+impl Datagrams {
+    pub fn start(client: &Namespace, shape: DatagramShape) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let report = Arc::new(Mutex::new(DatagramReport::default()));
+        let (seen, written) = (Arc::clone(&stop), Arc::clone(&report));
+        let thread = client.spawn("datagrams", move || run(&shape, &seen, &written))?;
+        Ok(Self {
+            stop,
+            report,
+            thread: Some(thread),
+        })
+    }
+
+    #[must_use]
+    pub fn report(&self) -> DatagramReport {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until all have been sent and the last ones had time to come back.
+    pub fn complete(mut self) -> Result<DatagramReport> {
+        self.join()?;
+        Ok(self.report())
+    }
+
+    /// Sends no more, and reports.
+    pub fn stop(self) -> Result<DatagramReport> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.complete()
+    }
+
+    fn join(&mut self) -> Result<()> {
+        match self.thread.take() {
+            None => Ok(()),
+            Some(thread) => thread
+                .join()
+                .map_err(|_| anyhow!("the datagrams' thread panicked"))??
+                .context("sending datagrams"),
+        }
+    }
+}
+
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Err(err) = self.join() {
+            eprintln!("warning: {err:#}");
+        }
+    }
+}
+
+fn run(shape: &DatagramShape, stop: &AtomicBool, report: &Mutex<DatagramReport>) -> io::Result<()> {
+    let sockets = shape
+        .sources
+        .iter()
+        .map(|&source| sockets::datagrams(source, shape.target))
+        .collect::<io::Result<Vec<_>>>()?;
+    let started = Instant::now();
+    let mut sent = 0;
+    while sent < shape.at_most && !stop.load(Ordering::Relaxed) {
+        let due = started.elapsed().as_secs_f64() * f64::from(shape.per_second);
+        #[expect(clippy::cast_sign_loss, reason = "time does not run backwards")]
+        let due = (due as u64).min(shape.at_most);
+        while sent < due {
+            let socket = &sockets[sent as usize % sockets.len()];
+            match socket.send(&datagram(sent)) {
+                Ok(_) => sent += 1,
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => break,
+                // A backend that is gone answers so; the next one is another's.
+                Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(err) => return Err(err),
+            }
+        }
+        collect(&sockets, sent, report);
+        thread::sleep(Duration::from_millis(2));
+    }
+    let last = Instant::now();
+    while last.elapsed() < LAST_WORDS {
+        collect(&sockets, sent, report);
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Its number, then bytes that only it has.
+fn datagram(number: u64) -> Vec<u8> {
+    let mut bytes = number.to_be_bytes().to_vec();
+    bytes.extend(pattern::bytes(number, 0, LENGTH - bytes.len()));
+    bytes
+}
+
+fn collect(sockets: &[UdpSocket], sent: u64, report: &Mutex<DatagramReport>) {
+    let mut buffer = [0; 2048];
+    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+    report.sent = sent;
+    for socket in sockets {
+        while let Ok(length) = socket.recv(&mut buffer) {
+            match answered_by(&buffer[..length], sent) {
+                Some(backend) => {
+                    report.answered += 1;
+                    *report.by_backend.entry(backend).or_default() += 1;
+                }
+                None => report.wrong += 1,
+            }
+        }
+    }
+}
+
+/// The name before an answer, if the rest is a datagram that was sent.
+fn answered_by(answer: &[u8], sent: u64) -> Option<String> {
+    let space = answer.iter().position(|&byte| byte == b' ')?;
+    let (name, echoed) = (&answer[..space], &answer[space + 1..]);
+    let number = u64::from_be_bytes(echoed.get(..8)?.try_into().ok()?);
+    let right = number < sent && echoed == datagram(number);
+    right.then(|| String::from_utf8_lossy(name).into_owned())
+}

@@ -1,0 +1,45 @@
+use super::*;
+
+/// Upper critical values of χ² from tables: (degrees, statistic, p).
+const CRITICAL: [(u32, f64, f64); 5] = [
+    (1, 3.841_459, 0.05),
+    (2, 13.815_51, 0.001),
+    (3, 7.814_728, 0.05),
+    (4, 18.466_83, 0.001),
+    (10, 23.209_25, 0.01),
+];
+
+#[test]
+fn p_values_agree_with_published_critical_values() {
+    for (degrees, statistic, expected) in CRITICAL {
+        let p = upper_gamma(f64::from(degrees) / 2.0, statistic / 2.0);
+        assert!(
+            (p / expected - 1.0).abs() < 1e-5,
+            "{degrees} degrees of freedom, χ² {statistic}: p {p}, table {expected}"
+        );
+    }
+}
+
+#[test]
+fn sample_that_follows_its_weights_holds() {
+    let fit = fit(&[507, 489, 254, 750], &[100, 100, 50, 150]);
+    assert!(fit.holds(), "{fit:?}");
+}
+
+#[test]
+fn sample_skewed_by_a_quarter_is_rejected() {
+    let fit = fit(&[625, 475, 450, 450], &[100, 100, 100, 100]);
+    assert!(!fit.holds(), "{fit:?}");
+}
+
+#[test]
+fn backend_that_nobody_reaches_is_rejected() {
+    let fit = fit(&[700, 700, 600, 0], &[100, 100, 100, 100]);
+    assert!(!fit.holds(), "{fit:?}");
+}
+
+#[test]
+fn doubled_weight_that_is_ignored_is_rejected() {
+    let fit = fit(&[500, 500, 500, 500], &[100, 100, 100, 200]);
+    assert!(!fit.holds(), "{fit:?}");
+}

@@ -1,0 +1,93 @@
+//! Builds the BPF objects, then everything of user space that embeds them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    progress::{run_shown, say},
+    setup::{self, Tools},
+    toolchain::{self, TARGET},
+    workspace,
+};
+
+/// Programs of lb-ebpf: the balancer, the agent on a backend, and the traffic
+/// generator and sink of the test rig.
+const OBJECTS: [&str; 3] = ["balancer", "agent", "rig"];
+
+/// Flags for rustc beside the linker's path.
+const RUSTC_FLAGS: [&str; 2] = [
+    // Without BTF the loader refuses the object: "no BTF parsed for object".
+    "-Clink-arg=--btf",
+    // Headers lie at odd offsets in a frame, and the kernel of every machine
+    // we serve loads them whole. Given to the linker, which generates the
+    // code; rustc would only warn that the feature is unstable.
+    "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
+];
+
+/// What of the release profile the programs need otherwise: full debug
+/// information, which BTF is made from, and no unwinding.
+const PROFILE: [(&str, &str); 4] = [
+    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "3"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "2"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "false"),
+];
+
+/// The BPF objects and the whole workspace, with its set-up.
+pub fn everything() -> Result<()> {
+    let tools = setup::ensure()?;
+    objects(&tools)?;
+    // xtask itself is left out: it runs, and it is built with fewer features
+    // so that it is there within seconds.
+    let mut command = workspace::cargo()?;
+    command.args(["build", "--workspace", "--exclude", "xtask"]);
+    run_shown("building the daemon, the command line and the test rig", &mut command)
+}
+
+/// `target/bpf/{balancer,agent,rig}.o`.
+fn objects(tools: &Tools) -> Result<()> {
+    let built_in = workspace::root()?.join("target/bpf-build");
+    let mut flags = vec![format!("-Clinker={}", tools.linker.display())];
+    flags.extend(RUSTC_FLAGS.map(String::from));
+
+    let mut command = toolchain::cargo_build(&tools.compiler)?;
+    command
+        .args(["--package", "lb-ebpf", "--release", "--target-dir"])
+        .arg(&built_in);
+    // The unit separator keeps a path with spaces in one piece.
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).envs(PROFILE);
+    let title = format!("building the BPF programs ({})", tools.compiler.route.describe());
+    run_shown(&title, &mut command)?;
+
+    for name in OBJECTS {
+        let source = built_in.join(TARGET).join("release").join(name);
+        install(&source, &object(name)?)?;
+    }
+    Ok(())
+}
+
+/// Where lb-userspace's and the tests' build scripts look for an object.
+fn object(name: &str) -> Result<PathBuf> {
+    Ok(workspace::root()?.join("target/bpf").join(format!("{name}.o")))
+}
+
+/// Copies an object if it changed: an equal one keeps its time stamp, so that
+/// cargo does not compile again what embeds it.
+fn install(source: &Path, destination: &Path) -> Result<()> {
+    let fresh = fs::read(source).with_context(|| format!("reading {}", source.display()))?;
+    let size = fresh.len().div_ceil(1024);
+    if fs::read(destination).is_ok_and(|present| present == fresh) {
+        say(&format!("    {} is up to date ({size} KiB)", destination.display()));
+        return Ok(());
+    }
+    if let Some(folder) = destination.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    }
+    fs::write(destination, fresh).with_context(|| format!("writing {}", destination.display()))?;
+    say(&format!("    {} written ({size} KiB)", destination.display()));
+    Ok(())
+}

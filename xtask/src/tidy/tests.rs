@@ -1,0 +1,158 @@
+//! Each rule, kept and broken.
+
+use super::{File, rules, source::code, verdicts};
+
+fn messages(path: &str, text: &str) -> Vec<String> {
+    let file = File {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    };
+    rules::check(&file).iter().map(ToString::to_string).collect()
+}
+
+fn broken(path: &str, text: &str, line: usize, part: &str) {
+    let found = messages(path, text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with(&format!("{path}:{line}: ")), "{found:?}");
+    assert!(found[0].contains(part), "{found:?}");
+}
+
+fn kept(path: &str, text: &str) {
+    assert_eq!(messages(path, text), Vec::<String>::new());
+}
+
+#[test]
+fn unsafe_in_an_unlisted_file_is_found() {
+    let text = "fn f() {\n    // SAFETY: it is.\n    unsafe { g() }\n}\n";
+    broken("lb-common/src/path.rs", text, 3, "UNSAFE_ALLOWED");
+    kept("lb-ebpf/src/view.rs", text);
+}
+
+#[test]
+fn unsafe_block_without_reason_is_found() {
+    broken("lb-ebpf/src/view.rs", "fn f() {\n    unsafe { g() }\n}\n", 2, "SAFETY");
+    broken(
+        "lb-ebpf/src/view.rs",
+        "struct A;\nunsafe impl Sync for A {}\n",
+        2,
+        "SAFETY",
+    );
+}
+
+#[test]
+fn reason_of_an_earlier_statement_does_not_count() {
+    let text = "fn f() {\n    // SAFETY: it is.\n    unsafe { g() };\n    unsafe { h() };\n}\n";
+    broken("lb-ebpf/src/view.rs", text, 4, "SAFETY");
+}
+
+#[test]
+fn reason_may_stand_above_the_whole_statement() {
+    kept(
+        "lb-ebpf/src/view.rs",
+        "fn f() {\n    // SAFETY: it is,\n    // truly.\n    #[cold]\n    let x =\n        unsafe { g() };\n}\n",
+    );
+}
+
+#[test]
+fn unsafe_in_prose_strings_and_longer_words_is_not_code() {
+    kept(
+        "lb-common/src/path.rs",
+        "#![deny(unsafe_code)]\n// unsafe { }\nconst A: &str = \"unsafe { }\";\nconst B: &str = r#\"unsafe \" { }\"#;\n",
+    );
+}
+
+#[test]
+fn characters_and_lifetimes_do_not_hide_code() {
+    let text = "fn f<'a>(x: &'a str) { g('\"', '\\'', x); unsafe { h() } }\n";
+    broken("lb-ebpf/src/view.rs", text, 1, "SAFETY");
+}
+
+#[test]
+fn block_comments_nest_and_keep_line_numbers() {
+    let text = "/* a /* b\n*/ unsafe */\nlet x = 1;\n";
+    assert_eq!(code(text).lines().nth(2), Some("let x = 1;"));
+    assert!(!code(text).contains("unsafe"));
+}
+
+#[test]
+fn pod_struct_without_a_size_assert_is_found() {
+    let text = "#[derive(Clone, Pod)]\n#[repr(C)]\npub struct Line {\n    pub a: u32,\n}\n";
+    broken("lb-common/src/abi/chunk.rs", text, 3, "size_of::<Line>()");
+    kept("lb-common/src/wire.rs", text);
+    let asserted = format!("{text}const _: () = assert!(size_of::<Line>() == 4);\n");
+    kept("lb-common/src/abi/chunk.rs", &asserted);
+}
+
+#[test]
+fn struct_that_is_not_pod_needs_no_size_assert() {
+    kept(
+        "lb-common/src/abi/chunk.rs",
+        "#[derive(Clone)]\npub struct Line {\n    pub a: u32,\n}\n",
+    );
+}
+
+#[test]
+fn file_over_the_limit_is_found() {
+    broken("docs/long.md", &"line\n".repeat(501), 501, "500 are the limit");
+    kept("docs/long.md", &"line\n".repeat(500));
+    kept("tests/data/golden.md", &"line\n".repeat(501));
+}
+
+#[test]
+fn unfinished_code_is_found() {
+    broken("lb-common/src/path.rs", "fn f() {\n    todo!()\n}\n", 2, "finish it");
+    broken(
+        "lb-common/src/path.rs",
+        "fn f() {\n    unimplemented!()\n}\n",
+        2,
+        "finish it",
+    );
+}
+
+#[test]
+fn allowed_lint_is_found() {
+    broken("lb-common/src/path.rs", "#[allow(dead_code)]\nfn f() {}\n", 1, "expect");
+    kept(
+        "lb-common/src/path.rs",
+        "#[expect(dead_code, reason = \"soon\")]\nfn f() {}\n",
+    );
+}
+
+#[test]
+fn path_of_a_machine_is_found_in_any_file() {
+    let path = format!("see {}someone/holdfast\n", concat!("/ho", "me/"));
+    broken("README.md", &path, 1, "somebody's machine");
+    kept("README.md", &format!("https://example.org{}\n", concat!("/ho", "me/")));
+}
+
+fn repository(test: &str, guide: &str) -> Vec<String> {
+    let definition = "verdicts! {\n    Verdict {\n        /// Sent.\n        ForwardTx,\n    }\n}\n\
+                      verdicts! {\n    AgentVerdict {\n        /// Untouched.\n        PassUntrusted,\n    }\n}\n";
+    let files = [
+        ("lb-common/src/verdict.rs", definition),
+        ("tests/rows/rows.rs", test),
+        ("docs/verdicts.md", guide),
+    ]
+    .map(|(path, text)| File {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    });
+    verdicts::check(&files).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn verdict_without_a_row_or_a_line_is_found() {
+    let guide = "| `ForwardTx` | sent |\n| `PassUntrusted` | passed |\n";
+    let test = "Verdict::ForwardTx, AgentVerdict::PassUntrusted";
+    assert_eq!(repository(test, guide), Vec::<String>::new());
+
+    let found = repository("Verdict::ForwardTxOther, AgentVerdict::PassUntrusted", guide);
+    assert_eq!(
+        found,
+        ["lb-common/src/verdict.rs:4: Verdict::ForwardTx has no row under tests/"]
+    );
+
+    let found = repository(test, "| `ForwardTx` | sent |\nand PassUntrusted\n");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("docs/verdicts.md"), "{found:?}");
+}
