@@ -14,6 +14,8 @@ use crate::{
 /// The ECN field of a TOS byte, and its marks (RFC 3168 §5).
 const ECN: u8 = 0b11;
 const NOT_ECT: u8 = 0b00;
+const ECT_1: u8 = 0b01;
+const ECT_0: u8 = 0b10;
 const CE: u8 = 0b11;
 
 /// Decides and decapsulates one packet.
@@ -70,15 +72,15 @@ fn inner_of<F: Frame>(frame: &F, outer: &Ipv4) -> Option<Ipv4> {
 }
 
 /// RFC 6040 §4.2, figure 4: a mark set on the way is copied inward; where the
-/// inner packet cannot carry it, the packet is dropped.
+/// inner packet cannot carry it, the packet is dropped. ECT(1) over ECT(0) is
+/// such a mark too: the milder of the two levels of PCN (RFC 6660).
 #[inline(always)]
 const fn decapsulated_tos(outer: u8, inner: u8) -> Option<u8> {
-    if outer & ECN != CE {
-        return Some(inner);
-    }
-    match inner & ECN {
-        NOT_ECT => None,
-        _ => Some(inner | CE),
+    match (outer & ECN, inner & ECN) {
+        (CE, NOT_ECT) => None,
+        (CE, _) => Some(inner | CE),
+        (ECT_1, ECT_0) => Some(inner & !ECN | ECT_1),
+        _ => Some(inner),
     }
 }
 

@@ -20,4 +20,6 @@ pub mod view;
 pub mod wire;
 
 #[cfg(test)]
+extern crate std;
+#[cfg(test)]
 mod tests;

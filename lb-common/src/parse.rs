@@ -153,7 +153,13 @@ fn parse_odd<F: Frame>(frame: &F, l3: u32, linear: u32, refusal: Option<Verdict>
         // Echo and errors to a VIP address are for the VIP; other types are
         // the host's. Types 4 and 5 are of no use to anybody (RFC 6633).
         PROTOCOL_ICMP => {
-            return match frame.load_variable::<u8>(l4) {
+            // What follows the end of the packet is padding, not a type.
+            let kind = if l4 < stated {
+                frame.load_variable::<u8>(l4)
+            } else {
+                None
+            };
+            return match kind {
                 Some(3 | 4 | 5 | 8 | 11 | 12) | None => Ok(odd.refused(Verdict::DropIcmp, HAS_TCP | HAS_UDP)),
                 Some(_) => Err((Verdict::PassNotVip, frame_len)),
             };

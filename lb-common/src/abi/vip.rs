@@ -17,7 +17,7 @@ pub const RECORDS_PER_LINE: usize = 2;
 /// Child chunks of one VIP table: with them it holds any number of VIPs that
 /// COUNTERS has room for, each on an address of its own. A table that needs
 /// more is refused by the daemon.
-pub const MAX_VIP_CHILDREN: usize = 63;
+pub const MAX_VIP_CHILDREN: usize = 127;
 
 /// Third word of an IPv4-mapped address: the bytes `00 00 ff ff`.
 pub const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);

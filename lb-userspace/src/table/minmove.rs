@@ -19,8 +19,9 @@
 //! then. When backends went down, in any order, and come back together, the
 //! table is the home table again, exactly: those that stayed have only gained
 //! slots, so their surplus is what they gained. When several come back one
-//! after the other, minimum and home can conflict by a few slots; the minimum
-//! wins, and those slots stay where they are.
+//! after the other, minimum and home can conflict over a few slots in a
+//! thousand; the minimum wins, and those slots stay where they are until one
+//! of their owners has to move some anyway.
 //!
 //! An index may be given to another backend only when neither table holds it.
 //!
