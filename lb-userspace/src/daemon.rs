@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
 use clap::Parser;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -20,7 +19,7 @@ use crate::{
     },
     config::{self, Config},
     failure,
-    neighbours::{Netlink, Resolution},
+    neighbours::{self, NetlinkError, Resolution},
     plan::{Content, Overrides, Plan},
     serving::Serving,
     startup::{Found, Places},
@@ -67,7 +66,6 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// # Errors
 /// When it cannot start.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let netlink = Netlink::open().context("opening a netlink socket")?;
     // The socket first: a second daemon for the same socket ends here, before
     // it touches anything.
     let listener = api::socket::bind(&arguments.socket)?;
@@ -78,9 +76,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let found = Found::look(&places)?;
     let resolution = match found.unresolved()? {
-        Some(config) => resolve_within(&netlink, &config, RESOLVE_AT_START).await?,
+        Some(config) => resolve_within(&config, RESOLVE_AT_START).await?,
         None => Resolution {
-            links: netlink.links().await?,
+            links: neighbours::links().await?,
             ..Resolution::default()
         },
     };
@@ -88,7 +86,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let daemon = Arc::new(Daemon {
         serving: Mutex::new(serving),
         resolution: RwLock::new(resolution),
-        netlink,
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow(Arc::clone(&daemon)));
@@ -114,10 +111,10 @@ async fn told_to_stop() {
 }
 
 /// Resolves until every backend has a next hop, or time is up.
-async fn resolve_within(netlink: &Netlink, config: &Config, limit: Duration) -> Result<Resolution, rtnetlink::Error> {
+async fn resolve_within(config: &Config, limit: Duration) -> Result<Resolution, NetlinkError> {
     let deadline = tokio::time::Instant::now() + limit;
     loop {
-        let resolution = netlink.resolve(config).await?;
+        let resolution = neighbours::resolve(config).await?;
         if resolution.problems.is_empty() || tokio::time::Instant::now() >= deadline {
             return Ok(resolution);
         }
@@ -128,7 +125,7 @@ async fn resolve_within(netlink: &Netlink, config: &Config, limit: Duration) -> 
 /// Follows next hops and interfaces, when the kernel says that something
 /// changed and once a second in any case.
 async fn follow(daemon: Arc<Daemon>) {
-    let mut changes = match Netlink::changes() {
+    let mut changes = match neighbours::changes() {
         Ok(changes) => changes.boxed(),
         Err(error) => {
             tracing::warn!(%error, "no netlink notifications; looking once a second");
@@ -148,7 +145,6 @@ struct Daemon {
     serving: Mutex<Serving>,
     /// As of the last look.
     resolution: RwLock<Resolution>,
-    netlink: Netlink,
 }
 
 impl Daemon {
@@ -163,7 +159,7 @@ impl Daemon {
         else {
             return;
         };
-        let mut resolution = match self.netlink.resolve(&config).await {
+        let mut resolution = match neighbours::resolve(&config).await {
             Ok(resolution) => resolution,
             Err(error) => {
                 tracing::warn!(%error, "next hops could not be looked up");
@@ -183,7 +179,7 @@ impl Daemon {
             serving.tend_interfaces(&resolution)
         });
         if attached > 0
-            && let Ok(links) = self.netlink.links().await
+            && let Ok(links) = neighbours::links().await
         {
             resolution.links = links;
         }
@@ -193,7 +189,7 @@ impl Daemon {
 
     /// Next hops for a content that may have new backends.
     async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
-        Ok(resolve_within(&self.netlink, config, RESOLVE_FOR_PLAN).await?)
+        Ok(resolve_within(config, RESOLVE_FOR_PLAN).await?)
     }
 
     async fn plan_for(
@@ -326,7 +322,7 @@ impl Daemon {
         let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
         drop(serving);
         let mut fresh = resolution;
-        if let Ok(links) = self.netlink.links().await {
+        if let Ok(links) = neighbours::links().await {
             fresh.links = links;
         }
         *self.resolution.write().await = fresh;

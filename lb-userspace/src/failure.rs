@@ -6,6 +6,7 @@ use std::error::Error;
 use crate::{
     api::model::Failure,
     layout,
+    neighbours::NetlinkError,
     plan::{Finding, Plan, Severity, code::Code, policy},
     publish::PublishError,
     revision::RevisionError,
@@ -98,12 +99,12 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<rtnetlink::Error> for Failure {
-    fn from(error: rtnetlink::Error) -> Self {
+impl From<NetlinkError> for Failure {
+    fn from(error: NetlinkError) -> Self {
         failure(
             "HF3007",
             FAILED,
-            format!("the kernel's network configuration: {error}"),
+            format!("the kernel's network configuration: {}", chain(&error)),
             "see the daemon's log",
         )
     }

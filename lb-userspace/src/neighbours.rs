@@ -11,9 +11,10 @@ use std::{
 
 use futures_util::{StreamExt as _, TryStreamExt as _, future};
 use rtnetlink::{
-    Handle, RouteMessageBuilder,
+    Handle, MulticastGroup, RouteMessageBuilder,
     packet_route::{
         AddressFamily,
+        address::AddressAttribute,
         link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState as State},
         route::{RouteAddress, RouteAttribute, RouteMessage},
@@ -25,11 +26,20 @@ use crate::{
     revision::{BackendId, Hop, Hops},
 };
 
-/// Asks the kernel over one netlink socket, in the network namespace it was
-/// opened in.
-#[derive(Clone)]
-pub struct Netlink {
+/// A netlink socket of its own for each question: the kernel runs one dump a
+/// socket at a time (a second one is EBUSY), and one that nobody reads to its
+/// end goes away only with its socket.
+struct Netlink {
     handle: Handle,
+}
+
+/// The kernel's network configuration could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NetlinkError {
+    #[error("no netlink socket")]
+    Socket(#[from] std::io::Error),
+    #[error("netlink refused")]
+    Request(#[from] rtnetlink::Error),
 }
 
 /// An interface as it is now.
@@ -69,54 +79,68 @@ pub enum Problem {
     Unresolved(Ipv4Addr),
 }
 
+/// The links of this network namespace, by name.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub async fn links() -> Result<BTreeMap<String, Link>, NetlinkError> {
+    Netlink::open()?.links().await
+}
+
+/// Resolves the next hop of every backend.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub async fn resolve(config: &Config) -> Result<Resolution, NetlinkError> {
+    let netlink = Netlink::open()?;
+    let links = netlink.links().await?;
+    let neighbours = netlink.neighbours().await?;
+    let local = netlink.addresses().await?;
+    let mut resolution = Resolution {
+        links,
+        local,
+        ..Resolution::default()
+    };
+    for pool in &config.pools {
+        for backend in &pool.backends {
+            let id = BackendId {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            };
+            match netlink.hop(config, backend, &resolution.links, &neighbours).await {
+                Ok(hop) => drop(resolution.hops.insert(id, hop)),
+                Err(problem) => drop(resolution.problems.insert(id, problem)),
+            }
+        }
+    }
+    Ok(resolution)
+}
+
+/// Tells when a link, a neighbour or a route may have changed.
+///
+/// # Errors
+/// When the kernel gives no socket.
+pub fn changes() -> std::io::Result<impl futures_util::Stream<Item = ()> + Unpin> {
+    let groups = [MulticastGroup::Link, MulticastGroup::Neigh, MulticastGroup::Ipv4Route];
+    let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)?;
+    tokio::spawn(connection);
+    Ok(messages.map(|_| ()))
+}
+
 impl Netlink {
-    /// Opens the socket and starts its task.
-    ///
-    /// # Errors
-    /// When the kernel gives no socket.
-    pub fn open() -> std::io::Result<Self> {
+    fn open() -> std::io::Result<Self> {
         let (connection, handle, _) = rtnetlink::new_connection()?;
+        // Ends with the last handle.
         tokio::spawn(connection);
         Ok(Self { handle })
     }
 
-    /// The links of this network namespace, by name.
-    ///
-    /// # Errors
-    /// When the kernel does not answer.
-    pub async fn links(&self) -> Result<BTreeMap<String, Link>, rtnetlink::Error> {
+    async fn links(&self) -> Result<BTreeMap<String, Link>, NetlinkError> {
         let links = self.handle.link().get().execute();
-        links
+        Ok(links
             .try_filter_map(|message| future::ready(Ok(link(&message))))
             .try_collect()
-            .await
-    }
-
-    /// Resolves the next hop of every backend.
-    ///
-    /// # Errors
-    /// When the kernel does not answer.
-    pub async fn resolve(&self, config: &Config) -> Result<Resolution, rtnetlink::Error> {
-        let links = self.links().await?;
-        let neighbours = self.neighbours().await?;
-        let mut resolution = Resolution {
-            links,
-            local: self.addresses().await?,
-            ..Resolution::default()
-        };
-        for pool in &config.pools {
-            for backend in &pool.backends {
-                let id = BackendId {
-                    pool: pool.name.clone(),
-                    backend: backend.name.clone(),
-                };
-                match self.hop(config, backend, &resolution.links, &neighbours).await {
-                    Ok(hop) => drop(resolution.hops.insert(id, hop)),
-                    Err(problem) => drop(resolution.problems.insert(id, problem)),
-                }
-            }
-        }
-        Ok(resolution)
+            .await?)
     }
 
     async fn hop(
@@ -166,20 +190,18 @@ impl Netlink {
             .ok_or(Problem::NoRoute)
     }
 
-    async fn neighbours(&self) -> Result<Neighbours, rtnetlink::Error> {
+    async fn neighbours(&self) -> Result<Neighbours, NetlinkError> {
         let all = self
             .handle
             .neighbours()
             .get()
             .set_address_family(AddressFamily::Inet)
             .execute();
-        all.try_filter_map(|message| future::ready(Ok(neighbour(&message))))
-            .try_collect()
-            .await
+        let known = all.try_filter_map(|message| future::ready(Ok(neighbour(&message))));
+        Ok(known.try_collect().await?)
     }
 
-    async fn addresses(&self) -> Result<BTreeSet<Ipv4Addr>, rtnetlink::Error> {
-        use rtnetlink::packet_route::address::AddressAttribute;
+    async fn addresses(&self) -> Result<BTreeSet<Ipv4Addr>, NetlinkError> {
         let all = self.handle.address().get().execute();
         let messages: Vec<_> = all.try_collect().await?;
         let attributes = messages.into_iter().flat_map(|message| message.attributes);
@@ -202,18 +224,6 @@ impl Netlink {
         if let Err(error) = request.execute().await {
             tracing::debug!(%address, %error, "NTF_USE was refused");
         }
-    }
-
-    /// Tells when a link, a neighbour or a route may have changed.
-    ///
-    /// # Errors
-    /// When the kernel gives no socket.
-    pub fn changes() -> std::io::Result<impl futures_util::Stream<Item = ()> + Unpin> {
-        use rtnetlink::MulticastGroup;
-        let groups = [MulticastGroup::Link, MulticastGroup::Neigh, MulticastGroup::Ipv4Route];
-        let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)?;
-        tokio::spawn(connection);
-        Ok(messages.map(|_| ()))
     }
 }
 

@@ -11,3 +11,4 @@ mod network;
 mod next_hops;
 mod refusals;
 mod restart;
+mod switches;

@@ -11,6 +11,7 @@ pub mod contract;
 pub mod daemon;
 pub mod datagrams;
 pub mod exchange;
+pub mod generator;
 pub mod netns;
 pub mod offload;
 pub mod pass;

@@ -1,0 +1,265 @@
+//! A thousand switches under frames that never stop: each one comes out as the
+//! old or the new revision says, and none is lost or miscounted.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddrV4},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use support::{
+    contract::Status,
+    daemon::{Binaries, Installation},
+    generator::{BATCH, Generator, Sink, Taken},
+    netns::{Namespace, ip_batch},
+    process::Process,
+    run::{RunId, Scratch},
+};
+
+const SWITCHES: usize = 1_000;
+
+const FLOWS: u32 = 4_096;
+const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 20_000);
+const VIP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 10), 443);
+
+/// The rig carries 64 frames in this time without loss, also on a busy machine.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Backends of the two configurations: none is in both, so a packet that met
+/// half of each would be dropped or go to a third place.
+const OLD: [u8; 4] = [1, 2, 3, 4];
+const NEW: [u8; 4] = [5, 6, 7, 8];
+
+#[test]
+#[ignore = "requires root: network namespaces, XDP"]
+fn thousand_switches_mix_and_lose_no_frame_and_nor_does_kill_9() -> Result<()> {
+    let mut bench = Bench::start()?;
+    let old = bench.map_of(OLD, NEW)?;
+    let new = bench.map_of(NEW, OLD)?;
+    assert!(
+        old.iter().zip(&new).all(|(old, new)| old != new),
+        "the maps have backends in common"
+    );
+
+    let before = bench.installation.status()?;
+    let taken_before = bench.sink.taken()?;
+    let generator = bench.generator()?;
+    let sending = generator.start(&bench.outside, PAUSE)?;
+    let began = Instant::now();
+    let mut slowest = Duration::ZERO;
+    for switch in 0..SWITCHES {
+        let (to, from) = if switch % 2 == 0 { (OLD, NEW) } else { (NEW, OLD) };
+        if switch == SWITCHES / 2 {
+            bench.kill_and_restart()?;
+        }
+        let one = Instant::now();
+        bench.apply(to, from)?;
+        slowest = slowest.max(one.elapsed());
+    }
+    let took = began.elapsed();
+    let generator = sending.stop()?;
+    // What is on its way arrives.
+    thread::sleep(Duration::from_millis(300));
+
+    let sent = generator.sent()?;
+    let after = bench.installation.status()?;
+    let taken = since(&bench.sink.taken()?, &taken_before);
+    println!(
+        "{SWITCHES} switches in {took:.1?} (slowest apply {slowest:.1?}), {sent} frames, {:.0} frames/s, {} taken",
+        rate(sent, took),
+        taken.frames
+    );
+    assert_eq!(
+        after.generation,
+        before.generation + SWITCHES as u64,
+        "each apply is a generation"
+    );
+    ensure!(
+        sent > SWITCHES as u64 * u64::from(BATCH),
+        "too few frames to see a switch: {sent}"
+    );
+    assert_eq!(taken.mixed, 0, "frames with headers of two revisions");
+    assert_eq!(taken.frames, sent, "frames lost on the way");
+    let strays = taken.by_flow.iter().enumerate().filter(|(flow, backends)| {
+        let allowed = [old[*flow], new[*flow]];
+        (0..)
+            .zip(*backends)
+            .any(|(backend, count)| *count > 0 && !allowed.contains(&backend))
+    });
+    assert_eq!(strays.count(), 0, "flows that were sent where neither revision says");
+    assert_eq!(
+        counted(&after, "Forward") - counted(&before, "Forward"),
+        sent,
+        "frames miscounted"
+    );
+    assert_eq!(counted(&after, "Drop"), counted(&before, "Drop"), "frames dropped");
+    report_full_speed(&bench)
+}
+
+/// Not asserted: the machine's mood decides.
+fn report_full_speed(bench: &Bench) -> Result<()> {
+    let before = bench.sink.taken()?.frames;
+    let generator = bench.generator()?;
+    let began = Instant::now();
+    let sending = generator.start(&bench.outside, Duration::ZERO)?;
+    for switch in 0..20 {
+        let (to, from) = if switch % 2 == 0 { (OLD, NEW) } else { (NEW, OLD) };
+        bench.apply(to, from)?;
+    }
+    let generator = sending.stop()?;
+    let took = began.elapsed();
+    thread::sleep(Duration::from_millis(300));
+    let (sent, taken) = (generator.sent()?, bench.sink.taken()?.frames - before);
+    println!(
+        "full speed: {:.0} frames/s sent, {:.0} frames/s forwarded, during 20 switches",
+        rate(sent, took),
+        rate(taken, took)
+    );
+    Ok(())
+}
+
+/// A balancer and, at the other end of its only link, generator and sink.
+struct Bench {
+    daemon: Option<Process>,
+    sink: Sink,
+    installation: Installation,
+    outside: Namespace,
+    inside: Namespace,
+    scratch: Scratch,
+    outside_ifindex: u32,
+}
+
+impl Bench {
+    fn start() -> Result<Self> {
+        let id = RunId::new();
+        let scratch = Scratch::new(&id)?;
+        let inside = Namespace::create(id.namespace("lb"))?;
+        let outside = Namespace::create(id.namespace("gen"))?;
+        let (lb, generator) = (inside.name(), outside.name());
+        ip_batch(&[format!(
+            "link add lb0 netns {lb} type veth peer name gen0 netns {generator}"
+        )])?;
+        for (namespace, interface) in [(&inside, "lb0"), (&outside, "gen0")] {
+            namespace.sysctl("ipv6/conf/all/disable_ipv6", "1")?;
+            namespace.ip(&format!("link set {interface} up"))?;
+        }
+        let links: serde_json::Value = serde_json::from_str(&outside.ip("-j link show gen0")?)?;
+        let outside_ifindex = u32::try_from(links[0]["ifindex"].as_u64().context("no ifindex")?)?;
+        let sink = Sink::attach(&outside, "gen0")?;
+        let installation = Installation {
+            binaries: Binaries::find()?,
+            config: scratch.path("config.yaml"),
+            state: scratch.path("state"),
+            socket: scratch.path("holdfastd.sock"),
+            pins: scratch.bpf().join("lb"),
+            log: scratch.path("holdfastd.log"),
+        };
+        fs::create_dir(&installation.state)?;
+        let mut bench = Self {
+            daemon: None,
+            sink,
+            installation,
+            outside,
+            inside,
+            scratch,
+            outside_ifindex,
+        };
+        bench.write(OLD, NEW)?;
+        bench.daemon = Some(bench.installation.start(&bench.inside)?);
+        Ok(bench)
+    }
+
+    fn generator(&self) -> Result<Generator> {
+        Generator::new(self.outside_ifindex, CLIENT, VIP, FLOWS)
+    }
+
+    /// Which backend the kernel sends each flow to, one frame each, at rest.
+    fn map_of(&self, backends: [u8; 4], others: [u8; 4]) -> Result<Vec<u8>> {
+        self.apply(backends, others)?;
+        let before = self.sink.taken()?;
+        let mut generator = self.generator()?;
+        self.outside.run(|| -> Result<()> {
+            for _ in 0..FLOWS / BATCH {
+                generator.send(BATCH)?;
+                thread::sleep(PAUSE);
+            }
+            Ok(())
+        })??;
+        thread::sleep(Duration::from_millis(100));
+        let taken = since(&self.sink.taken()?, &before);
+        assert_eq!(taken.frames, u64::from(FLOWS), "one frame for each flow");
+        let owner = |backends: &[u64; 16]| (0..).zip(backends).find(|(_, count)| **count == 1).map(|(at, _)| at);
+        let map: Option<Vec<u8>> = taken.by_flow.iter().map(owner).collect();
+        let map = map.context("a flow went nowhere")?;
+        ensure!(
+            map.iter().all(|backend| backends.contains(backend)),
+            "a flow went to no backend of the pool"
+        );
+        Ok(map)
+    }
+
+    fn write(&self, backends: [u8; 4], removed: [u8; 4]) -> Result<()> {
+        let list = backends.map(|number| {
+            format!(
+                "    - {{ name: be{number}, address: 10.0.1.{number}, weight: 100, \
+                 nextHop: {{ mac: \"02:00:00:00:00:{number:02x}\", interface: lb0 }} }}\n"
+            )
+        });
+        let gone = removed.map(|number| format!("backend/web/be{number}")).join(", ");
+        let text = format!(
+            "apiVersion: holdfast/v1\nenvironment: lab\n\
+             node: {{ interfaces: [{{ name: lb0, mode: native }}], encapSource: {{ v4: 10.255.0.0/16 }}, \
+             hashKeyFile: {key} }}\n\
+             pools:\n- name: web\n  encap: ipip\n  table: maglev\n  backends:\n{backends}\
+             vips: [{{ name: web4, address: {address}, port: {port}, protocol: udp, pool: web }}]\n\
+             removed: [{gone}]\n",
+            key = self.scratch.path("hash.key").display(),
+            backends = list.concat(),
+            address = VIP.ip(),
+            port = VIP.port(),
+        );
+        fs::write(&self.installation.config, text).context("writing the configuration")
+    }
+
+    fn apply(&self, backends: [u8; 4], removed: [u8; 4]) -> Result<()> {
+        self.write(backends, removed)?;
+        let outcome = self
+            .installation
+            .run(&["apply", "-f", &self.installation.config.to_string_lossy()])?;
+        ensure!(outcome.code == Some(0), "apply: {}", outcome.said());
+        Ok(())
+    }
+
+    fn kill_and_restart(&mut self) -> Result<()> {
+        let daemon = self.daemon.take().context("no daemon")?;
+        daemon.kill()?;
+        // Nobody steers for a while.
+        thread::sleep(Duration::from_millis(200));
+        self.daemon = Some(self.installation.start(&self.inside)?);
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is only shown")]
+fn rate(frames: u64, took: Duration) -> f64 {
+    frames as f64 / took.as_secs_f64()
+}
+
+fn counted(status: &Status, prefix: &str) -> u64 {
+    let verdicts = status.verdicts.iter().filter(|(name, _)| name.starts_with(prefix));
+    verdicts.map(|(_, traffic)| traffic.packets).sum()
+}
+
+fn since(after: &Taken, before: &Taken) -> Taken {
+    let by_flow = after.by_flow.iter().zip(&before.by_flow);
+    Taken {
+        frames: after.frames - before.frames,
+        mixed: after.mixed - before.mixed,
+        other: after.other - before.other,
+        by_flow: by_flow
+            .map(|(after, before)| std::array::from_fn(|at| after[at] - before[at]))
+            .collect(),
+    }
+}
