@@ -225,8 +225,11 @@ impl Daemon {
     }
 
     async fn plan_file(&self, request: PlanRequest, peer: Peer) -> Result<Plan, Failure> {
-        let parsed = config::parse(&request.file, &request.text)
-            .map_err(|errors| failure::bad_configuration(errors.to_string()))?;
+        let parsed = match config::parse(&request.file, &request.text) {
+            Ok(parsed) => parsed,
+            Err(errors) if errors.is_empty_document() => return Err(self.empty_file(&request.file).await),
+            Err(errors) => return Err(failure::bad_configuration(errors.to_string())),
+        };
         // Overrides survive; those of interfaces that are gone go with them.
         let mut overrides = self.overrides().await;
         overrides.detached.retain(|name| {
@@ -248,6 +251,16 @@ impl Daemon {
             &peer,
         )
         .await
+    }
+
+    /// Nothing at all in the file: the most common way to wipe a balancer.
+    async fn empty_file(&self, file: &str) -> Failure {
+        let serving = self.serving.lock().await;
+        let vips = serving
+            .served
+            .as_ref()
+            .map_or(0, |served| served.state.config().vips.len());
+        failure::empty(file, vips)
     }
 
     async fn plan_rollback(&self, request: RollbackRequest, peer: Peer) -> Result<Plan, Failure> {

@@ -6,7 +6,7 @@ use std::error::Error;
 use crate::{
     api::model::Failure,
     layout,
-    plan::{Finding, Plan, Severity, policy},
+    plan::{Finding, Plan, Severity, code::Code, policy},
     publish::PublishError,
     revision::RevisionError,
     store::StoreError,
@@ -93,12 +93,8 @@ impl From<layout::NotARoot> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        failure(
-            "HF4001",
-            FAILED,
-            format!("{}. Nothing was changed.", chain(&error)),
-            "look at the state directory",
-        )
+        let message = format!("{}. Nothing was changed.", chain(&error));
+        failure(error.code(), FAILED, message, "look at the state directory")
     }
 }
 
@@ -144,7 +140,12 @@ impl From<policy::Altered> for Failure {
 #[must_use]
 pub fn digest_mismatch() -> Failure {
     let message = "the digest sent with the plan is not the plan's. Nothing was changed.".to_owned();
-    failure("HF2003", REFUSED, message, "plan again: holdfast plan -f FILE")
+    failure(
+        Code::Altered.as_str(),
+        REFUSED,
+        message,
+        "plan again: holdfast plan -f FILE",
+    )
 }
 
 /// The plan carries findings that refuse it.
@@ -173,7 +174,24 @@ pub fn refused(plan: &Plan) -> Failure {
 #[must_use]
 pub fn read_only(reason: &str) -> Failure {
     let message = format!("the daemon is read-only: {reason}. Nothing was changed.");
-    failure("HF2010", REFUSED, message, "holdfast status; holdfast journal list")
+    failure(
+        Code::ReadOnly.as_str(),
+        REFUSED,
+        message,
+        "holdfast status; holdfast journal list",
+    )
+}
+
+/// A file without any content.
+#[must_use]
+pub fn empty(file: &str, serving: usize) -> Failure {
+    let message = format!("{file} is empty: the candidate has 0 VIPs; {serving} are serving. Nothing was changed.");
+    failure(
+        Code::Empty.as_str(),
+        REFUSED,
+        message,
+        "look at the file; holdfast config init writes a sample",
+    )
 }
 
 /// Nothing is served yet, or not that.

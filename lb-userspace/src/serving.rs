@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::model::{Applied, ApplyRequest, Failure, Mode},
-    config::{Config, ObjectName},
+    config::{self, Config, ObjectName},
     digest::Digest,
     failure,
     kernel::aya::KernelBalancer,
     layout::{Layout, RootFacts},
     neighbours::Resolution,
-    plan::{Base, Content, Finding, Plan, Severity, diff, policy},
+    plan::{Base, Content, Finding, Plan, Severity, code::Code, diff, policy},
     publish::{Published, Publisher},
     rehearsal,
     revision::{Revision, State},
@@ -147,6 +147,10 @@ impl Serving {
         policy::check_base(&plan, generation, running_digest, &self.environment)?;
         let running = self.served.as_ref().map(|served| &served.state.state.content);
         policy::check_unaltered(&plan, running, &self.environment)?;
+        let judged = config::judge_again(&plan.target.config);
+        if judged.map_err(|errors| failure::bad_configuration(errors.to_string()))? != plan.target.config {
+            return Err(policy::Altered::Changes.into());
+        }
         if plan.is_refused() || !local_addresses(&plan.target.config, resolution).is_empty() {
             self.note_refusal(&plan, digest, author, now);
             return Err(failure::refused(&plan));
@@ -396,7 +400,7 @@ fn local_addresses(config: &Config, resolution: &Resolution) -> Vec<Finding> {
     let local = backends.filter(|(_, backend)| resolution.local.contains(&backend.address));
     local
         .map(|(pool, backend)| Finding {
-            code: "HF2009".to_owned(),
+            code: Code::LocalBackend.to_string(),
             severity: Severity::Refuse,
             message: format!(
                 "backend {} has the address {} of this host",

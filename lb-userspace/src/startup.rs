@@ -305,7 +305,7 @@ fn forget_hops(mut revision: Revision) -> Revision {
 
 fn unreadable(generation: u64) -> Failure {
     Failure {
-        code: "HF4002".to_owned(),
+        code: "HF4004".to_owned(),
         message: format!("the store's state of generation {generation} cannot be read"),
         fix: Some("restore the state directory from a backup".to_owned()),
         exit: 1,

@@ -8,9 +8,9 @@ use support::{
     datagrams::{DatagramShape, Datagrams},
     exchange::{self, Wire},
     run::{Footprint, RunId, Scratch},
-    services::{EchoPorts, Service},
+    services::{EchoAt, Service},
     streams::{Load, LoadShape},
-    topology::{Shape, Topology},
+    topology::{BackendHost, Shape, Topology},
 };
 
 /// Routed straight to a backend's own address.
@@ -19,7 +19,7 @@ use support::{
 fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()> {
     let network = Topology::build(&RunId::new(), Shape::TwoArm, 2)?;
     let host = network.backends.last().context("two backends")?;
-    let _echo = Service::echo(&host.namespace, &host.name, EchoPorts { tcp: 443, udp: 53 })?;
+    let _echo = Service::echo(&host.namespace, &host.name, echo_at(host))?;
     let _http = exchange::serve(&host.namespace, &host.name, Wire::Http, 80)?;
     let _raw = exchange::serve(&host.namespace, &host.name, Wire::Raw, 9000)?;
     let at = |port| SocketAddrV4::new(host.address, port);
@@ -63,7 +63,7 @@ fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()>
 fn stream_whose_server_goes_away_is_reported_broken() -> Result<()> {
     let network = Topology::build(&RunId::new(), Shape::OneArm, 1)?;
     let host = network.backends.first().context("one backend")?;
-    let echo = Service::echo(&host.namespace, &host.name, EchoPorts { tcp: 443, udp: 53 })?;
+    let echo = Service::echo(&host.namespace, &host.name, echo_at(host))?;
     let target = SocketAddrV4::new(host.address, 443);
     let load = Load::start(
         &network.client,
@@ -100,4 +100,11 @@ fn rig_leaves_nothing_behind_after_a_panic() -> Result<()> {
     let remains = Footprint { namespaces, directory }.remains()?;
     ensure!(remains.is_empty(), "still there: {remains:?}");
     Ok(())
+}
+
+const fn echo_at(host: &BackendHost) -> EchoAt {
+    EchoAt {
+        tcp: 443,
+        udp: SocketAddrV4::new(host.address, 53),
+    }
 }

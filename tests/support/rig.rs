@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{
     config::{DATAGRAMS, Fleet, HTTP, RAW, STREAMS},
@@ -18,7 +18,7 @@ use crate::{
     pass::PassPrograms,
     process::Process,
     run::{Footprint, RunId, Scratch},
-    services::{EchoPorts, Service},
+    services::{EchoAt, Service},
     topology::{BackendHost, ENCAP_SOURCE, Shape, Topology},
     wait,
 };
@@ -26,8 +26,6 @@ use crate::{
 /// One rig at a time in a process: two of them would measure each other.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// An agent attaches within this.
-const AGENT_READY: Duration = Duration::from_secs(10);
 /// Next hops are resolved within this.
 const RESOLVED: Duration = Duration::from_secs(10);
 
@@ -36,7 +34,6 @@ const RESOLVED: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Rig {
     daemon: Option<Process>,
-    agents: Vec<Process>,
     services: Vec<Service>,
     _pass: PassPrograms,
     pub network: Topology,
@@ -69,7 +66,6 @@ impl Rig {
         let fleet = Fleet::standard(shape, &network.backends[..configured], scratch.path("hash.key"));
         let mut rig = Self {
             daemon: None,
-            agents: Vec::new(),
             services: Vec::new(),
             _pass: pass,
             network,
@@ -143,26 +139,34 @@ impl Rig {
 
     fn serve_backends(&mut self) -> Result<()> {
         for host in &self.network.backends {
-            let pins = self.scratch.bpf().join(format!("agent-{}", host.name));
-            let mut command = Command::new(self.installation.binaries.holdfast());
-            command.args(["agent", "run", "--interface", "eth0", "--from", ENCAP_SOURCE]);
-            command.arg("--pin-dir").arg(&pins);
-            let log = self.scratch.path(&format!("agent-{}.log", host.name));
-            self.agents.push(Process::start(&host.namespace, command, &log)?);
-            let ports = EchoPorts {
+            self.attach_agent(host)?;
+            let at = EchoAt {
                 tcp: STREAMS.port(),
-                udp: DATAGRAMS.port(),
+                udp: DATAGRAMS,
             };
-            self.services.push(Service::echo(&host.namespace, &host.name, ports)?);
+            self.services.push(Service::echo(&host.namespace, &host.name, at)?);
             for (wire, port) in [(Wire::Http, HTTP.port()), (Wire::Raw, RAW.port())] {
                 self.services
                     .push(exchange::serve(&host.namespace, &host.name, wire, port)?);
             }
         }
-        for (host, agent) in self.network.backends.iter().zip(&mut self.agents) {
-            let pinned = self.scratch.bpf().join(format!("agent-{}/prog/agent", host.name));
-            agent.wait_ready(&format!("agent of {}", host.name), AGENT_READY, || pinned.exists())?;
-        }
+        Ok(())
+    }
+
+    /// The command attaches and pins the agent, and ends; the pin holds it.
+    fn attach_agent(&self, host: &BackendHost) -> Result<()> {
+        let mut command = Command::new(self.installation.binaries.holdfast());
+        command.args(["agent", "run", "--interface", "eth0", "--from", ENCAP_SOURCE]);
+        command
+            .arg("--pin-dir")
+            .arg(self.scratch.bpf().join(format!("agent-{}", host.name)));
+        let output = host.namespace.run(|| command.output())??;
+        ensure!(
+            output.status.success(),
+            "agent of {}: {}",
+            host.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(())
     }
 }

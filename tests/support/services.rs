@@ -25,11 +25,14 @@ pub(crate) const GLANCE: Duration = Duration::from_millis(100);
 /// Bytes the echo holds for one slow reader before it stops reading from it.
 const BACKLOG: usize = 256 * 1024;
 
-/// Ports an echo listens on, on every address.
+/// Where an echo listens.
 #[derive(Clone, Copy, Debug)]
-pub struct EchoPorts {
+pub struct EchoAt {
+    /// On every address.
     pub tcp: u16,
-    pub udp: u16,
+    /// On one: an answer has to come from the address that was asked, and a
+    /// socket for all addresses answers from the one of its route.
+    pub udp: SocketAddrV4,
 }
 
 /// A running service; stops when dropped.
@@ -41,10 +44,10 @@ pub struct Service {
 
 impl Service {
     /// Starts the echo of a backend in its namespace.
-    pub fn echo(namespace: &Namespace, name: &str, ports: EchoPorts) -> Result<Self> {
-        let any = |port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    pub fn echo(namespace: &Namespace, name: &str, at: EchoAt) -> Result<Self> {
+        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, at.tcp);
         let (listener, datagrams) = namespace
-            .run(|| io::Result::Ok((TcpListener::bind(any(ports.tcp))?, UdpSocket::bind(any(ports.udp))?)))?
+            .run(|| io::Result::Ok((TcpListener::bind(any)?, UdpSocket::bind(at.udp)?)))?
             .with_context(|| format!("binding the echo of {name}"))?;
         listener.set_nonblocking(true)?;
         datagrams.set_nonblocking(true)?;

@@ -52,9 +52,9 @@ impl Backing for Fake {
     fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(async move {
             if request.text.contains("vips:") {
-                Ok(plan(&peer.name, json!([])))
+                Ok(plan(&peer.name, &json!([])))
             } else {
-                Ok(plan(&peer.name, empty_is_refused()))
+                Ok(plan(&peer.name, &empty_is_refused()))
             }
         })
     }
@@ -77,21 +77,21 @@ impl Backing for Fake {
     fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(async move {
             match request.generation {
-                None | Some(40) => Ok(plan(&peer.name, json!([]))),
+                None | Some(40) => Ok(plan(&peer.name, &json!([]))),
                 Some(_) => Err(failure("HF4001", "there is no such generation", 1)),
             }
         })
     }
 
     fn attach(&self, _request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
-        Box::pin(async move { Ok(plan(&peer.name, json!([]))) })
+        Box::pin(async move { Ok(plan(&peer.name, &json!([]))) })
     }
 
     fn detach(&self, _request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(async move {
             let nothing_left =
                 json!([{"code": "HF2006", "severity": "refuse", "message": "nothing would be attached"}]);
-            Ok(plan(&peer.name, nothing_left))
+            Ok(plan(&peer.name, &nothing_left))
         })
     }
 
@@ -139,6 +139,9 @@ impl Backing for Fake {
 }
 
 /// A value of the model, written as its JSON.
+///
+/// # Panics
+/// If the JSON is not that of a `T`.
 pub fn sample<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a sample is of its type")
 }
@@ -179,7 +182,7 @@ fn content(number: u64) -> Value {
     }})
 }
 
-pub fn plan(author: &str, findings: Value) -> Plan {
+pub fn plan(author: &str, findings: &Value) -> Plan {
     let base = json!({"generation": 41, "digest": DIGEST});
     sample(json!({
         "environment": "lab", "base": base, "target": content(50), "author": author,

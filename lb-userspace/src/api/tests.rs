@@ -58,7 +58,7 @@ impl Served {
 }
 
 fn apply_request() -> ApplyRequest {
-    let plan = plan("ann", json!([]));
+    let plan = plan("ann", &json!([]));
     ApplyRequest {
         digest: plan.digest(),
         plan,

@@ -124,7 +124,7 @@ async fn carry_out(
         return Err(Error::Refused(Box::new(plan)));
     }
     // Talk: stdout is for what became of it.
-    terminal.say(&render::plan_text(&plan, terminal.err_color))?;
+    terminal.say(&render::plan_text(&plan, terminal.err.color))?;
     let digest = plan.digest();
     let request = ApplyRequest { plan, digest, message };
     let applied: Document<Applied> = terminal.patiently("applying", client.apply(&request)).await?;

@@ -2,8 +2,12 @@
 
 use std::{error::Error as _, io, path::PathBuf, process::ExitCode};
 
-use super::text::{Tone, paint, plain};
+use super::{
+    agent,
+    text::{Tone, paint, plain},
+};
 use crate::{
+    agent::AgentError,
     api::{client::ClientError, model::Failure},
     config::ConfigErrors,
     plan::{Plan, Severity, file::PlanFileError, render},
@@ -22,6 +26,8 @@ pub enum Exit {
     Changes = 2,
     /// Refused by policy; nothing was changed.
     Refused = 3,
+    /// Whoever asked may not.
+    Denied = 7,
     /// The command line makes no sense.
     Usage = 64,
 }
@@ -64,6 +70,8 @@ pub enum Error {
         #[source]
         source: PlanFileError,
     },
+    #[error(transparent)]
+    Agent(#[from] AgentError),
     #[error("name a plan or a configuration file")]
     NothingToApply,
     /// A plan that some finding refuses.
@@ -97,6 +105,7 @@ impl Error {
             | Self::NoSuchObject { .. }
             | Self::PlanFile { .. }
             | Self::NothingToApply
+            | Self::Agent(_)
             | Self::Output(_)
             | Self::Json(_)
             | Self::Yaml(_)
@@ -121,6 +130,7 @@ impl Error {
                 Some("holdfast plan -f FILE --out PLAN".to_owned()),
                 Exit::Failed,
             ),
+            Self::Agent(error) => return agent::failure(&error, message),
             Self::NothingToApply => ("HF5002", None, Exit::Usage),
             Self::Read { .. } | Self::Write { .. } => ("HF5006", None, Exit::Failed),
             Self::NoSuchObject { kind, .. } => ("HF5007", Some(format!("holdfast {kind} list")), Exit::Failed),

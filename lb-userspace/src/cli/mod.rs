@@ -4,6 +4,7 @@
 //! Nothing here decides about a change: plans are made, judged and applied by
 //! the daemon.
 
+mod agent;
 pub mod args;
 mod bpf;
 mod candidate;
@@ -81,21 +82,21 @@ fn conclude(ended: Result<Exit, Error>, command: &Command, terminal: &mut Termin
         Err(error) if error.is_broken_pipe() => return Exit::Done as u8,
         Err(error) => error,
     };
-    let drawing = error.drawing(terminal.err_color, terminal.width);
+    let drawing = error.drawing(terminal.err.color, terminal.width);
     let mut failure = error.into_failure();
     if matches!(command, Command::Diff(_)) {
         // 1 means "different" there.
         failure.exit = failure.exit.max(diff::TROUBLE);
     }
     let exit = failure.exit;
-    match report(failure, drawing, terminal) {
+    match report(failure, drawing.as_deref(), terminal) {
         // There is nowhere left to say anything.
         Ok(()) | Err(_) => exit,
     }
 }
 
-fn report(failure: Failure, drawing: Option<String>, terminal: &mut Terminal<'_>) -> Result<(), Error> {
-    terminal.say(&failure_text(&failure, drawing.as_deref(), terminal.err_color))?;
+fn report(failure: Failure, drawing: Option<&str>, terminal: &mut Terminal<'_>) -> Result<(), Error> {
+    terminal.say(&failure_text(&failure, drawing, terminal.err.color))?;
     terminal.document(&Document::new(failure))
 }
 
@@ -118,6 +119,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Config { command } => config::config(command, terminal),
         Command::Bpf { command } => bpf::bpf(*command, &client()?, terminal).await,
         Command::Journal { command } => bpf::journal(*command, &client()?, terminal).await,
+        Command::Agent { command } => agent::agent(command, terminal),
         Command::Completions(args) => shell::completions(*args, terminal),
         Command::Man(args) => shell::man(args, terminal),
     }

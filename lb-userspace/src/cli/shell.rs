@@ -15,7 +15,7 @@ pub(super) fn completions(args: args::Completions, terminal: &mut Terminal<'_>) 
     // Rendered first: the generator panics where it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "holdfast", &mut script);
-    terminal.out.write_all(&script).map_err(Error::Output)?;
+    terminal.print_bytes(&script)?;
     Ok(Exit::Done)
 }
 
@@ -31,7 +31,7 @@ pub(super) fn man(args: &args::Man, terminal: &mut Terminal<'_>) -> Result<Exit,
     } else {
         let mut page = Vec::new();
         Man::new(Cli::command()).render(&mut page).map_err(Error::Output)?;
-        terminal.out.write_all(&page).map_err(Error::Output)?;
+        terminal.print_bytes(&page)?;
     }
     Ok(Exit::Done)
 }

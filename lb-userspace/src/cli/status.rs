@@ -114,7 +114,7 @@ fn interfaces(status: &Status) -> String {
     table(&columns, rows)
 }
 
-const fn mode(mode: XdpMode) -> &'static str {
+pub(super) const fn mode(mode: XdpMode) -> &'static str {
     match mode {
         XdpMode::Native => "native",
         XdpMode::Generic => "generic",

@@ -1,12 +1,12 @@
 //! Where a command prints: stdout is data, stderr is talk.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     pin::pin,
     time::Duration,
 };
 
-use anstream::ColorChoice;
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -24,36 +24,52 @@ pub struct Look {
     pub wide: bool,
 }
 
-/// The two streams, and how to print on them.
+/// One of the two streams.
+pub struct Stream<'a> {
+    pub to: &'a mut dyn Write,
+    /// Somebody sees what is printed as it comes.
+    pub is_seen: bool,
+    pub color: bool,
+}
+
+impl<'a> Stream<'a> {
+    /// A stream of the process. Whether it is in color, anstream decides from
+    /// NO_COLOR, CLICOLOR_FORCE and TERM.
+    fn of_process<T: RawStream>(stream: &'a mut T, globals: &Globals) -> Self {
+        let choice = AutoStream::choice(stream);
+        Self {
+            is_seen: stream.is_terminal(),
+            color: !globals.no_color && choice != ColorChoice::Never,
+            to: stream,
+        }
+    }
+
+    /// Text, ended by one line feed.
+    fn print(&mut self, text: &str) -> Result<(), Error> {
+        writeln!(self.to, "{}", text.trim_end_matches('\n')).map_err(Error::Output)
+    }
+}
+
+/// Where a command prints, and what.
 pub struct Terminal<'a> {
-    pub out: &'a mut dyn Write,
-    pub err: &'a mut dyn Write,
+    /// Data. JSON is spread over lines where it is seen.
+    pub out: Stream<'a>,
+    /// Talk. Progress is shown where it is seen.
+    pub err: Stream<'a>,
     pub format: Format,
-    /// Somebody sees stdout as it comes: colors, JSON over several lines.
-    pub out_is_seen: bool,
-    /// Somebody sees stderr as it comes: colors and progress.
-    pub err_is_seen: bool,
-    pub out_color: bool,
-    pub err_color: bool,
     /// Columns of text on stderr.
     pub width: usize,
 }
 
 impl<'a> Terminal<'a> {
     /// The process's own streams.
-    pub fn of_process(globals: &Globals, out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
-        let (stdout, stderr) = (io::stdout(), io::stderr());
-        // NO_COLOR, CLICOLOR_FORCE and TERM=dumb are looked at there.
-        let colors = |choice| !globals.no_color && choice != ColorChoice::Never;
+    pub fn of_process(globals: &Globals, out: &'a mut io::Stdout, err: &'a mut io::Stderr) -> Self {
+        let size = rustix::termios::tcgetwinsize(&*err);
         Self {
-            out,
-            err,
+            out: Stream::of_process(out, globals),
+            err: Stream::of_process(err, globals),
             format: globals.format(),
-            out_is_seen: stdout.is_terminal(),
-            err_is_seen: stderr.is_terminal(),
-            out_color: colors(anstream::AutoStream::choice(&stdout)),
-            err_color: colors(anstream::AutoStream::choice(&stderr)),
-            width: rustix::termios::tcgetwinsize(&stderr).map_or(WIDTH, |size| usize::from(size.ws_col).max(40)),
+            width: size.map_or(WIDTH, |size| usize::from(size.ws_col).max(NARROWEST)),
         }
     }
 
@@ -75,7 +91,7 @@ impl<'a> Terminal<'a> {
     pub fn document<T: Serialize>(&mut self, document: &T) -> Result<(), Error> {
         let text = match self.format {
             Format::Table | Format::Wide => return Ok(()),
-            Format::Json if self.out_is_seen => serde_json::to_string_pretty(document).map_err(Error::Json)?,
+            Format::Json if self.out.is_seen => serde_json::to_string_pretty(document).map_err(Error::Json)?,
             Format::Json => serde_json::to_string(document).map_err(Error::Json)?,
             Format::Yaml => serde_saphyr::to_string(document).map_err(Error::Yaml)?,
         };
@@ -84,17 +100,22 @@ impl<'a> Terminal<'a> {
 
     /// Data, ended by one line feed.
     pub fn print(&mut self, text: &str) -> Result<(), Error> {
-        writeln!(self.out, "{}", text.trim_end_matches('\n')).map_err(Error::Output)
+        self.out.print(text)
+    }
+
+    /// Data, as it is.
+    pub fn print_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.out.to.write_all(bytes).map_err(Error::Output)
     }
 
     /// Talk, ended by one line feed.
     pub fn say(&mut self, text: &str) -> Result<(), Error> {
-        writeln!(self.err, "{}", text.trim_end_matches('\n')).map_err(Error::Output)
+        self.err.print(text)
     }
 
     pub const fn look(&self) -> Look {
         Look {
-            color: self.out_color,
+            color: self.out.color,
             wide: matches!(self.format, Format::Wide),
         }
     }
@@ -102,7 +123,7 @@ impl<'a> Terminal<'a> {
     /// Waits; once it takes over a second and somebody watches, says for what.
     pub async fn patiently<F: Future>(&self, what: &'static str, work: F) -> F::Output {
         let mut work = pin!(work);
-        if !self.err_is_seen {
+        if !self.err.is_seen {
             return work.await;
         }
         if let Ok(output) = tokio::time::timeout(PATIENCE, &mut work).await {
@@ -118,5 +139,7 @@ impl<'a> Terminal<'a> {
 
 /// Columns where stderr is not a terminal.
 const WIDTH: usize = 100;
+/// Columns below which nothing can be drawn.
+const NARROWEST: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);

@@ -222,6 +222,19 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, ConfigErrors> {
         .map_err(|errors| ConfigErrors::new(file_name, text, errors))
 }
 
+/// Judges a configuration that did not come from a file: a plan's target, which
+/// anybody may have written. Returns it as a file with its content would give
+/// it.
+///
+/// # Panics
+/// Never: a configuration is plain JSON.
+pub fn judge_again(config: &Config) -> Result<Config, ConfigErrors> {
+    let mut document = serde_json::to_value(config).expect("a configuration is plain JSON");
+    document["apiVersion"] = API_VERSION.into();
+    // JSON is YAML, so the same rules read it.
+    parse("the plan's target", &document.to_string()).map(|parsed| parsed.config)
+}
+
 impl Config {
     /// Digest of the canonical JSON.
     #[must_use]

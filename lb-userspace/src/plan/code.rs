@@ -39,11 +39,15 @@ pub enum Code {
     OutOfService,
     /// The plan says something else than its target means.
     Altered,
+    /// A backend has an address of this host.
+    LocalBackend,
+    /// The daemon is read-only.
+    ReadOnly,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -60,6 +64,8 @@ impl Code {
         Self::RemovesNothing,
         Self::OutOfService,
         Self::Altered,
+        Self::LocalBackend,
+        Self::ReadOnly,
     ];
 
     #[must_use]
@@ -81,6 +87,8 @@ impl Code {
             Self::RemovesNothing => "HF2015",
             Self::OutOfService => "HF2016",
             Self::Altered => "HF2017",
+            Self::LocalBackend => "HF2018",
+            Self::ReadOnly => "HF2019",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What can be typed: the arguments, and the help made from them.
 
+mod agent;
 mod change;
 mod look;
 mod offline;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub use agent::{Agent, AgentRun, Mode};
 pub use change::{Apply, Diff, Interfaces, Plan, Rollback};
 pub use look::{BackendObjects, BackendPath, Bpf, Journal, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Man};
@@ -137,6 +139,11 @@ pub enum Command {
     Journal {
         #[command(subcommand)]
         command: Journal,
+    },
+    /// Run the agent, on a backend
+    Agent {
+        #[command(subcommand)]
+        command: Agent,
     },
     /// Print completions for a shell
     Completions(Completions),

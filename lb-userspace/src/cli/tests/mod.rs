@@ -10,7 +10,11 @@ use std::sync::Arc;
 use clap::Parser;
 use tempfile::TempDir;
 
-use super::{args::Cli, conclude, execute, terminal::Terminal};
+use super::{
+    args::Cli,
+    conclude, execute,
+    terminal::{Stream, Terminal},
+};
 use crate::api::{fake::Fake, serve, socket};
 
 /// What a command left behind.
@@ -62,13 +66,9 @@ impl Bench {
         let cli = Cli::try_parse_from(args).expect("it parses");
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut terminal = Terminal {
-            out: &mut out,
-            err: &mut err,
+            out: unseen(&mut out),
+            err: unseen(&mut err),
             format: cli.globals.format(),
-            out_is_seen: false,
-            err_is_seen: false,
-            out_color: false,
-            err_color: false,
             width: 100,
         };
         let ended = execute(&cli, &mut terminal).await;
@@ -79,6 +79,14 @@ impl Bench {
             out: text(out),
             err: text(err),
         }
+    }
+}
+
+const fn unseen(to: &mut Vec<u8>) -> Stream<'_> {
+    Stream {
+        to,
+        is_seen: false,
+        color: false,
     }
 }
 

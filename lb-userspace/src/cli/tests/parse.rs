@@ -53,6 +53,8 @@ fn every_documented_command_parses() {
         holdfast journal list
         holdfast completions bash
         holdfast man --out /tmp
+        holdfast agent run --interface eth0 --from 10.255.0.0/16 --pin-dir /sys/fs/bpf/a
+        holdfast agent run --interface eth0 --from 10.255.0.0/16 --from 10.1.0.1/32 --pin-dir P --mode generic
         holdfast --no-color status";
     for line in lines.lines() {
         parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -81,6 +83,8 @@ fn usage_errors_exit_with_64() {
         holdfast why 198.51.100.7 40000 203.0.113.10 443
         holdfast why 198.51.100.7 40000 203.0.113.10 443 icmp
         holdfast why 198.51.100.7 70000 203.0.113.10 443 tcp
+        holdfast agent run --interface eth0 --pin-dir P
+        holdfast agent run --interface eth0 --from 10.255.0.0 --pin-dir P
         holdfast vip";
     for line in lines.lines() {
         let error = parse(line).expect_err(line);

@@ -150,3 +150,27 @@ async fn manual_pages_and_completions_name_every_command() {
         );
     }
 }
+
+#[tokio::test]
+async fn agent_on_no_interface_fails_before_it_loads_anything() {
+    let bench = Bench::new();
+    let pins = bench.path("pins");
+    let args = [
+        "agent",
+        "run",
+        "--interface",
+        "none9",
+        "--from",
+        "10.255.0.0/16",
+        "--pin-dir",
+        &pins,
+    ];
+    let ran = bench.run(&args).await;
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(
+        ran.err.starts_with("error[HF5010]: there is no interface none9"),
+        "{}",
+        ran.err
+    );
+    assert!(!std::path::Path::new(&pins).exists());
+}
