@@ -78,9 +78,6 @@ struct Group {
 
 impl VipTable {
     /// Finds a place for each of `keys`.
-    ///
-    /// # Panics
-    /// Never: each key is in one group, so each gets a place.
     pub fn build(keys: &[VipKey]) -> Result<Self, VipTableError> {
         let (resident, overflowing) = groups(keys)?;
         let overflowing_keys: usize = overflowing.iter().map(|group| group.keys.len()).sum();

@@ -30,9 +30,6 @@ mod tests;
 
 /// The table for `shares`, the backends in service. The order of the shares
 /// does not matter, nor which backend has which member index.
-///
-/// # Panics
-/// Never: quotas add up to all slots or to none.
 #[must_use]
 pub fn build(shares: &[Share]) -> Table {
     let mut turns: BinaryHeap<Turn> = by_name(shares)
