@@ -78,9 +78,6 @@ struct Group {
 
 impl VipTable {
     /// Finds a place for each of `keys`.
-    ///
-    /// # Panics
-    /// Never: each key is in one group, so each gets a place.
     pub fn build(keys: &[VipKey]) -> Result<Self, VipTableError> {
         let (resident, overflowing) = groups(keys)?;
         let overflowing_keys: usize = overflowing.iter().map(|group| group.keys.len()).sum();
@@ -90,20 +87,15 @@ impl VipTable {
             .find_map(|children| Some((children, displace(keys, &overflowing, children)?)))
             .ok_or(VipTableError::Full { keys: keys.len() })?;
 
-        let mut places = vec![None; keys.len()];
+        // Each key is in one group, so sorted by key they are in the order given.
+        let mut placed = displaced.places;
         for group in &resident {
-            for (at, &key) in group.keys.iter().enumerate() {
-                places[key] = Some(Place {
-                    chunk: 0,
-                    line: group.home_line,
-                    at,
-                });
-            }
+            let line = group.home_line;
+            let places = (0..).map(|at| Place { chunk: 0, line, at });
+            placed.extend(group.keys.iter().copied().zip(places));
         }
-        for &(key, place) in &displaced.places {
-            places[key] = Some(place);
-        }
-        let places = places.into_iter().map(|place| place.expect("each key is in one group"));
+        placed.sort_unstable_by_key(|&(key, _)| key);
+        let places = placed.into_iter().map(|(_, place)| place);
         Ok(Self {
             places: keys.iter().copied().zip(places).collect(),
             overflows: displaced.overflows,

@@ -30,9 +30,6 @@ mod tests;
 
 /// The table for `shares`, the backends in service. The order of the shares
 /// does not matter, nor which backend has which member index.
-///
-/// # Panics
-/// Never: quotas add up to all slots or to none.
 #[must_use]
 pub fn build(shares: &[Share]) -> Table {
     let mut turns: BinaryHeap<Turn> = by_name(shares)
@@ -45,8 +42,7 @@ pub fn build(shares: &[Share]) -> Table {
     // turn always finds a free one.
     let mut table = Table::nobody();
     while let Some(mut turn) = turns.pop() {
-        let slot = turn.preference.find(|&slot| table.0[slot] == 0);
-        table.0[slot.expect("a preference visits every slot")] = turn.member;
+        table.0[turn.preference.first_free(&table)] = turn.member;
         turn.number += 1;
         if turn.number <= turn.quota {
             turns.push(turn);
@@ -118,15 +114,21 @@ impl Preference {
             skip: u16::from_le_bytes([c, d]) | 1,
         }
     }
-}
 
-impl Iterator for Preference {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        let slot = usize::from(self.at);
+    const fn next(&mut self) -> usize {
+        let slot = self.at;
         self.at = self.at.wrapping_add(self.skip);
-        Some(slot)
+        slot as usize
+    }
+
+    /// The next slot that is nobody's. There must be one.
+    fn first_free(&mut self, table: &Table) -> usize {
+        loop {
+            let slot = self.next();
+            if table.0[slot] == 0 {
+                return slot;
+            }
+        }
     }
 }
 

@@ -158,12 +158,11 @@ fn an_update_with_1000_members_is_quick() {
     assert!(quickest < Some(Duration::from_millis(5)), "{quickest:?}");
 }
 
-/// Weights, and for each step who is up and whose weight changes.
-#[expect(
-    clippy::type_complexity,
-    reason = "a strategy's value is read where it is used, once"
-)]
-fn histories() -> impl Strategy<Value = (Vec<u32>, Vec<(Vec<bool>, usize, u32)>)> {
+/// Who is up, and whose weight becomes what.
+type Step = (Vec<bool>, usize, u32);
+
+/// Weights, and what happens to them.
+fn histories() -> impl Strategy<Value = (Vec<u32>, Vec<Step>)> {
     (1_usize..40).prop_flat_map(|members| {
         let weights = prop::collection::vec(0_u32..=1_000, members);
         let step = (prop::collection::vec(any::<bool>(), members), 0..members, 0_u32..=1_000);
