@@ -1,0 +1,118 @@
+//! Who owns which slot, read from published content.
+//!
+//! Bytes and offsets are those that the layout's documentation gives, written
+//! down here once more:
+//!
+//! * ACTIVE: 64 bits; the lowest 16 are the active root's slot in CHUNKS.
+//! * A chunk: 131,072 bytes.
+//! * A root: `holdfast` at 0; the layout's version, 32 bits, at 8; the number
+//!   of entries, 32 bits, at 12; entries from 128 on, 8 bytes each: kind (16
+//!   bits: 2 a lookup table, 4 a piece of the state), slot (16), ordinal (32).
+//! * A lookup table: 65,536 numbers of 16 bits: the member in the lower 15.
+//! * The state, its pieces in order: its length, 64 bits little-endian, then
+//!   JSON; `pools.POOL.members.BACKEND.index` is a member's number. Tables are
+//!   numbered in the order of the pools' names.
+//!
+//! Numbers are in the byte order of the host, where nothing else is said.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// The owners of all slots, by pool.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    by_pool: BTreeMap<String, Owners>,
+}
+
+#[derive(Clone, Debug)]
+struct Owners {
+    /// By slot: the member's number.
+    slots: Vec<u16>,
+    names: BTreeMap<u16, String>,
+}
+
+/// The published bytes are not what the documentation says.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    #[error("slot {0} of CHUNKS is empty")]
+    Empty(u16),
+    #[error("slot {0} holds no root")]
+    NotARoot(u16),
+    #[error("the state is no JSON with pools and members")]
+    State,
+    #[error("pool {0} has no table")]
+    NoTable(String),
+}
+
+const KIND_TABLE: u16 = 2;
+const KIND_STATE: u16 = 4;
+
+impl Tables {
+    /// Reads what the root in slot `root` leads to.
+    pub fn read<'c>(root: u16, chunk: impl Fn(u16) -> Option<&'c [u8]>) -> Result<Self, Unreadable> {
+        let read = |slot| chunk(slot).ok_or(Unreadable::Empty(slot));
+        let root_bytes = read(root)?;
+        if !root_bytes.starts_with(b"holdfast") || number(root_bytes, 8) != 1 {
+            return Err(Unreadable::NotARoot(root));
+        }
+        let mut pieces = BTreeMap::new();
+        for entry in 0..number(root_bytes, 12) as usize {
+            let at = 128 + entry * 8;
+            let place = (half(root_bytes, at), number(root_bytes, at + 4));
+            pieces.insert(place, read(half(root_bytes, at + 2))?);
+        }
+        let of_kind = |kind| pieces.range((kind, 0)..=(kind, u32::MAX)).map(|(_, bytes)| *bytes);
+        let names = members(&of_kind(KIND_STATE).collect::<Vec<_>>().concat()).ok_or(Unreadable::State)?;
+        let mut tables = of_kind(KIND_TABLE);
+        let by_pool = names.into_iter().map(|(pool, names)| {
+            let table = tables.next().ok_or_else(|| Unreadable::NoTable(pool.clone()))?;
+            let slots = (0..65_536).map(|slot| half(table, slot * 2) & 0x7fff).collect();
+            Ok((pool, Owners { slots, names }))
+        });
+        Ok(Self {
+            by_pool: by_pool.collect::<Result<_, Unreadable>>()?,
+        })
+    }
+
+    /// Name of the backend that owns a slot.
+    #[must_use]
+    pub fn owner(&self, pool: &str, slot: u16) -> Option<&str> {
+        let owners = self.by_pool.get(pool)?;
+        let member = owners.slots[usize::from(slot)];
+        owners.names.get(&member).map(String::as_str)
+    }
+
+    /// Slots of each backend of a pool.
+    #[must_use]
+    pub fn shares(&self, pool: &str) -> BTreeMap<&str, u32> {
+        let mut shares = BTreeMap::new();
+        for owner in (0..=u16::MAX).filter_map(|slot| self.owner(pool, slot)) {
+            *shares.entry(owner).or_default() += 1;
+        }
+        shares
+    }
+}
+
+/// Names by number, by pool.
+fn members(state: &[u8]) -> Option<BTreeMap<String, BTreeMap<u16, String>>> {
+    let (length, text) = state.split_first_chunk::<8>()?;
+    let text = text.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let state: Value = serde_json::from_slice(text).ok()?;
+    let pools = state["pools"].as_object()?.iter().map(|(pool, value)| {
+        let members = value["members"].as_object()?.iter().map(|(name, member)| {
+            let index = u16::try_from(member["index"].as_u64()?).ok()?;
+            Some((index, name.clone()))
+        });
+        Some((pool.clone(), members.collect::<Option<_>>()?))
+    });
+    pools.collect()
+}
+
+fn half(bytes: &[u8], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn number(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

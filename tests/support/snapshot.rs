@@ -1,0 +1,200 @@
+//! The balancer's maps in ordinary memory: published there, or read from a
+//! kernel. The packet path and the oracle both work on it.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use aya::maps::{Array, ArrayOfMaps, MapData, MapError};
+use holdfast::{
+    config::{self, Config, MacAddr},
+    kernel::{ChunkImage, Kernel, KernelError},
+    layout::{Layout, RootFacts},
+    plan::{Content, Overrides},
+    publish::Publisher,
+    revision::{BackendId, Hop, Hops, Revision},
+};
+use lb_common::abi::{
+    active::Active,
+    chunk::{CHUNK_SLOTS, ChunkId, LINES, RawLine},
+    interfaces::MAX_INTERFACES,
+};
+
+use crate::{
+    oracle::{Oracle, Site, Tables},
+    sites,
+};
+
+/// What the program reads.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub active: u64,
+    pub chunks: BTreeMap<ChunkId, ChunkImage>,
+    pub key: [u8; 32],
+    pub interfaces: [u32; MAX_INTERFACES],
+}
+
+impl Snapshot {
+    /// Publishes a site as the daemon would, into memory.
+    pub fn published(site: &Site, key: [u8; 32]) -> Result<Self> {
+        let text = sites::yaml(site, Path::new("/var/lib/holdfast/hash.key"));
+        let config = config::parse("site.yaml", &text)?.config;
+        let hops = hops(site, &config);
+        let content = Content {
+            config,
+            overrides: Overrides::default(),
+        };
+        let revision = Revision::next(None, &content, &hops)?;
+        let layout = Layout::of(&revision)?;
+        let facts = RootFacts {
+            generation: 1,
+            revision: 1,
+            digest: content.digest(),
+            state: holdfast::digest::Digest::of_canonical(&revision.state),
+        };
+        let mut publisher = Publisher::new(Memory::default());
+        publisher.publish(&layout, &facts, |_, _| Ok(()))?;
+        let memory = publisher.kernel();
+        let mut interfaces = [0; MAX_INTERFACES];
+        for (to, interface) in interfaces.iter_mut().zip(&site.interfaces) {
+            *to = interface.ifindex;
+        }
+        Ok(Self {
+            active: memory.active.get(),
+            chunks: memory.chunks.borrow().clone(),
+            key,
+            interfaces,
+        })
+    }
+
+    /// Reads the maps pinned below `directory`, entry by entry: not through the
+    /// mapping that the daemon writes them by.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let open = |name: &str| {
+            let path = directory.join("maps").join(name);
+            MapData::from_pin(&path).with_context(|| format!("opening {}", path.display()))
+        };
+        let active: Array<_, u64> = open_array(open("ACTIVE")?)?;
+        let key: Array<_, [u8; 32]> = open_array(open("HASH_KEY")?)?;
+        let interfaces: Array<_, [u32; MAX_INTERFACES]> = open_array(open("INTERFACES")?)?;
+        let outer: ArrayOfMaps<_, Array<MapData, RawLine>> =
+            ArrayOfMaps::try_from(aya::maps::Map::ArrayOfMaps(open("CHUNKS")?))?;
+        let mut chunks = BTreeMap::new();
+        for slot in 1..CHUNK_SLOTS {
+            let chunk = match outer.get(&slot, 0) {
+                Ok(chunk) => chunk,
+                Err(MapError::KeyNotFound) => continue,
+                Err(error) => return Err(error).with_context(|| format!("slot {slot} of CHUNKS")),
+            };
+            let mut image = ChunkImage::zeroed();
+            for line in 0..LINES {
+                let words: RawLine = chunk.get(&line, 0)?;
+                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                image.bytes_mut()[line as usize * 64..][..64].copy_from_slice(&bytes);
+            }
+            chunks.insert(slot as ChunkId, image);
+        }
+        Ok(Self {
+            active: active.get(&0, 0)?,
+            chunks,
+            key: key.get(&0, 0)?,
+            interfaces: interfaces.get(&0, 0)?,
+        })
+    }
+
+    /// The oracle of a site with this content.
+    pub fn oracle(&self, site: &Site) -> Result<Oracle> {
+        let root = (self.active & 0xffff) as u16;
+        let tables = Tables::read(root, |slot| self.chunks.get(&slot).map(ChunkImage::bytes))?;
+        Ok(Oracle {
+            site: site.clone(),
+            key: self.key,
+            tables,
+        })
+    }
+}
+
+fn open_array<V: aya::Pod>(map: MapData) -> Result<Array<MapData, V>, MapError> {
+    Array::try_from(aya::maps::Map::Array(map))
+}
+
+/// What the neighbour tables would say.
+fn hops(site: &Site, config: &Config) -> Hops {
+    let mut hops = Hops::new();
+    for pool in &config.pools {
+        for backend in &pool.backends {
+            let Some(given) = &backend.next_hop else {
+                continue;
+            };
+            let interface = site.interface(&given.interface);
+            let hop = Hop {
+                mac: given.mac,
+                interface: interface.name.clone(),
+                interface_mac: MacAddr(interface.mac),
+                ifindex: interface.ifindex,
+                mtu: interface.mtu,
+            };
+            let id = BackendId {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            };
+            hops.insert(id, hop);
+        }
+    }
+    hops
+}
+
+/// A kernel that keeps chunks and does what it is told.
+#[derive(Default)]
+struct Memory {
+    chunks: RefCell<BTreeMap<ChunkId, ChunkImage>>,
+    active: Cell<u64>,
+}
+
+impl Kernel for Memory {
+    type Chunk = ChunkImage;
+
+    fn create_chunk(&self, image: &ChunkImage) -> Result<ChunkImage, KernelError> {
+        Ok(image.clone())
+    }
+
+    fn install(&self, chunks: &[(ChunkId, &ChunkImage)]) -> Result<(), KernelError> {
+        let chunks = chunks.iter().map(|(slot, image)| (*slot, (*image).clone()));
+        self.chunks.borrow_mut().extend(chunks);
+        Ok(())
+    }
+
+    fn clear(&self, slots: &[ChunkId]) -> Result<(), KernelError> {
+        let slots: BTreeSet<_> = slots.iter().collect();
+        self.chunks.borrow_mut().retain(|slot, _| !slots.contains(slot));
+        Ok(())
+    }
+
+    fn grace_period(&self) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    fn read_chunk(&self, slot: ChunkId) -> Result<Option<(ChunkImage, ChunkImage)>, KernelError> {
+        let image = self.chunks.borrow().get(&slot).cloned();
+        Ok(image.map(|image| (image.clone(), image)))
+    }
+
+    fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {
+        Ok(self.chunks.borrow().keys().copied().collect())
+    }
+
+    fn active(&self) -> Active {
+        Active(self.active.get())
+    }
+
+    fn switch(&self, active: Active) {
+        self.active.set(active.0);
+    }
+
+    fn zero_counters(&self, _indices: &[u16]) -> Result<(), KernelError> {
+        Ok(())
+    }
+}
