@@ -37,7 +37,6 @@ const OLD: [u8; 4] = [1, 2, 3, 4];
 const NEW: [u8; 4] = [5, 6, 7, 8];
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn thousand_switches_mix_and_lose_no_frame_and_nor_does_kill_9() -> Result<()> {
     let mut bench = Bench::start()?;
     let old = bench.map_of(OLD, NEW)?;
