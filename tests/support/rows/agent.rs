@@ -78,17 +78,17 @@ fn taken() -> Vec<AgentRow> {
         row(
             "padding stays with the inner packet",
             outer().with(|p| p.padding = 7).bytes(),
-            { AgentExpected::Decapsulated(inner().with(|p| p.padding = 7).bytes()) },
+            AgentExpected::Decapsulated(inner().with(|p| p.padding = 7).bytes()),
         ),
         row(
             "a wrong inner checksum is the host's affair",
-            { bad_sum(outer().bytes(), IP + 20) },
+            bad_sum(outer().bytes(), IP + 20),
             AgentExpected::Decapsulated(bad_sum(inner().bytes(), IP)),
         ),
         row(
             "an outer TTL of 1 has arrived",
             outer().with(|p| p.ip.time_to_live = 1).bytes(),
-            { AgentExpected::Decapsulated(inner().bytes()) },
+            AgentExpected::Decapsulated(inner().bytes()),
         ),
     ]
 }

@@ -58,7 +58,7 @@ pub fn rows() -> Vec<Row> {
         ),
         row(
             "a packet to a backend itself is passed",
-            { Packet::syn(CLIENT, SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, 11), 443)).bytes() },
+            Packet::syn(CLIENT, SocketAddrV4::new(Ipv4Addr::new(10, 0, 1, 11), 443)).bytes(),
             NOT_VIP,
         ),
         row(

@@ -22,7 +22,7 @@ pub fn rows() -> Vec<Row> {
         row("an echo request to a VIP is dropped", message(8, 0, &echo), DROPPED),
         row(
             "an echo request to an address with UDP VIPs only is dropped",
-            { Packet::icmp(*CLIENT.ip(), *DNS.ip(), 8, 0, &echo).bytes() },
+            Packet::icmp(*CLIENT.ip(), *DNS.ip(), 8, 0, &echo).bytes(),
             DROPPED,
         ),
         row("an echo request to the host is passed", to_host(8, 0, &echo), NOT_VIP),
@@ -49,7 +49,7 @@ pub fn rows() -> Vec<Row> {
         row("too big, with nothing quoted, is dropped", message(3, 4, &[]), DROPPED),
         row(
             "too big, with options in the quoted header, is dropped",
-            { overwritten(message(3, 4, &quoted(46)), IP + 28, &[0x46]) },
+            overwritten(message(3, 4, &quoted(46)), IP + 28, &[0x46]),
             DROPPED,
         ),
         row(

@@ -73,7 +73,7 @@ pub fn rows() -> Vec<Row> {
         ),
         row(
             "a tagged fragment to a VIP is dropped for its tag",
-            { tagged(&web.clone().with(|p| p.ip.more_fragments = true), &[[VLAN, 100]]) },
+            tagged(&web.clone().with(|p| p.ip.more_fragments = true), &[[VLAN, 100]]),
             dropped(Verdict::DropVlan),
         ),
         row(

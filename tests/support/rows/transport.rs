@@ -45,7 +45,7 @@ fn tcp() -> Vec<Row> {
         ),
         row(
             "three bytes of TCP to the host are passed",
-            { Packet::syn(CLIENT, HOST).with(|p| p.payload.truncate(3)).bytes() },
+            Packet::syn(CLIENT, HOST).with(|p| p.payload.truncate(3)).bytes(),
             NOT_VIP,
         ),
         row(
@@ -136,7 +136,7 @@ fn udp() -> Vec<Row> {
         row("a UDP length beyond the packet is dropped", length(17), bad_length),
         row(
             "a UDP length into padding is dropped",
-            { overwritten(dns(b"question").with(|p| p.padding = 20).bytes(), L4 + 4, &[0, 20]) },
+            overwritten(dns(b"question").with(|p| p.padding = 20).bytes(), L4 + 4, &[0, 20]),
             bad_length,
         ),
         row(

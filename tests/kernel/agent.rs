@@ -1,0 +1,81 @@
+//! The agent in the kernel: its rows, mutations of them, and what a balancer
+//! sends it.
+
+use anyhow::{Result, ensure};
+use support::{
+    mutation::{Cases, count, seed},
+    native::run_agent,
+    rows::{BALANCERS, agent_rows},
+    sites,
+};
+
+use crate::{
+    balancer::{Balancer, LOOPBACK, SHORTEST},
+    rows::runnable,
+};
+
+#[test]
+#[ignore = "requires root: BPF, network namespaces"]
+fn every_row_of_the_agent_has_the_same_fate_in_the_kernel() -> Result<()> {
+    let balancer = Balancer::start(sites::one_arm())?;
+    let agent = balancer.agent()?;
+    balancer.inside(|| {
+        for row in agent_rows() {
+            let natively = run_agent(&row.frame, &[BALANCERS]);
+            assert_eq!(agent.fate(&row.frame, LOOPBACK)?, natively, "{}", row.claim);
+        }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "requires root: BPF, network namespaces"]
+fn the_agent_takes_off_what_the_balancer_put_on() -> Result<()> {
+    let balancer = Balancer::start(sites::one_arm())?;
+    let (program, agent) = (balancer.balancer()?, balancer.agent()?);
+    balancer.inside(|| {
+        let mut forwarded = 0;
+        for row in runnable() {
+            let fate = program.fate(&row.frame, LOOPBACK)?;
+            if !fate.verdict.starts_with("Forward") {
+                continue;
+            }
+            let taken = agent.fate(&fate.bytes, LOOPBACK)?;
+            assert_eq!(taken.verdict, "AcceptDecapsulated", "{}", row.claim);
+            assert_eq!(taken.bytes[14..], row.frame[14..], "{}: inner bytes", row.claim);
+            assert_eq!(taken.bytes[..14], fate.bytes[..14], "{}: Ethernet", row.claim);
+            forwarded += 1;
+        }
+        ensure!(forwarded >= 30, "only {forwarded} rows were forwarded");
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "requires root: BPF, network namespaces"]
+fn mutations_have_the_same_fate_in_the_agent_natively() -> Result<()> {
+    let seed = seed();
+    let balancer = Balancer::start(sites::one_arm())?;
+    let agent = balancer.agent()?;
+    let frames = agent_rows().into_iter().map(|row| row.frame).collect();
+    let cases = Cases::new(seed, &balancer.site, frames);
+    balancer.inside(|| {
+        let mut accepted = 0;
+        for nth in (0..count()).step_by(4) {
+            let frame = cases.frame(nth);
+            let natively = run_agent(&frame, &[BALANCERS]);
+            if frame.len() < SHORTEST {
+                continue;
+            }
+            let kernel = agent.run(&frame, LOOPBACK)?;
+            ensure!(
+                kernel == (natively.action, natively.bytes.clone()),
+                "HOLDFAST_SEED={seed}, case {nth}:\n{frame:02x?}\nkernel {kernel:02x?}\nnative {natively:?}"
+            );
+            accepted += u64::from(natively.verdict == "AcceptDecapsulated");
+        }
+        assert_eq!(agent.packets("AcceptDecapsulated")?, accepted);
+        ensure!(accepted > 1000, "the mutations leave little to accept: {accepted}");
+        Ok(())
+    })
+}
