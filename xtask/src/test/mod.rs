@@ -44,7 +44,7 @@ struct Level {
     programs: &'static [&'static str],
 }
 
-const LEVELS: [Level; 6] = [
+const LEVELS: [Level; 5] = [
     Level {
         name: "unit",
         what: "rules, tables and properties of the libraries",
