@@ -30,9 +30,9 @@ const COMMANDS: [(&str, &str, &str); 3] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
     (
-        "ethtool",
-        "ethtool",
-        "switches checksum offload off on the rig's interfaces",
+        "bpftool",
+        "bpftool",
+        "runs the pinned program from outside, in the tests of the kernel level",
     ),
 ];
 
