@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use support::{
     change::{self, Changed},
@@ -18,8 +18,8 @@ use support::{
 
 use crate::{interrupt, scorecard::Act, stage::Stage};
 
-/// Traffic is flat when it stays above this share of what it was.
-const FLAT: f64 = 0.8;
+/// Traffic is flat when it stays above so many percent of what it was.
+const FLAT: u64 = 80;
 /// Measures a rate for so long.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -109,13 +109,13 @@ fn balanced(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     notes.check(fit.holds(), || {
         format!("not in proportion to weights: {by_backend:?}, p {:e}", fit.p_value)
     });
-    notes.measure("spread p-value", fit.p_value);
+    notes.measure("spreadPValue", (fit.p_value * 1000.0).round() / 1000.0);
     let datagrams = stage.datagrams()?.report();
     notes.check(datagrams.by_backend.len() == observed.len(), || {
         format!("datagrams reached {:?} only", datagrams.by_backend)
     });
     notes.measure("connections", report.connections());
-    notes.measure("datagrams answered", datagrams.answered);
+    notes.measure("datagramsAnswered", datagrams.answered);
     no_breaks(&report, notes);
     stage.event(format!(
         "{} connections, spread by weight (p = {:.2})",
@@ -151,7 +151,7 @@ fn removed(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     notes.check(of_others == 0, || {
         format!("{of_others} connections to other backends broke")
     });
-    notes.measure("broken on other backends", of_others);
+    notes.measure("brokenOnOthers", of_others);
     stage.rest(0.1)
 }
 
@@ -183,11 +183,11 @@ fn refused(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
         after.generation == before.generation && after.revision == before.revision,
         || format!("generation {} became {}", before.generation, after.generation),
     );
-    notes.check(rate_after >= rate_before * FLAT, || {
-        format!("traffic fell from {rate_before:.0} to {rate_after:.0} bytes/s")
+    notes.check(rate_after * 100 >= rate_before * FLAT, || {
+        format!("traffic fell from {rate_before} to {rate_after} bytes/s")
     });
-    notes.measure("bytes/s before", rate_before.round());
-    notes.measure("bytes/s after", rate_after.round());
+    notes.measure("bytesPerSecondBefore", rate_before);
+    notes.measure("bytesPerSecondAfter", rate_after);
     stage.event(format!("generation {} still serves; traffic is flat", after.generation));
     Ok(())
 }
@@ -219,8 +219,8 @@ fn killed(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     stage.event("$ kill -9 holdfastd                     # the kernel goes on");
     let rate_without = rate(stage)?;
     stage.rest(0.05)?;
-    notes.check(rate_without >= rate_before * FLAT, || {
-        format!("traffic fell from {rate_before:.0} to {rate_without:.0} bytes/s without a daemon")
+    notes.check(rate_without * 100 >= rate_before * FLAT, || {
+        format!("traffic fell from {rate_before} to {rate_without} bytes/s without a daemon")
     });
     stage.rig.start_daemon()?;
     let after = stage.rig.installation.status()?;
@@ -238,8 +238,8 @@ fn killed(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     notes.check(after.forwarded().packets > before.forwarded().packets, || {
         "counters did not go on".to_owned()
     });
-    notes.measure("bytes/s before", rate_before.round());
-    notes.measure("bytes/s without a daemon", rate_without.round());
+    notes.measure("bytesPerSecondBefore", rate_before);
+    notes.measure("bytesPerSecondWithout", rate_without);
     stage.rest(0.1)?;
     let broken = stage.load()?.report().broken().count() - broken_before;
     notes.check(broken == 0, || format!("{broken} connections broke"));
@@ -280,11 +280,11 @@ fn note_change(stage: &mut Stage, notes: &mut Notes, changed: &Changed) {
     notes.check(changed.broken_without_cause.is_empty(), || {
         format!("broke without cause: {:?}", changed.broken_without_cause)
     });
-    notes.measure("slots moved", effect.slots_moved);
-    notes.measure("slots unavoidable", effect.slots_unavoidable);
-    notes.measure("published in µs", changed.applied.publish_us);
-    notes.measure("broken with their slot", changed.broken.len());
-    notes.measure("broken without cause", changed.broken_without_cause.len());
+    notes.measure("slotsMoved", effect.slots_moved);
+    notes.measure("slotsUnavoidable", effect.slots_unavoidable);
+    notes.measure("publishUs", changed.applied.publish_us);
+    notes.measure("brokenWithSlot", changed.broken.len());
+    notes.measure("brokenWithoutCause", changed.broken_without_cause.len());
     stage.book_change(changed);
 }
 
@@ -296,12 +296,11 @@ fn no_breaks(report: &Report, notes: &mut Notes) {
 }
 
 /// Checked bytes that come back in a second.
-fn rate(stage: &Stage) -> Result<f64> {
+fn rate(stage: &Stage) -> Result<u64> {
     let before = stage.load()?.report().bytes();
     interrupt::rest(LOOK)?;
     let after = stage.load()?.report().bytes();
-    let bytes = u32::try_from(after - before).context("more than 4 GiB in two seconds")?;
-    Ok(f64::from(bytes) / LOOK.as_secs_f64())
+    Ok((after - before) / LOOK.as_secs())
 }
 
 fn names(stage: &Stage) -> Vec<String> {

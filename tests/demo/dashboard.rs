@@ -33,6 +33,8 @@ const HISTORY: usize = 240;
 pub struct Script {
     pub act: usize,
     pub title: String,
+    /// Connections that broke with their slot, as far as it is known yet.
+    pub explained: usize,
     pub events: VecDeque<String>,
 }
 
@@ -61,6 +63,11 @@ impl Announcer {
         if !self.draws {
             eprintln!("\nact {number}: {title}");
         }
+    }
+
+    /// So many connections have broken with their slot, in all.
+    pub fn explain(&self, broken: usize) {
+        self.script().explained = broken;
     }
 
     pub fn event(&self, text: impl Into<String>) {

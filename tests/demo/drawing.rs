@@ -58,7 +58,7 @@ pub fn picture(script: &Script, numbers: &Numbers, width: usize) -> String {
         format!(" {CYAN}{BOLD}{}{PLAIN}", script.title),
         String::new(),
     ];
-    lines.extend(totals(numbers));
+    lines.extend(totals(numbers, script.explained));
     lines.push(String::new());
     lines.extend(backends(&numbers.backends, width));
     lines.push(String::new());
@@ -93,7 +93,7 @@ fn progress(act: usize) -> String {
     marks.join(" ")
 }
 
-fn totals(numbers: &Numbers) -> [String; 2] {
+fn totals(numbers: &Numbers, explained: usize) -> [String; 2] {
     let zero_is_good = |count: usize| if count == 0 { GREEN } else { RED };
     let daemon = numbers.daemon.map_or_else(
         || format!("{RED}no daemon: the kernel goes on by itself{PLAIN}"),
@@ -101,10 +101,11 @@ fn totals(numbers: &Numbers) -> [String; 2] {
     );
     [
         format!(
-            " {BOLD}{}{PLAIN} streams open   {BOLD}{}{PLAIN} connections   {} broken   {}{} wrong bytes{PLAIN}",
+            " {BOLD}{}{PLAIN} streams open   {BOLD}{}{PLAIN} connections   {} broken, {} of them with their slot   {}{} wrong bytes{PLAIN}",
             numbers.open,
             numbers.connections,
             numbers.broken,
+            explained,
             zero_is_good(numbers.wrong),
             numbers.wrong,
         ),

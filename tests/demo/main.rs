@@ -41,8 +41,18 @@ enum Output {
     Json,
 }
 
+/// Wrong usage (sysexits.h), as `holdfast` has it; clap's own would be 2.
+const USAGE: u8 = 64;
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(err) => {
+            // Where there is nobody to read it, the exit code says it too.
+            err.print().ok();
+            return ExitCode::from(if err.use_stderr() { USAGE } else { 0 });
+        }
+    };
     let missing = preflight::missing();
     if !missing.is_empty() {
         for problem in missing {

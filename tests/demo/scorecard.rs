@@ -14,7 +14,7 @@ pub struct Act {
     /// What did not hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
-    /// What was measured, by its name.
+    /// What was measured; units at the end of the names.
     pub measured: BTreeMap<&'static str, Value>,
 }
 
@@ -78,9 +78,11 @@ impl fmt::Display for Scorecard {
         writeln!(f, "\nSCORECARD")?;
         for act in &self.acts {
             writeln!(f, " {} {}", mark(act.passed), act.title)?;
-            for (name, value) in &act.measured {
-                writeln!(f, "     {name}: {}", plain(value))?;
-            }
+            let measured = act
+                .measured
+                .iter()
+                .map(|(name, value)| format!("{} {value}", words(name)));
+            writeln!(f, "     {}", measured.collect::<Vec<_>>().join(" · "))?;
             for problem in &act.problems {
                 writeln!(f, "     ✗ {problem}")?;
             }
@@ -136,7 +138,14 @@ impl fmt::Display for Scorecard {
     }
 }
 
-/// A string without its quotes.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// `slotsMoved` as `slots moved`.
+fn words(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    words
 }

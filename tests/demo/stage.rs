@@ -101,6 +101,7 @@ impl Stage {
     /// Books a change.
     pub fn book_change(&mut self, changed: &Changed) {
         self.book.broken_expected += changed.broken.len();
+        self.announcer.explain(self.book.broken_expected);
         self.book.slowest_switch_us = self.book.slowest_switch_us.max(changed.applied.publish_us);
     }
 

@@ -15,7 +15,6 @@ use crate::{
 };
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn every_row_of_the_agent_has_the_same_fate_in_the_kernel() -> Result<()> {
     let balancer = Balancer::start(sites::one_arm())?;
     let agent = balancer.agent()?;
@@ -29,7 +28,6 @@ fn every_row_of_the_agent_has_the_same_fate_in_the_kernel() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn the_agent_takes_off_what_the_balancer_put_on() -> Result<()> {
     let balancer = Balancer::start(sites::one_arm())?;
     let (program, agent) = (balancer.balancer()?, balancer.agent()?);
@@ -52,7 +50,6 @@ fn the_agent_takes_off_what_the_balancer_put_on() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn mutations_have_the_same_fate_in_the_agent_natively() -> Result<()> {
     let seed = seed();
     let balancer = Balancer::start(sites::one_arm())?;

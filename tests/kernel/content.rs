@@ -21,7 +21,6 @@ use crate::{
 const NOT_PERMITTED: i32 = 1;
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn a_chunk_cannot_be_written_by_root() -> Result<()> {
     let balancer = Balancer::start(sites::one_arm())?;
     let snapshot = Snapshot::read(balancer.pins())?;
@@ -47,7 +46,6 @@ fn refused(outcome: &Result<(), MapError>) -> bool {
 }
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn an_emptied_slot_falls_back_to_the_same_revision() -> Result<()> {
     let balancer = Balancer::start(sites::two_arm())?;
     let program = balancer.balancer()?;

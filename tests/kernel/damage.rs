@@ -21,7 +21,6 @@ use crate::{
 const ROOTS: [u32; 2] = [0, 32];
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn without_tables_vips_drop_and_without_vip_tables_all_pass() -> Result<()> {
     let balancer = Balancer::start(sites::one_arm())?;
     let program = balancer.balancer()?;

@@ -14,7 +14,6 @@ use support::{
 use crate::balancer::{Balancer, LOOPBACK, SHORTEST};
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn mutations_have_the_same_fate_in_the_kernel_natively_and_by_the_oracle() -> Result<()> {
     let seed = seed();
     for (name, site) in sites::all() {

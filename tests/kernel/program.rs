@@ -23,7 +23,6 @@ const BALANCER_CALLS: [(&str, usize); 3] = [
 const AGENT_CALLS: [(&str, usize); 2] = [("bpf_xdp_adjust_head", 1), ("bpf_xdp_get_buff_len", 1)];
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn no_program_calls_another_function_or_more_helpers_than_it_did() -> Result<()> {
     let balancer = Balancer::start(sites::one_arm())?;
     check(&balancer.pins().join("prog/balancer"), &BALANCER_CALLS)?;
@@ -62,7 +61,6 @@ fn check(program: &Path, allowed: &[(&str, usize)]) -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn bpftool_prog_run_gives_the_same_bytes() -> Result<()> {
     let balancer = Balancer::start(sites::two_arm())?;
     let program = balancer.balancer()?;

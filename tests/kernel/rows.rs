@@ -13,7 +13,6 @@ use support::{
 use crate::balancer::{Balancer, LOOPBACK, SHORTEST};
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn every_row_has_the_same_fate_in_the_kernel_natively_and_by_the_oracle() -> Result<()> {
     for (name, site) in sites::all() {
         let balancer = Balancer::start(site)?;
@@ -45,7 +44,6 @@ fn every_row_has_the_same_fate_in_the_kernel_natively_and_by_the_oracle() -> Res
 }
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn an_interface_that_is_not_ours_does_not_change_the_verdict() -> Result<()> {
     for (name, site) in sites::all() {
         let balancer = Balancer::start(site)?;
@@ -70,7 +68,6 @@ fn an_interface_that_is_not_ours_does_not_change_the_verdict() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn the_books_balance_to_the_packet_and_the_byte() -> Result<()> {
     for (name, site) in sites::all() {
         let balancer = Balancer::start(site)?;
@@ -105,7 +102,6 @@ fn the_books_balance_to_the_packet_and_the_byte() -> Result<()> {
 
 /// Frames longer than one buffer are judged, forwarded and counted whole.
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn a_frame_of_several_buffers_is_forwarded_whole() -> Result<()> {
     let balancer = Balancer::start(sites::two_arm())?;
     let snapshot = Snapshot::read(balancer.pins())?;

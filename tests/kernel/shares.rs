@@ -17,7 +17,6 @@ use crate::balancer::{Balancer, LOOPBACK};
 const FLOWS: u16 = 2000;
 
 #[test]
-#[ignore = "requires root: BPF, network namespaces"]
 fn flows_reach_the_tables_owner_and_are_counted_for_it() -> Result<()> {
     let balancer = Balancer::start(sites::one_arm())?;
     let oracle = Snapshot::read(balancer.pins())?.oracle(&balancer.site)?;

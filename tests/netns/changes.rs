@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use support::{
     change::{self, Changed},
     config::{Fleet, STREAMS},
-    contract::SLOTS,
+    contract::{Applied, SLOTS},
     rig::Rig,
     streams::{Load, LoadShape},
     topology::{Shape, Topology},
@@ -19,19 +19,16 @@ use support::{
 const OPEN: usize = 96;
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn one_arm_backend_removed_under_load_breaks_nobody_elses_connection() -> Result<()> {
     removal_breaks_nobody_elses_connection(Shape::OneArm)
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn two_arm_backend_removed_under_load_breaks_nobody_elses_connection() -> Result<()> {
     removal_breaks_nobody_elses_connection(Shape::TwoArm)
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn backend_added_under_load_takes_only_its_share_of_slots() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 4, 3)?;
     let host = rig.host("be4").expect("four backends were made");
@@ -45,7 +42,6 @@ fn backend_added_under_load_takes_only_its_share_of_slots() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn backend_reweighted_under_load_gives_up_only_the_difference() -> Result<()> {
     let rig = Rig::start(Shape::TwoArm, 4, 4)?;
     let changed = change_under_load(&rig, &rig.fleet.clone().weighing("web", "be1", 50))?;
@@ -104,4 +100,18 @@ fn change_under_load(rig: &Rig, next: &Fleet) -> Result<Changed> {
 fn slots_of(rig: &Rig, backend: &str) -> Result<u32> {
     let status = rig.installation.status()?;
     Ok(status.backend("web", backend).map_or(0, |backend| backend.slots))
+}
+
+#[test]
+fn rollback_is_a_new_generation_that_serves_as_the_old_one_did() -> Result<()> {
+    let rig = Rig::start(Shape::OneArm, 4, 4)?;
+    let first = rig.installation.status()?;
+    rig.installation.apply(&rig.fleet.clone().without("web", "be4"))?;
+    let applied: Applied = rig.installation.ask(&["rollback"])?;
+    assert_eq!((first.generation, applied.generation), (1, 3));
+    let now = rig.installation.status()?;
+    assert_eq!(now.digest, first.digest, "not the content of generation 1");
+    // Backends that come back get the slots they had.
+    assert_eq!(now.pools[0].table_digest, first.pools[0].table_digest);
+    Ok(())
 }

@@ -17,37 +17,31 @@ use support::{
 };
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn one_arm_payloads_arrive_intact_both_ways() -> Result<()> {
     payloads_arrive_intact(Shape::OneArm)
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn two_arm_payloads_arrive_intact_both_ways() -> Result<()> {
     payloads_arrive_intact(Shape::TwoArm)
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn one_arm_every_backend_is_used_in_proportion_to_its_weight() -> Result<()> {
     backends_are_used_by_weight(Shape::OneArm)
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn two_arm_every_backend_is_used_in_proportion_to_its_weight() -> Result<()> {
     backends_are_used_by_weight(Shape::TwoArm)
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn one_arm_counters_account_for_every_frame() -> Result<()> {
     counters_account_for_every_frame(Shape::OneArm, "ForwardTx")
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn two_arm_counters_account_for_every_frame() -> Result<()> {
     counters_account_for_every_frame(Shape::TwoArm, "ForwardRedirect")
 }

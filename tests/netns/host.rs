@@ -13,7 +13,6 @@ use support::{
 const PORT: u16 = 8080;
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn service_on_the_balancer_itself_is_reached_through_the_program() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 2, 2)?;
     let _service = exchange::serve(&rig.network.balancer, "balancer", Wire::Http, PORT)?;
@@ -32,7 +31,6 @@ fn service_on_the_balancer_itself_is_reached_through_the_program() -> Result<()>
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn balancer_answers_ping_and_arp() -> Result<()> {
     let rig = Rig::start(Shape::TwoArm, 2, 2)?;
     ensure!(ping(&rig.network.client, BALANCER)?, "no answer");

@@ -15,7 +15,6 @@ use support::{
 
 /// Routed straight to a backend's own address.
 #[test]
-#[ignore = "requires root: network namespaces"]
 fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()> {
     let network = Topology::build(&RunId::new(), Shape::TwoArm, 2)?;
     let host = network.backends.last().context("two backends")?;
@@ -59,7 +58,6 @@ fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()>
 
 /// A stream that is cut is reported, so that a green run means something.
 #[test]
-#[ignore = "requires root: network namespaces"]
 fn stream_whose_server_goes_away_is_reported_broken() -> Result<()> {
     let network = Topology::build(&RunId::new(), Shape::OneArm, 1)?;
     let host = network.backends.first().context("one backend")?;
@@ -81,7 +79,6 @@ fn stream_whose_server_goes_away_is_reported_broken() -> Result<()> {
 
 /// Nothing is left after a run, even one that ends in a panic.
 #[test]
-#[ignore = "requires root: network namespaces"]
 fn rig_leaves_nothing_behind_after_a_panic() -> Result<()> {
     let id = RunId::new();
     let namespaces = ["client", "router", "lb", "be1"]

@@ -15,7 +15,6 @@ use support::{
 const CHUNKS: u64 = 10 * 512;
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn backend_whose_address_on_the_link_changes_is_followed() -> Result<()> {
     const NEW: &str = "02:00:00:00:be:01";
     let rig = Rig::start(Shape::TwoArm, 2, 2)?;

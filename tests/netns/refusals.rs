@@ -18,7 +18,6 @@ use support::{
 const OPEN: usize = 48;
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn refusals_end_with_their_exit_codes_and_traffic_stays_flat() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 4, 4)?;
     let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), OPEN);
@@ -46,7 +45,6 @@ fn refusals_end_with_their_exit_codes_and_traffic_stays_flat() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn plan_made_before_another_change_is_stale() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 2, 2)?;
     let lb = &rig.installation;
@@ -63,7 +61,6 @@ fn plan_made_before_another_change_is_stale() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn plan_is_applied_once_shown() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 2, 2)?;
     let lb = &rig.installation;
@@ -81,7 +78,6 @@ fn plan_is_applied_once_shown() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn wrong_usage_and_absent_daemon_have_exit_codes_of_their_own() -> Result<()> {
     let mut rig = Rig::start(Shape::OneArm, 1, 1)?;
     expect(

@@ -17,7 +17,6 @@ use support::{
 const OPEN: usize = 64;
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn daemon_killed_under_load_is_noticed_by_no_connection() -> Result<()> {
     let mut rig = Rig::start(Shape::TwoArm, 4, 4)?;
     let load = open_streams(&rig)?;
@@ -55,7 +54,6 @@ fn daemon_killed_under_load_is_noticed_by_no_connection() -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn file_that_changed_while_the_daemon_was_away_is_only_compared() -> Result<()> {
     let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
     let before = rig.installation.status()?;
@@ -92,7 +90,6 @@ fn ensure_progress(before: &Report, after: &Report) -> Result<()> {
 }
 
 #[test]
-#[ignore = "requires root: network namespaces, XDP"]
 fn daemon_told_to_stop_leaves_the_kernel_serving() -> Result<()> {
     let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
     let load = open_streams(&rig)?;

@@ -73,7 +73,7 @@ fn name_in(passwd: &str, uid: u32) -> Option<&str> {
 mod tests {
     use super::{Peer, name_in};
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nbroken\n:x:7:7::/:\nann:x:1000:1000::/home/ann:/bin/sh\n";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nbroken\n:x:7:7::/:\nann:x:1000:1000::/srv/ann:/bin/sh\n";
 
     fn peer(uid: u32) -> Peer {
         Peer {

@@ -1,7 +1,4 @@
-use std::{
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+use std::net::Ipv4Addr;
 
 use lb_common::{
     abi::{
@@ -184,15 +181,11 @@ fn a_thousand_vips_need_one_child() {
 }
 
 #[test]
-fn sixteen_thousand_vips_and_addresses_fit_sixteen_chunks_and_are_placed_in_time() {
+fn sixteen_thousand_vips_and_addresses_fit_sixteen_chunks() {
     let keys = consecutive(16_384);
-    let start = Instant::now();
-    VipTable::build(&keys).expect("they fit");
-    let took = start.elapsed();
     let (table, installed) = assert_all_found(&keys);
     assert!(table.children() < 16, "{} children", table.children());
     assert!(absent().all(|key| installed.find(&key) == Err(Miss::Absent)));
-    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ struct Level {
     programs: &'static [&'static str],
 }
 
-const LEVELS: [Level; 6] = [
+const LEVELS: [Level; 5] = [
     Level {
         name: "unit",
         what: "rules, tables and properties of the libraries",
@@ -86,19 +86,12 @@ const LEVELS: [Level; 6] = [
     },
     Level {
         name: "netns",
-        what: "real connections through network namespaces",
+        what: "real connections through network namespaces, daemon and command line",
         needs_root: true,
         calls: &[&["--workspace", "--exclude", "xtask", "--test", "netns"]],
-        // More rigs at once than this starve each other of processor time,
-        // and their statistics would say so.
-        programs: &["--test-threads=2"],
-    },
-    Level {
-        name: "daemon",
-        what: "the daemon and the command line from end to end",
-        needs_root: true,
-        calls: &[&["--workspace", "--exclude", "xtask", "--test", "daemon"]],
-        programs: &[],
+        // Two rigs at once would starve each other of processor time, and their
+        // statistics would say so.
+        programs: &["--test-threads=1"],
     },
 ];
 

@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use proptest::prelude::*;
 
 use super::*;
@@ -141,21 +139,6 @@ fn what_moves_is_spread_over_all_receivers_and_givers() {
     // Where they lie tells nothing about their owner.
     let first_half = before.slots()[..SLOTS / 2].iter().filter(|&&owner| owner == 1).count();
     assert!((3_276_usize).abs_diff(first_half) < 200, "{first_half} of 6,554");
-}
-
-#[test]
-fn an_update_with_1000_members_is_quick() {
-    let shares = shares(&[100; 1_000]);
-    let before = settled(&shares);
-    let down = without(&shares, &[500]);
-    let quickest = (0..20)
-        .map(|_| {
-            let start = Instant::now();
-            std::hint::black_box(next(&before, &before, &down));
-            start.elapsed()
-        })
-        .min();
-    assert!(quickest < Some(Duration::from_millis(5)), "{quickest:?}");
 }
 
 /// Who is up, and whose weight becomes what.
