@@ -75,7 +75,7 @@ impl Balancer {
 
     /// A place for files.
     #[must_use]
-    pub fn scratch(&self) -> &Scratch {
+    pub const fn scratch(&self) -> &Scratch {
         &self.scratch
     }
 
@@ -103,7 +103,7 @@ impl Balancer {
 
 /// A pinned program, and the counters of its verdicts.
 pub struct Program {
-    program: Xdp,
+    xdp: Xdp,
     counters: PerCpuArray<MapData, [u64; 2]>,
     verdicts: Vec<&'static str>,
 }
@@ -111,10 +111,10 @@ pub struct Program {
 impl Program {
     fn open(pins: &Path, name: &str, counters: &str, verdicts: Vec<&'static str>) -> Result<Self> {
         let path = pins.join("prog").join(name);
-        let program = Xdp::from_pin(&path, XdpAttachType::Interface);
+        let xdp = Xdp::from_pin(&path, XdpAttachType::Interface);
         let counters = MapData::from_pin(pins.join("maps").join(counters))?;
         Ok(Self {
-            program: program.with_context(|| format!("opening {}", path.display()))?,
+            xdp: xdp.with_context(|| format!("opening {}", path.display()))?,
             counters: PerCpuArray::try_from(Map::PerCpuArray(counters))?,
             verdicts,
         })
@@ -125,7 +125,7 @@ impl Program {
     pub fn run(&self, frame: &[u8], ingress: u32) -> Result<(Action, Vec<u8>)> {
         let context = xdp_md(frame.len(), ingress);
         let mut output = vec![0; frame.len() + 256];
-        let result = self.program.test_run(TestRunOptions {
+        let result = self.xdp.test_run(TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut output),
             ctx_in: Some(&context),

@@ -17,12 +17,12 @@ use crate::balancer::{Balancer, LOOPBACK, SHORTEST};
 fn mutations_have_the_same_fate_in_the_kernel_natively_and_by_the_oracle() -> Result<()> {
     let seed = seed();
     for (name, site) in sites::all() {
-        differential(name, Balancer::start(site)?, seed)?;
+        differential(name, &Balancer::start(site)?, seed)?;
     }
     Ok(())
 }
 
-fn differential(name: &str, balancer: Balancer, seed: u64) -> Result<()> {
+fn differential(name: &str, balancer: &Balancer, seed: u64) -> Result<()> {
     let snapshot = Snapshot::read(balancer.pins())?;
     let oracle = snapshot.oracle(&balancer.site)?;
     let program = balancer.balancer()?;

@@ -28,6 +28,9 @@ pub struct Packet {
 
 impl Packet {
     /// With this transport protocol and payload.
+    ///
+    /// # Panics
+    /// Never: a header of its own is short enough.
     #[must_use]
     pub fn new(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpNumber, payload: Vec<u8>) -> Self {
         let ethernet = Ethernet2Header {
@@ -57,6 +60,10 @@ impl Packet {
         Self::tcp(from, to, data, |tcp| tcp.ack = true)
     }
 
+    /// A segment whose header `change` has the last word on.
+    ///
+    /// # Panics
+    /// If the data does not fit a packet.
     #[must_use]
     pub fn tcp(from: SocketAddrV4, to: SocketAddrV4, data: &[u8], change: impl FnOnce(&mut TcpHeader)) -> Self {
         let mut tcp = TcpHeader::new(from.port(), to.port(), 0x1234_5678, 64_240);
@@ -68,6 +75,10 @@ impl Packet {
         Self::new(*from.ip(), *to.ip(), IpNumber::TCP, payload)
     }
 
+    /// A datagram.
+    ///
+    /// # Panics
+    /// If the data does not fit a packet.
     #[must_use]
     pub fn udp(from: SocketAddrV4, to: SocketAddrV4, data: &[u8]) -> Self {
         let (source, destination) = (from.ip().octets(), to.ip().octets());
@@ -144,6 +155,9 @@ pub fn overwritten(mut frame: Vec<u8>, at: usize, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A frame cut off after so many bytes.
+///
+/// # Panics
+/// If it is not longer than that.
 #[must_use]
 pub fn cut(mut frame: Vec<u8>, length: usize) -> Vec<u8> {
     assert!(length < frame.len(), "nothing to cut off");

@@ -64,7 +64,7 @@ pub fn all() -> [(&'static str, Site); 3] {
     ]
 }
 
-fn many(nth: u16) -> SocketAddrV4 {
+const fn many(nth: u16) -> SocketAddrV4 {
     let [high, low] = nth.to_be_bytes();
     SocketAddrV4::new(Ipv4Addr::new(198, 18, high, low), 1000 + nth)
 }

@@ -36,7 +36,7 @@ pub enum AgentExpected {
     Unchanged(AgentVerdict),
 }
 
-fn row(claim: &'static str, frame: Vec<u8>, expected: AgentExpected) -> AgentRow {
+const fn row(claim: &'static str, frame: Vec<u8>, expected: AgentExpected) -> AgentRow {
     AgentRow { claim, frame, expected }
 }
 

@@ -13,10 +13,12 @@ const VLAN: u16 = 0x8100;
 const QINQ: u16 = 0x88a8;
 
 pub fn rows() -> Vec<Row> {
+    [kinds(), tags(), addresses()].concat()
+}
+
+fn kinds() -> Vec<Row> {
     let web = Packet::syn(CLIENT, WEB);
-    let host = Packet::syn(CLIENT, HOST);
     let not_ip = |claim, ethertype: u16| row(claim, typed(ethertype, 46), passed(Verdict::PassNotIp));
-    let tagged = |packet: &Packet, tags: &[[u16; 2]]| packet.clone().with(|p| p.tags = tags.to_vec()).bytes();
     vec![
         row("an empty frame is a runt", Vec::new(), dropped(Verdict::DropRunt)),
         row("13 bytes are a runt", cut(web.bytes(), 13), dropped(Verdict::DropRunt)),
@@ -56,6 +58,14 @@ pub fn rows() -> Vec<Row> {
         not_ip("MPLS is passed", 0x8847),
         not_ip("a PPPoE session is passed", 0x8864),
         not_ip("a frame with a length instead of a type (spanning tree) is passed", 38),
+    ]
+}
+
+fn tags() -> Vec<Row> {
+    let web = Packet::syn(CLIENT, WEB);
+    let host = Packet::syn(CLIENT, HOST);
+    let tagged = |packet: &Packet, tags: &[[u16; 2]]| packet.clone().with(|p| p.tags = tags.to_vec()).bytes();
+    vec![
         row(
             "a tagged packet to a VIP is dropped",
             tagged(&web, &[[VLAN, 100]]),
@@ -111,6 +121,13 @@ pub fn rows() -> Vec<Row> {
             tagged(&web, &[[VLAN, 5]; 20]),
             passed(Verdict::PassNotIp),
         ),
+    ]
+}
+
+fn addresses() -> Vec<Row> {
+    let web = Packet::syn(CLIENT, WEB);
+    let host = Packet::syn(CLIENT, HOST);
+    vec![
         row(
             "a broadcast frame to a VIP is dropped",
             overwritten(web.bytes(), 0, &[0xff; 6]),

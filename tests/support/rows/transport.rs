@@ -12,13 +12,12 @@ use crate::{
 };
 
 pub fn rows() -> Vec<Row> {
-    [tcp(), udp()].concat()
+    [tcp_lengths(), segments(), udp()].concat()
 }
 
-fn tcp() -> Vec<Row> {
+fn tcp_lengths() -> Vec<Row> {
     let short = |bytes: usize| Packet::syn(CLIENT, WEB).with(|p| p.payload.truncate(bytes)).bytes();
     let offset = |words: u8| overwritten(Packet::segment(CLIENT, WEB, b"data").bytes(), L4 + 12, &[words << 4]);
-    let flags = |claim, set: fn(&mut TcpHeader)| row(claim, Packet::tcp(CLIENT, WEB, &[], set).bytes(), WEB_POOL);
     let short_l4 = dropped(Verdict::DropShortL4);
     let bad_offset = dropped(Verdict::DropTcpOffset);
     vec![
@@ -29,18 +28,16 @@ fn tcp() -> Vec<Row> {
         row("19 bytes of TCP are too short", short(19), short_l4),
         row(
             "ports of padding behind an empty packet are too short",
-            {
-                overwritten(
-                    Packet::syn(CLIENT, WEB)
-                        .with(|p| {
-                            p.payload.clear();
-                            p.padding = 26;
-                        })
-                        .bytes(),
-                    L4 + 2,
-                    &443_u16.to_be_bytes(),
-                )
-            },
+            overwritten(
+                Packet::syn(CLIENT, WEB)
+                    .with(|p| {
+                        p.payload.clear();
+                        p.padding = 26;
+                    })
+                    .bytes(),
+                L4 + 2,
+                &443_u16.to_be_bytes(),
+            ),
             short_l4,
         ),
         row(
@@ -50,11 +47,9 @@ fn tcp() -> Vec<Row> {
         ),
         row(
             "four bytes of TCP to another port of a VIP's address are passed",
-            {
-                Packet::syn(CLIENT, port(WEB, 22))
-                    .with(|p| p.payload.truncate(4))
-                    .bytes()
-            },
+            Packet::syn(CLIENT, port(WEB, 22))
+                .with(|p| p.payload.truncate(4))
+                .bytes(),
             NOT_VIP,
         ),
         row("a data offset of four words is dropped", offset(4), bad_offset),
@@ -67,24 +62,28 @@ fn tcp() -> Vec<Row> {
         ),
         row(
             "a data offset into padding is dropped",
-            {
-                overwritten(
-                    Packet::syn(CLIENT, WEB).with(|p| p.padding = 20).bytes(),
-                    L4 + 12,
-                    &[0x60],
-                )
-            },
+            overwritten(
+                Packet::syn(CLIENT, WEB).with(|p| p.padding = 20).bytes(),
+                L4 + 12,
+                &[0x60],
+            ),
             bad_offset,
         ),
+    ]
+}
+
+fn segments() -> Vec<Row> {
+    let flags = |claim, set: fn(&mut TcpHeader)| row(claim, Packet::tcp(CLIENT, WEB, &[], set).bytes(), WEB_POOL);
+    vec![
         flags("SYN and FIN together are forwarded as their flow", |tcp| {
-            (tcp.syn, tcp.fin) = (true, true)
+            (tcp.syn, tcp.fin) = (true, true);
         }),
         flags("SYN and RST together are forwarded as their flow", |tcp| {
-            (tcp.syn, tcp.rst) = (true, true)
+            (tcp.syn, tcp.rst) = (true, true);
         }),
         flags("no flags at all are forwarded as their flow", |tcp| tcp.ack = false),
         flags("a Christmas tree is forwarded as its flow", |tcp| {
-            (tcp.fin, tcp.psh, tcp.urg) = (true, true, true)
+            (tcp.fin, tcp.psh, tcp.urg) = (true, true, true);
         }),
         flags("a reset is forwarded", |tcp| tcp.rst = true),
         row(
