@@ -225,7 +225,7 @@ fn meta(revision: &Revision) -> Vec<ChunkImage> {
     bytes.chunks(CHUNK_BYTES).map(ChunkImage::from_bytes).collect()
 }
 
-/// The text of [`meta`]; `None`: it is cut.
+/// The text in meta chunks; `None`: it is cut.
 #[must_use]
 pub fn meta_text(chunks: &[ChunkImage]) -> Option<String> {
     let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes().iter().copied()).collect();
