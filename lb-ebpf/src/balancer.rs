@@ -36,6 +36,15 @@ mod program {
     #[inline(always)]
     pub fn balancer(context: XdpContext) -> u32 {
         let outcome = balance(&mut XdpFrame::new(&context), &KernelView);
+        #[cfg(feature = "trace")]
+        aya_log_ebpf::debug!(
+            &context,
+            "verdict {} for {} bytes from interface {}, members counter {}",
+            outcome.verdict as u32,
+            outcome.frame_len,
+            context.ingress_ifindex() as u32,
+            u32::from(outcome.member_counter)
+        );
         action(&outcome)
     }
 

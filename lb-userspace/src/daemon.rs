@@ -19,6 +19,7 @@ use crate::{
     },
     config::{self, Config},
     failure,
+    kernel::trace::ProgramLog,
     neighbours::{self, NetlinkError, Resolution},
     plan::{Content, Overrides, Plan},
     serving::Serving,
@@ -58,6 +59,9 @@ const RESOLVE_STEP: Duration = Duration::from_millis(50);
 /// changed.
 const FOLLOW: Duration = Duration::from_secs(1);
 
+/// The log of a program built with one is shown this often.
+const SHOW_TRACE: Duration = Duration::from_millis(100);
+
 /// Changes that come together are followed together.
 const SETTLE: Duration = Duration::from_millis(50);
 
@@ -89,6 +93,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow(Arc::clone(&daemon)));
+    daemon.show_trace().await;
     tracing::info!(socket = %arguments.socket.display(), "ready");
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
     follower.abort();
@@ -148,6 +153,21 @@ struct Daemon {
 }
 
 impl Daemon {
+    /// Shows what the program logs, if it was built to.
+    async fn show_trace(&self) {
+        let program = self.serving.lock().await.publisher.kernel().program_id();
+        let Some(mut log) = program.ok().and_then(ProgramLog::of) else {
+            return;
+        };
+        tracing::warn!("this program logs every packet (built with --trace): it is slow");
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SHOW_TRACE).await;
+                log.show();
+            }
+        });
+    }
+
     async fn follow_once(&self) {
         let Some(config) = self
             .serving

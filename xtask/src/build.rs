@@ -39,8 +39,13 @@ const PROFILE: [(&str, &str); 4] = [
 
 /// The BPF objects and the whole workspace, with its set-up.
 pub fn everything() -> Result<()> {
+    everything_with(false)
+}
+
+/// The same; with `trace` the programs log every packet.
+pub fn everything_with(trace: bool) -> Result<()> {
     let tools = setup::ensure()?;
-    objects(&tools)?;
+    objects(&tools, trace)?;
     // xtask itself is left out: it runs, and it is built with fewer features
     // so that it is there within seconds.
     let mut command = workspace::cargo()?;
@@ -49,7 +54,7 @@ pub fn everything() -> Result<()> {
 }
 
 /// `target/bpf/{balancer,agent,rig}.o`.
-fn objects(tools: &Tools) -> Result<()> {
+fn objects(tools: &Tools, trace: bool) -> Result<()> {
     let built_in = workspace::root()?.join("target/bpf-build");
     let mut flags = vec![format!("-Clinker={}", tools.linker.display())];
     flags.extend(RUSTC_FLAGS.map(String::from));
@@ -58,6 +63,9 @@ fn objects(tools: &Tools) -> Result<()> {
     command
         .args(["--package", "lb-ebpf", "--release", "--target-dir"])
         .arg(&built_in);
+    if trace {
+        command.args(["--features", "trace"]);
+    }
     // The unit separator keeps a path with spaces in one piece.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).envs(PROFILE);
     let title = format!("building the BPF programs ({})", tools.compiler.route.describe());

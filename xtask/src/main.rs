@@ -35,7 +35,12 @@ enum Command {
     /// Install what building and running need; says what and why before it does.
     Setup,
     /// Build the BPF objects, then the daemon, the command line and the tests.
-    Build,
+    Build {
+        /// With a log line for every packet, which the daemon shows at
+        /// `HOLDFAST_LOG=debug`. For the lab: it is slow.
+        #[arg(long)]
+        trace: bool,
+    },
     /// Build, then serve on this host: `holdfastd --config FILE …`.
     Run(run::Arguments),
     /// Build, then balance real connections in network namespaces.
@@ -54,7 +59,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => return test::run(&arguments),
         Command::Ci => return ci::run(),
         Command::Setup => setup::ensure().map(drop),
-        Command::Build => build::everything(),
+        Command::Build { trace } => build::everything_with(trace),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Tidy => tidy::run(),

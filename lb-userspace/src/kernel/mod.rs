@@ -2,8 +2,8 @@
 //!
 //! Of the real one, `aya` is the balancer, `private` its instance for test
 //! runs, `agent` the program for backends; `pins` loads, pins and attaches,
-//! `bpffs` finds or makes the place for that, and `sys` has the few calls of
-//! bpf(2) that aya has not. Nothing outside this folder names aya.
+//! `bpffs` finds or makes the place for that, `sys` has the few calls of bpf(2)
+//! that aya has not, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
 
 pub mod agent;
 pub mod aya;
@@ -11,6 +11,7 @@ pub mod bpffs;
 mod pins;
 mod private;
 pub mod sys;
+pub mod trace;
 
 use lb_common::abi::{
     active::Active,
