@@ -3,7 +3,7 @@
 
 use crate::{
     abi::{
-        member::{ENCAP_IPIP, Member, NEXT_HOP_KNOWN, ONE_ARM},
+        member::{ENCAP_IPIP, Member, NEXT_HOP_KNOWN},
         vip::VipRecord,
     },
     encap,
@@ -178,7 +178,7 @@ fn refuse_member(parsed: &Parsed, member: &Member) -> Option<Verdict> {
 #[inline(always)]
 fn egress<F: Frame, V: View>(frame: &F, view: &V, member: &Member) -> Verdict {
     let ingress = frame.ingress_ifindex();
-    if member.flags & ONE_ARM != 0 || ingress == member.ifindex {
+    if ingress == member.ifindex {
         return Verdict::ForwardTx;
     }
     let Some(interfaces) = view.interfaces() else {

@@ -2,6 +2,8 @@
 //! them, detached after one that lets them go, and followed when they come and
 //! go by themselves.
 
+use std::collections::BTreeSet;
+
 use lb_common::abi::{
     agent::{Peer, Peers},
     interfaces::{Interfaces, MAX_INTERFACES},
@@ -18,11 +20,22 @@ use crate::{
 impl Serving {
     /// Before a switch: says which interfaces are ours, and attaches those
     /// that are new.
-    pub(crate) fn prepare_interfaces(&mut self, served: &Served, resolution: &Resolution) -> Result<(), Failure> {
-        let wanted = wanted(served);
+    pub(crate) fn prepare_interfaces(&mut self, next: &Served, resolution: &Resolution) -> Result<(), Failure> {
+        let wanted = wanted(next);
+        // Until the switch both revisions hold.
+        let mut interfaces = ours(next, resolution);
+        let mut peers = peers(&[&next.state.config().node.encap_source]);
+        if let Some(served) = &self.served {
+            interfaces = both(interfaces, ours(served, resolution));
+            let sources = [
+                &next.state.config().node.encap_source,
+                &served.state.config().node.encap_source,
+            ];
+            peers = self::peers(&sources);
+        }
         let kernel = self.publisher.kernel_mut();
-        kernel.set_interfaces(&ours(served, resolution))?;
-        kernel.set_peers(&peers(&served.state.config().node.encap_source))?;
+        kernel.set_interfaces(&interfaces)?;
+        kernel.set_peers(&peers)?;
         for interface in wanted {
             if let Err(problem) = self.attach(interface, resolution) {
                 // An interface that was ours before may be away for a while:
@@ -52,8 +65,13 @@ impl Serving {
             return 0;
         };
         let mut attached = 0;
-        if let Err(error) = self.publisher.kernel().set_interfaces(&ours(&served, resolution)) {
-            tracing::error!(%error, "INTERFACES could not be written");
+        let source = &served.state.config().node.encap_source;
+        let kernel = self.publisher.kernel_mut();
+        let written = kernel
+            .set_interfaces(&ours(&served, resolution))
+            .and_then(|()| kernel.set_peers(&peers(&[source])));
+        if let Err(error) = written {
+            tracing::error!(%error, "INTERFACES and PEERS could not be written");
         }
         for interface in wanted(&served) {
             match self.attach(interface, resolution) {
@@ -73,19 +91,20 @@ impl Serving {
             }
         }
         self.served = Some(served);
+        self.detach_what_left();
         attached
     }
 
-    /// After a switch: takes the program off interfaces that are not ours any
+    /// Takes the program off interfaces that are not ours any
     /// more, or that an operator detached.
-    pub(crate) fn detach_what_left(&mut self) {
+    fn detach_what_left(&mut self) {
         let Some(served) = &self.served else {
             return;
         };
-        let stay: Vec<&str> = wanted(served).map(|interface| interface.name.as_str()).collect();
-        let kernel = self.publisher.kernel();
+        let stay: BTreeSet<String> = wanted(served).map(|interface| interface.name.clone()).collect();
+        let kernel = self.publisher.kernel_mut();
         for name in kernel.linked_interfaces() {
-            if stay.contains(&name.as_str()) {
+            if stay.contains(&name) {
                 continue;
             }
             match kernel.detach(&name) {
@@ -102,8 +121,15 @@ impl Serving {
             return Err(not_attached(interface, "there is no such interface"));
         };
         let kernel = self.publisher.kernel_mut();
+        kernel.keep_link(&interface.name)?;
         match kernel.link(&interface.name)? {
-            Some(facts) if facts.ifindex == link.ifindex => return Ok(false),
+            Some(facts) if facts.ifindex == link.ifindex => {
+                if link.xdp.is_none_or(|mode| mode == interface.mode) {
+                    return Ok(false);
+                }
+                // Another mode: off and on again, as the plan said.
+                kernel.detach(&interface.name)?;
+            }
             // Its interface is gone or it was detached: a link cannot move.
             Some(_) => kernel.forget_link(&interface.name)?,
             None => {}
@@ -134,16 +160,32 @@ fn ours(served: &Served, resolution: &Resolution) -> Interfaces {
     ours
 }
 
+/// Those of `first`, then those of `second` that are not among them.
+fn both(first: Interfaces, second: Interfaces) -> Interfaces {
+    let more = second
+        .ifindex
+        .into_iter()
+        .filter(|ifindex| !first.ifindex.contains(ifindex));
+    let all = first.ifindex.into_iter().filter(|ifindex| *ifindex != 0).chain(more);
+    let mut both = Interfaces::default();
+    for (place, ifindex) in both.ifindex.iter_mut().zip(all) {
+        *place = ifindex;
+    }
+    both
+}
+
 /// The agent pinned here takes what this balancer sends.
-fn peers(source: &EncapSource) -> Peers {
+fn peers(sources: &[&EncapSource]) -> Peers {
     let mut peers = Peers {
-        count: 1,
+        count: sources.len() as u32,
         ..Peers::default()
     };
-    peers.peers[0] = Peer {
-        network: u32::from_ne_bytes(source.v4.network().octets()),
-        mask: u32::from_ne_bytes(source.v4.netmask().octets()),
-    };
+    for (peer, source) in peers.peers.iter_mut().zip(sources) {
+        *peer = Peer {
+            network: u32::from_ne_bytes(source.v4.network().octets()),
+            mask: u32::from_ne_bytes(source.v4.netmask().octets()),
+        };
+    }
     peers
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Parser;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, RwLock};
 
@@ -140,7 +140,14 @@ async fn follow(daemon: Arc<Daemon>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(FOLLOW) => {}
-            _ = changes.next() => tokio::time::sleep(SETTLE).await,
+            change = changes.next() => {
+                if change.is_none() {
+                    tracing::warn!("netlink notifications ended; looking once a second");
+                    changes = futures_util::stream::pending().boxed();
+                }
+                tokio::time::sleep(SETTLE).await;
+                while changes.next().now_or_never() == Some(Some(())) {}
+            }
         }
         daemon.follow_once().await;
     }
@@ -169,14 +176,14 @@ impl Daemon {
     }
 
     async fn follow_once(&self) {
-        let Some(config) = self
+        let served = self
             .serving
             .lock()
             .await
             .served
             .as_ref()
-            .map(|served| served.state.config().clone())
-        else {
+            .map(|served| (served.generation, served.state.config().clone()));
+        let Some((generation, config)) = served else {
             return;
         };
         let mut resolution = match neighbours::resolve(&config).await {
@@ -187,6 +194,10 @@ impl Daemon {
             }
         };
         let mut serving = self.serving.lock().await;
+        if serving.served.as_ref().map(|served| served.generation) != Some(generation) {
+            // These are the hops of a generation that is served no more.
+            return;
+        }
         // Publishing blocks for some milliseconds (RCU, fsync).
         let attached = tokio::task::block_in_place(|| {
             if let Err(failure) = serving.revise(&resolution, Timestamp::now()) {

@@ -47,7 +47,7 @@ impl From<PublishError> for Failure {
         let message = format!("{}. Nothing was changed.", chain(&error));
         match error {
             PublishError::Kernel(_) => failure("HF3001", FAILED, message, "see the daemon's log, then apply again"),
-            PublishError::NoSlots { .. } => failure("HF3002", FAILED, message, "use fewer pools"),
+            PublishError::NoSlots => failure("HF3002", FAILED, message, "use fewer pools"),
             PublishError::Rehearsal(_) => failure(
                 "HF3003",
                 FAILED,

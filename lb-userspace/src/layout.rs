@@ -7,7 +7,7 @@ use lb_common::{
     abi::{
         ABI_VERSION,
         chunk::{CHUNK_BYTES, ChunkId, LINES},
-        member::{ENCAP_IPIP, Member, NEXT_HOP_KNOWN, ONE_ARM},
+        member::{ENCAP_IPIP, Member, NEXT_HOP_KNOWN},
         root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
         vip::{VipKey, VipRecord},
     },
@@ -58,13 +58,12 @@ impl Layout {
     /// Never: a revision holds the state and tables of all its pools.
     pub fn of(revision: &Revision) -> Result<Self, VipTableError> {
         let config = revision.config();
-        let one_arm = config.node.interfaces.len() == 1;
         let mut packing = Packing::default();
         let mut places = BTreeMap::new();
         let mut tables = Vec::new();
         for pool in &config.pools {
             let (state, pool_tables) = revision.pool(&pool.name).expect("a revision holds all its pools");
-            let lines = lines_of(pool, &state.members, &config.node.encap_source, one_arm);
+            let lines = lines_of(pool, &state.members, &config.node.encap_source);
             let (members, base) = packing.place(&lines);
             places.insert(
                 pool.name.as_str(),
@@ -151,18 +150,18 @@ impl Packing {
 }
 
 /// The members of a pool by their number; number 0 is nobody, and zero.
-fn lines_of(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &EncapSource, one_arm: bool) -> Vec<Member> {
+fn lines_of(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &EncapSource) -> Vec<Member> {
     let highest = members.values().map(|member| member.index).max().unwrap_or(0);
     let mut lines = vec![bytemuck::Zeroable::zeroed(); usize::from(highest) + 1];
     for backend in &pool.backends {
         if let Some(member) = members.get(&backend.name) {
-            lines[usize::from(member.index)] = record_of(backend, member, source, one_arm);
+            lines[usize::from(member.index)] = record_of(backend, member, source);
         }
     }
     lines
 }
 
-fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource, one_arm: bool) -> Member {
+fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource) -> Member {
     let source_word = wire(source.v4.network());
     let destination = wire(backend.address);
     let mut record = Member {
@@ -172,7 +171,6 @@ fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource, one_
         entropy_mask: wire(source.v4.hostmask()),
         counter: member.counter,
         encap: ENCAP_IPIP,
-        flags: if one_arm { ONE_ARM } else { 0 },
         ..bytemuck::Zeroable::zeroed()
     };
     if let Some(hop) = &member.hop {

@@ -11,7 +11,7 @@
 //! again only after a grace period that began after the switch away from it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -60,8 +60,8 @@ pub struct Published {
 pub enum PublishError {
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    #[error("{needed} chunks are needed, {free} of {CHUNK_SLOTS} slots are free")]
-    NoSlots { needed: usize, free: usize },
+    #[error("the candidate needs more chunks than the {CHUNK_SLOTS} slots have room for")]
+    NoSlots,
     #[error("the candidate was refused before the switch: {0}")]
     Rehearsal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -71,8 +71,9 @@ pub enum PublishError {
 pub struct Adopted {
     pub facts: RootFacts,
     pub revision: Revision,
-    /// The active root could not be read; the fallback was.
-    pub from_fallback: bool,
+    /// One of the two roots, or a chunk of it, could not be read: the revision
+    /// is to be published anew.
+    pub damaged: bool,
 }
 
 /// What is published cannot be read back.
@@ -125,28 +126,33 @@ impl<K: Kernel> Publisher<K> {
         }
         let main = self.read_revision(active.root());
         let other = self.read_revision(active.fallback_root());
-        let (found, from_fallback) = match (main, other) {
+        let damaged = main.is_err() || other.is_err();
+        let found = match (main, other) {
             (Ok(main), other) => {
                 self.learn(active, &main, other.ok().as_ref());
-                (main, false)
+                main
             }
             (Err(_), Ok(other)) => {
                 self.learn(active, &other, None);
-                (other, true)
+                other
             }
             (Err(error), Err(_)) => return Err(error),
         };
-        let stray = self
-            .kernel
-            .occupied()?
-            .into_iter()
-            .filter(|slot| !self.in_use.contains(slot));
-        let stray: Vec<ChunkId> = stray.collect();
-        self.kernel.clear(&stray)?;
+        let stray = self.kernel.occupied()?.into_iter();
+        let stray: Vec<ChunkId> = stray.filter(|slot| !self.in_use.contains(slot)).collect();
+        if damaged {
+            // Packets may still be led to them by the root that is damaged.
+            self.in_use.extend(stray);
+            self.shared.clear();
+        } else {
+            // The daemon before may have switched away from them just now.
+            self.kernel.grace_period()?;
+            self.kernel.clear(&stray)?;
+        }
         Ok(Some(Adopted {
             facts: found.facts,
             revision: found.revision,
-            from_fallback,
+            damaged,
         }))
     }
 
@@ -163,7 +169,7 @@ impl<K: Kernel> Publisher<K> {
     ) -> Result<Published, PublishError> {
         let began = Instant::now();
         self.collect()?;
-        let mut draft = Draft::new(self, layout)?;
+        let mut draft = Draft::new(self);
         let tables = draft.pairs(KIND_TABLE, &layout.tables)?;
         let members = draft.pairs(KIND_MEMBERS, &layout.members)?;
         let meta = draft.pairs(KIND_META, &layout.meta)?;
@@ -181,7 +187,8 @@ impl<K: Kernel> Publisher<K> {
         let installs: Vec<(ChunkId, &K::Chunk)> = slots.iter().map(|(slot, chunk)| (*slot, &created[*chunk])).collect();
         self.kernel.install(&installs)?;
         if let Err(objection) = rehearse(&self.kernel, active) {
-            self.kernel.clear(&slots.keys().copied().collect::<Vec<_>>())?;
+            // Never switched to: they are emptied the next time.
+            self.retired.extend(slots.keys());
             return Err(PublishError::Rehearsal(objection));
         }
         self.kernel.switch(active);
@@ -297,7 +304,8 @@ struct Found {
 /// The chunks of a publish under way.
 struct Draft<'p, K: Kernel> {
     publisher: &'p Publisher<K>,
-    free: std::vec::IntoIter<ChunkId>,
+    /// Lowest first.
+    free: VecDeque<ChunkId>,
     created: Vec<K::Chunk>,
     /// Which created chunk goes into which slot.
     slots: BTreeMap<ChunkId, usize>,
@@ -307,27 +315,19 @@ struct Draft<'p, K: Kernel> {
 }
 
 impl<'p, K: Kernel> Draft<'p, K> {
-    fn new(publisher: &'p Publisher<K>, layout: &Layout) -> Result<Self, PublishError> {
+    fn new(publisher: &'p Publisher<K>) -> Self {
         let taken = |slot: &ChunkId| publisher.in_use.contains(slot) || publisher.retired.contains(slot);
-        let free: Vec<ChunkId> = (GRACE_SLOT as ChunkId + 1..CHUNK_SLOTS as ChunkId)
+        let free: VecDeque<ChunkId> = (GRACE_SLOT as ChunkId + 1..CHUNK_SLOTS as ChunkId)
             .filter(|slot| !taken(slot))
             .collect();
-        // An upper bound: as if nothing were shared.
-        let needed = 2 * (layout.tables.len() + layout.members.len() + layout.meta.len() + layout.vip_children() + 2);
-        if needed > free.len() {
-            return Err(PublishError::NoSlots {
-                needed,
-                free: free.len(),
-            });
-        }
-        Ok(Self {
+        Self {
             publisher,
-            free: free.into_iter(),
+            free,
             created: Vec::new(),
             slots: BTreeMap::new(),
             shared: HashMap::new(),
             named: BTreeSet::new(),
-        })
+        }
     }
 
     /// Shares or creates chunks that both roots name.
@@ -337,23 +337,30 @@ impl<'p, K: Kernel> Draft<'p, K> {
 
     fn pair(&mut self, kind: u16, image: &ChunkImage) -> Result<Pair, PublishError> {
         let key = (kind, image.digest());
-        let known = self
-            .shared
-            .get(&key)
-            .or_else(|| self.publisher.shared.get(&key))
-            .copied();
+        let known = match self.shared.get(&key).or_else(|| self.publisher.shared.get(&key)) {
+            // A slot that somebody emptied is not shared but written anew.
+            Some(pair) if self.slots.contains_key(&pair.slot) || self.is_whole(*pair)? => Some(*pair),
+            Some(_) | None => None,
+        };
         let pair = if let Some(pair) = known {
             pair
         } else {
             let chunk = self.create(image)?;
             Pair {
-                slot: self.take(chunk),
-                alias: self.take(chunk),
+                slot: self.take(chunk)?,
+                alias: self.take(chunk)?,
             }
         };
         self.shared.insert(key, pair);
         self.named.extend([pair.slot, pair.alias]);
         Ok(pair)
+    }
+
+    /// Both slots still hold one and the same chunk.
+    fn is_whole(&self, pair: Pair) -> Result<bool, KernelError> {
+        let kernel = &self.publisher.kernel;
+        let chunk = kernel.chunk_id(pair.slot)?;
+        Ok(chunk.is_some() && chunk == kernel.chunk_id(pair.alias)?)
     }
 
     /// The VIP chunks and the root that name one side of the pairs; returns
@@ -370,7 +377,9 @@ impl<'p, K: Kernel> Draft<'p, K> {
         let sides = |pairs: &[Pair]| pairs.iter().map(&side).collect::<Vec<_>>();
         let (tables, members, meta) = (sides(tables), sides(members), sides(meta));
         // Slots first: the first VIP chunk names its children.
-        let vips: Vec<ChunkId> = (0..=layout.vip_children()).map(|_| self.reserve()).collect();
+        let vips: Vec<ChunkId> = (0..=layout.vip_children())
+            .map(|_| self.reserve())
+            .collect::<Result<_, _>>()?;
         for (slot, image) in vips.iter().zip(layout.vip_chunks(&tables, &members, &vips[1..])) {
             let chunk = self.create(&image)?;
             self.slots.insert(*slot, chunk);
@@ -393,7 +402,7 @@ impl<'p, K: Kernel> Draft<'p, K> {
             })
             .collect();
         let root = self.create(&layout::root(facts, &entries))?;
-        Ok((self.take(root), vips[0]))
+        Ok((self.take(root)?, vips[0]))
     }
 
     fn create(&mut self, image: &ChunkImage) -> Result<usize, PublishError> {
@@ -401,15 +410,15 @@ impl<'p, K: Kernel> Draft<'p, K> {
         Ok(self.created.len() - 1)
     }
 
-    fn take(&mut self, chunk: usize) -> ChunkId {
-        let slot = self.reserve();
+    fn take(&mut self, chunk: usize) -> Result<ChunkId, PublishError> {
+        let slot = self.reserve()?;
         self.slots.insert(slot, chunk);
-        slot
+        Ok(slot)
     }
 
-    fn reserve(&mut self) -> ChunkId {
-        let slot = self.free.next().expect("`new` counted the slots");
+    fn reserve(&mut self) -> Result<ChunkId, PublishError> {
+        let slot = self.free.pop_front().ok_or(PublishError::NoSlots)?;
         self.named.insert(slot);
-        slot
+        Ok(slot)
     }
 }

@@ -119,6 +119,21 @@ pub fn rehearse(kernel: &KernelBalancer, active: Active, revision: &Revision) ->
     Ok(())
 }
 
+/// A source that is neither the VIP nor our own: from one of the networks that
+/// are nobody's (RFC 5737).
+fn stranger(revision: &Revision, vip: &Vip) -> Ipv4Addr {
+    const NOBODYS: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(192, 0, 2, 1),
+        Ipv4Addr::new(198, 51, 100, 1),
+        Ipv4Addr::new(203, 0, 113, 1),
+    ];
+    let own = revision.config().node.encap_source.v4;
+    let free = NOBODYS
+        .into_iter()
+        .find(|source| *source != vip.address && !own.contains(source));
+    free.unwrap_or(NOBODYS[0])
+}
+
 fn try_vip(
     kernel: &KernelBalancer,
     active: Active,
@@ -126,9 +141,8 @@ fn try_vip(
     key: &HashKey,
     vip: &Vip,
 ) -> Result<(), Objection> {
-    // TEST-NET-1 (RFC 5737): nobody's address, so never a loop or a VIP.
     let probe = Probe {
-        source: Ipv4Addr::new(192, 0, 2, 1),
+        source: stranger(revision, vip),
         source_port: 49152,
         destination: vip.address,
         destination_port: vip.port,

@@ -109,7 +109,17 @@ impl Revision {
         let mut tables = BTreeMap::new();
         for pool in &config.pools {
             let before = previous.and_then(|previous| previous.pool(&pool.name));
-            let mut members = members(pool, before, hops, &mut counters)?;
+            let known = previous.map(Self::config);
+            let mut members = members(
+                pool,
+                before,
+                &KnownHops {
+                    hops,
+                    before: known,
+                    now: config,
+                },
+                &mut counters,
+            )?;
             let pool_tables = next_tables(pool, before.map(|(_, tables)| tables), &members);
             members.away = away(&pool_tables);
             state.pools.insert(pool.name.clone(), members);
@@ -160,6 +170,20 @@ impl Revision {
             })
         });
         effects.filter(|effect| effect.slots_moved > 0).collect()
+    }
+
+    /// Some next hop is known now that differs from the one published.
+    #[must_use]
+    pub fn differs_from(&self, hops: &Hops) -> bool {
+        self.state.pools.iter().any(|(pool, state)| {
+            state.members.iter().any(|(backend, member)| {
+                let id = BackendId {
+                    pool: pool.clone(),
+                    backend: backend.clone(),
+                };
+                hops.get(&id).is_some_and(|hop| member.hop.as_ref() != Some(hop))
+            })
+        })
     }
 
     /// Counters that get a new owner with this revision.
@@ -214,7 +238,7 @@ impl Revision {
 fn members(
     pool: &Pool,
     before: Option<(&PoolState, &PoolTables)>,
-    hops: &Hops,
+    hops: &KnownHops<'_>,
     counters: &mut FreeCounters,
 ) -> Result<PoolState, RevisionError> {
     let mut numbers = FreeNumbers::beside(before);
@@ -224,8 +248,8 @@ fn members(
             pool: pool.name.clone(),
             backend: backend.name.clone(),
         };
-        let hop = hops.get(&id).cloned();
         let kept = before.and_then(|(state, _)| state.members.get(&backend.name));
+        let hop = hops.of(&id, backend, kept);
         let member = match kept {
             // The last good next hop stands until a better one is known.
             Some(kept) => MemberState {
@@ -246,6 +270,34 @@ fn members(
         members,
         away: Vec::new(),
     })
+}
+
+/// Next hops known now, and what they were known for before.
+struct KnownHops<'a> {
+    hops: &'a Hops,
+    before: Option<&'a Config>,
+    now: &'a Config,
+}
+
+impl KnownHops<'_> {
+    /// The hop known now; else the last good one, as long as it was for the same
+    /// address and leads through an interface that is still ours.
+    fn of(&self, id: &BackendId, backend: &Backend, kept: Option<&MemberState>) -> Option<Hop> {
+        if let Some(hop) = self.hops.get(id) {
+            return Some(hop.clone());
+        }
+        let pool = self.before?.pool(&id.pool)?;
+        let before = pool.backends.iter().find(|before| before.name == backend.name)?;
+        let same = (before.address, &before.next_hop) == (backend.address, &backend.next_hop);
+        let last = kept?.hop.clone().filter(|_| same)?;
+        let ours = self
+            .now
+            .node
+            .interfaces
+            .iter()
+            .any(|interface| interface.name == last.interface);
+        ours.then_some(last)
+    }
 }
 
 fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) -> PoolTables {

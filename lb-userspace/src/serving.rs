@@ -151,7 +151,10 @@ impl Serving {
         if judged.map_err(|errors| failure::bad_configuration(errors.to_string()))? != plan.target.config {
             return Err(policy::Altered::Changes.into());
         }
-        if plan.is_refused() || !local_addresses(&plan.target.config, resolution).is_empty() {
+        // Addresses may have come to this host since the plan was made.
+        let mut plan = plan;
+        plan.findings.extend(local_addresses(&plan.target.config, resolution));
+        if plan.is_refused() {
             self.note_refusal(&plan, digest, author, now);
             return Err(failure::refused(&plan));
         }
@@ -174,6 +177,9 @@ impl Serving {
         let Some(served) = &self.served else {
             return Ok(None);
         };
+        if !served.state.differs_from(&resolution.hops) {
+            return Ok(None);
+        }
         let content = served.state.state.content.clone();
         let next = Revision::next(Some(&served.state), &content, &resolution.hops)?;
         if next == served.state {
@@ -212,11 +218,13 @@ impl Serving {
                 let applied = applied(&served, published, effects, resolution);
                 self.environment.clone_from(&served.state.config().environment);
                 self.served = Some(served);
-                self.detach_what_left();
+                self.tend_interfaces(resolution);
                 Ok(applied)
             }
             Err(failure) => {
                 let Failure { code, message, .. } = failure.clone();
+                // Interfaces and peers are those of what is served, not of this.
+                self.tend_interfaces(resolution);
                 self.record_outcome(
                     Outcome::Failed {
                         generation,
@@ -240,6 +248,9 @@ impl Serving {
         resolution: &Resolution,
     ) -> Result<Published, Failure> {
         use crate::kernel::Kernel as _;
+        // A packet that still holds chunks of before the last switch must not
+        // count for a new owner.
+        self.publisher.collect()?;
         self.publisher.kernel().zero_counters(fresh)?;
         self.prepare_interfaces(served, resolution)?;
         let facts = RootFacts {
@@ -261,10 +272,10 @@ impl Serving {
         author: &str,
         now: Timestamp,
     ) -> Result<(u64, u64), Failure> {
-        // A daemon without a store changes no generation, but follows next
-        // hops: connections matter more than the record of them.
+        // A daemon that may not use its store changes no generation, but
+        // follows next hops: connections matter more than the record of them.
         let running = self.served.as_ref();
-        let Some(store) = &mut self.store else {
+        let Some(store) = self.store.as_mut().filter(|_| self.mode != Mode::ReadOnly) else {
             return Ok(running.map_or((0, 1), |served| (served.generation, served.revision + 1)));
         };
         let revision = store
@@ -311,7 +322,8 @@ impl Serving {
     /// The switch has happened, or has not: what the store makes of the news
     /// cannot change that. A start settles a pending intent from the kernel.
     fn record_outcome(&mut self, outcome: Outcome, author: &str, now: Timestamp) {
-        if let Some(store) = &mut self.store
+        if self.mode != Mode::ReadOnly
+            && let Some(store) = &mut self.store
             && let Err(error) = store.append(&Entry::Outcome(outcome), author, now)
         {
             tracing::error!(%error, "the outcome could not be journaled");
@@ -357,7 +369,7 @@ impl Serving {
 }
 
 /// A revision as JSON for the store.
-fn stored(revision: &Revision) -> serde_json::Value {
+pub(crate) fn stored(revision: &Revision) -> serde_json::Value {
     let tables = revision.tables.iter().map(|(name, tables)| {
         let bytes: Vec<u8> = tables
             .current

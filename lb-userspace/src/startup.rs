@@ -13,12 +13,13 @@ use crate::{
     api::model::{ApplyRequest, Failure, Mode},
     config::{self, Config},
     kernel::{KernelError, aya::KernelBalancer, bpffs},
+    layout::RootFacts,
     neighbours::Resolution,
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
     revision::Revision,
-    serving::{Purpose, Served, Serving, restored},
-    store::{Entry, Outcome, Store, StoreError},
+    serving::{self, Purpose, Served, Serving, restored},
+    store::{self, Entry, Outcome, Store, StoreError},
 };
 
 /// Where a daemon keeps its things.
@@ -63,13 +64,18 @@ impl Found {
     /// When the programs cannot be loaded, or nothing at all is known.
     pub fn look(places: &Places<'_>) -> Result<Self, StartError> {
         let file = config::load(places.config).map_err(Arc::new);
-        let pins = bpffs::prepare(places.pin_dir)?;
-        let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
-        let adopted = publisher.adopt();
         let (store, store_problem) = match Store::open(places.state_dir) {
             Ok(store) => (Some(store), None),
+            // Another daemon is at work: nothing is touched.
+            Err(problem @ StoreError::InUse { .. }) => return Err(problem.into()),
             Err(problem) => (None, Some(problem)),
         };
+        let pins = bpffs::prepare(places.pin_dir)?;
+        let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
+        if !publisher.kernel().program_is_ours()? {
+            tracing::warn!("the pinned program is of another build; it stays until its pins are removed");
+        }
+        let adopted = publisher.adopt();
         if matches!(adopted, Ok(None))
             && let Some(problem) = store_problem
         {
@@ -129,7 +135,17 @@ impl Found {
     /// Only when nothing was served before.
     pub fn serve(mut self, resolution: &Resolution, now: Timestamp) -> Result<Serving, StartError> {
         match std::mem::replace(&mut self.adopted, Ok(None)) {
-            Ok(Some(adopted)) => self.adopt(adopted, now)?,
+            Ok(Some(adopted)) => {
+                let damaged = adopted.damaged;
+                if let Err(problem) = self.adopt(adopted, now) {
+                    self.serving.store = None;
+                    self.serving
+                        .become_read_only(format!("the store cannot be used ({problem})"));
+                }
+                if damaged {
+                    self.mend(resolution, now);
+                }
+            }
             Ok(None) => self.begin(resolution, now)?,
             Err(error) => {
                 let reason = format!("what the kernel serves cannot be read back ({error})");
@@ -144,49 +160,73 @@ impl Found {
         Ok(self.serving)
     }
 
-    fn adopt(&mut self, adopted: Adopted, now: Timestamp) -> Result<(), StartError> {
+    /// Publishes what was adopted once more: a part of it could not be read.
+    fn mend(&mut self, resolution: &Resolution, now: Timestamp) {
+        let Some(served) = &self.serving.served else {
+            return;
+        };
+        let content = served.state.state.content.clone();
+        let purpose = Purpose::Revision {
+            cause: "a chunk could not be read".to_owned(),
+        };
+        tracing::error!("a part of what is served could not be read; publishing it anew");
+        if let Err(failure) = self.serving.change(&content, &purpose, resolution, AUTHOR, now) {
+            self.serving.become_read_only(failure.message);
+        }
+    }
+
+    fn adopt(&mut self, adopted: Adopted, now: Timestamp) -> Result<(), StoreError> {
         let facts = adopted.facts;
-        let numbers = (facts.generation, facts.revision);
+        let (generation, revision) = (facts.generation, facts.revision);
         let serving = &mut self.serving;
         serving.environment.clone_from(&adopted.revision.config().environment);
+        let state = serving::stored(&adopted.revision);
         serving.served = Some(Served {
-            generation: facts.generation,
-            revision: facts.revision,
+            generation,
+            revision,
             digest: facts.digest,
             state: adopted.revision,
         });
-        tracing::info!(
-            generation = numbers.0,
-            revision = numbers.1,
-            "adopted what the kernel serves"
-        );
-        if adopted.from_fallback {
-            tracing::error!("the active root could not be read; the fallback was");
-        }
+        tracing::info!(generation, revision, "adopted what the kernel serves");
         let Some(store) = &mut serving.store else {
             return Ok(());
         };
-        settle_pending(store, Some(numbers), now)?;
-        let known = store.last_switched()?.map(|last| (last.generation, last.revision));
-        if known == Some(numbers) {
-            store.append(
-                &Entry::Adopted {
-                    generation: numbers.0,
-                    revision: numbers.1,
-                },
-                AUTHOR,
-                now,
-            )?;
-            return Ok(());
-        }
-        let reason = match known {
-            None => format!(
-                "the kernel serves generation {}, and the state directory knows of none",
-                numbers.0
+        settle_pending(store, Some(&facts), now)?;
+        let reason = match store.last_switched()? {
+            None => format!("the kernel serves generation {generation}, and the state directory knows of none"),
+            Some(last) if last.generation != generation || last.content.digest() != facts.digest => format!(
+                "the kernel serves generation {generation} with digest {}, the journal says generation {} with {}",
+                facts.digest.short(),
+                last.generation,
+                last.content.digest().short()
             ),
-            Some((generation, revision)) => format!(
-                "the kernel serves generation {} revision {}, the journal says {generation} revision {revision}",
-                numbers.0, numbers.1
+            // What is published for a generation may be newer than the journal
+            // knows: next hops are followed without it, too.
+            Some(last) if last.revision <= revision => {
+                if last.revision < revision {
+                    let cause = "published while the journal could not be written".to_owned();
+                    store.append(
+                        &Entry::Revision(store::Revision {
+                            generation,
+                            revision,
+                            state,
+                            cause,
+                        }),
+                        AUTHOR,
+                        now,
+                    )?;
+                    store.append(
+                        &Entry::Outcome(Outcome::RolledForward { generation, revision }),
+                        AUTHOR,
+                        now,
+                    )?;
+                }
+                store.append(&Entry::Adopted { generation, revision }, AUTHOR, now)?;
+                return Ok(());
+            }
+            Some(last) => format!(
+                "the kernel serves revision {revision}, the journal knows revision {}",
+                last.revision
             ),
         };
         store.append(&Entry::ReadOnly { reason: reason.clone() }, AUTHOR, now)?;
@@ -210,12 +250,21 @@ impl Found {
 
     /// The kernel has nothing, the store has: after a reboot, or when the pins
     /// were removed while no daemon ran.
-    fn again(&mut self, last: crate::store::Served, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
+    fn again(&mut self, last: store::Served, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
         let (generation, revision) = (last.generation, last.revision);
         let state = restored(last.state).ok_or_else(|| StartError::First(unreadable(generation)))?;
         let state = forget_hops(state);
         let content = state.state.content.clone();
         self.serving.environment.clone_from(&content.config.environment);
+        // A new key would move every flow.
+        let path = &content.config.node.hash_key_file;
+        if !path.exists() {
+            let source = io::ErrorKind::NotFound.into();
+            return Err(StartError::HashKey {
+                path: path.clone(),
+                source,
+            });
+        }
         self.install_hash_key(&content.config)?;
         self.serving.served = Some(Served {
             generation,
@@ -274,12 +323,16 @@ impl Found {
 const AUTHOR: &str = "holdfastd";
 
 /// Settles an intent without an outcome: the kernel knows what became of it.
-fn settle_pending(store: &mut Store, served: Option<(u64, u64)>, now: Timestamp) -> Result<(), StoreError> {
+fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Timestamp) -> Result<(), StoreError> {
     let Some(pending) = store.pending_intent()? else {
         return Ok(());
     };
-    let (generation, revision) = (pending.served.generation, pending.served.revision);
-    let outcome = if served == Some((generation, revision)) {
+    let pending = pending.served;
+    let (generation, revision) = (pending.generation, pending.revision);
+    let switched = served.is_some_and(|facts| {
+        facts.generation == generation && facts.revision >= revision && facts.digest == pending.content.digest()
+    });
+    let outcome = if switched {
         tracing::warn!(
             generation,
             revision,
@@ -336,13 +389,21 @@ fn make_hash_key(path: &Path) -> io::Result<HashKey> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
+    // Whole or not there: a short file would keep every later daemon from
+    // starting.
+    let draft = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
-        .open(path)?;
+        .open(&draft)?;
     file.write_all(&key)?;
     file.sync_all()?;
+    fs::rename(&draft, path)?;
+    if let Some(directory) = path.parent() {
+        fs::File::open(directory)?.sync_all()?;
+    }
     tracing::info!(path = %path.display(), "made a hash key");
     Ok(HashKey::from_bytes(&key))
 }

@@ -16,8 +16,6 @@ pub const MAX_MEMBERS: usize = 2047;
 /// `flags`: the next hop is known; without it a packet is dropped under a
 /// counter of its own, never sent to MAC address 0.
 pub const NEXT_HOP_KNOWN: u8 = 1;
-/// `flags`: always answer with `XDP_TX`: the balancer has one interface.
-pub const ONE_ARM: u8 = 2;
 
 /// `encap`: IPv4 in IPv4 (RFC 2003).
 pub const ENCAP_IPIP: u8 = 1;
@@ -46,7 +44,7 @@ pub struct Member {
     pub counter: u16,
     /// `ENCAP_*`.
     pub encap: u8,
-    /// `NEXT_HOP_KNOWN`, `ONE_ARM`.
+    /// `NEXT_HOP_KNOWN`.
     pub flags: u8,
     pub reserved: [u8; 2],
 }

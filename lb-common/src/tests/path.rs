@@ -4,11 +4,7 @@ use super::{
     maps::{self, FALLBACK_VIPS, MEMBER_COUNTER, MEMBERS, Maps, TABLE, VIP_COUNTER, VIPS},
     packets::{self, Packet, VIP, any_frame},
 };
-use crate::{
-    abi::{active::Active, member::ONE_ARM},
-    path::balance,
-    verdict::Verdict,
-};
+use crate::{abi::active::Active, path::balance, verdict::Verdict};
 
 fn is_forwarded(verdict: Verdict) -> bool {
     matches!(verdict, Verdict::ForwardTx | Verdict::ForwardRedirect)
@@ -28,11 +24,10 @@ enum Fault {
     NoNextHop,
     UnknownEncap,
     SmallMtu,
-    OneArm,
     OtherInterface,
 }
 
-const FAULTS: [Fault; 13] = [
+const FAULTS: [Fault; 12] = [
     Fault::None,
     Fault::NothingPublished,
     Fault::NoKey,
@@ -44,7 +39,6 @@ const FAULTS: [Fault; 13] = [
     Fault::NoNextHop,
     Fault::UnknownEncap,
     Fault::SmallMtu,
-    Fault::OneArm,
     Fault::OtherInterface,
 ];
 
@@ -54,7 +48,6 @@ fn maps_with(fault: Fault) -> Maps {
         Fault::NoNextHop => member.flags = 0,
         Fault::UnknownEncap => member.encap = 99,
         Fault::SmallMtu => member.mtu = 50,
-        Fault::OneArm => member.flags |= ONE_ARM,
         Fault::OtherInterface => member.ifindex = 8,
         Fault::None
         | Fault::NothingPublished
@@ -83,12 +76,7 @@ fn maps_with(fault: Fault) -> Maps {
             maps.interfaces = None;
             &[]
         }
-        Fault::None
-        | Fault::NoNextHop
-        | Fault::UnknownEncap
-        | Fault::SmallMtu
-        | Fault::OneArm
-        | Fault::OtherInterface => &[],
+        Fault::None | Fault::NoNextHop | Fault::UnknownEncap | Fault::SmallMtu | Fault::OtherInterface => &[],
     };
     maps.chunks.retain(|chunk, _| !missing.contains(chunk));
     maps
@@ -102,7 +90,7 @@ fn each_fault_has_its_verdict() {
     };
     let expected = |fault| match fault {
         // The fallback serves as well as the active revision.
-        Fault::None | Fault::NoInterfaces | Fault::NoVips | Fault::OneArm => Verdict::ForwardTx,
+        Fault::None | Fault::NoInterfaces | Fault::NoVips => Verdict::ForwardTx,
         Fault::OtherInterface => Verdict::ForwardRedirect,
         Fault::NothingPublished => Verdict::PassNoGeneration,
         Fault::NoVipsAtAll => Verdict::PassUnreadable,

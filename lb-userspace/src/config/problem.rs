@@ -205,7 +205,9 @@ impl Problem {
             | Self::UnknownInterface {
                 interface: written,
                 known,
-            } => format!("did you mean `{}`?", nearest(written, known)?),
+            } => {
+                format!("did you mean `{}`?", nearest(written, known)?)
+            }
             Self::NoWeight(_) => "set `state: ready` and a weight of 1 or more on one of them".to_owned(),
             Self::PresentAndRemoved { .. } => "take it out of `removed`, or out of the file".to_owned(),
             Self::FileUnreadable(_)

@@ -3,7 +3,8 @@
 //! Everything is pinned below one directory, so that nothing depends on this
 //! process: `prog/{balancer,agent}`, `maps/NAME`, `links/INTERFACE`.
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs, io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -40,6 +41,10 @@ pub const MAPS: [&str; 5] = ["CHUNKS", "ACTIVE", "COUNTERS", "HASH_KEY", "INTERF
 /// The balancer's program and maps in the kernel.
 pub struct KernelBalancer {
     directory: PathBuf,
+    /// Two daemons must not publish into the same maps.
+    _lock: fs::File,
+    /// Links by interface: while they are held, `rm` of a pin detaches nothing.
+    links: BTreeMap<String, OwnedFd>,
     program: Xdp,
     /// The agent's program, pinned beside it for backends on this host and for
     /// test runs; kept open so that its maps can be written.
@@ -65,6 +70,7 @@ impl KernelBalancer {
     /// # Errors
     /// When the kernel refuses the program or a pin is of another kind.
     pub fn open(directory: &Path) -> Result<Self, KernelError> {
+        let lock = pins::lock(directory)?;
         pins::make_directories(directory)?;
         let pin = directory.join("prog/balancer");
         if !pin.exists() {
@@ -83,6 +89,8 @@ impl KernelBalancer {
             counters: PerCpuArray::try_from(open_map(directory, "COUNTERS")?).map_err(map_error)?,
             private: PrivateInstance::load(directory)?,
             directory: directory.to_owned(),
+            _lock: lock,
+            links: pins::held_links(directory),
         })
     }
 
@@ -98,14 +106,17 @@ impl KernelBalancer {
     /// # Errors
     /// When the map cannot be written.
     pub fn set_hash_key(&self, key: &HashKey) -> Result<(), KernelError> {
-        if self.hash_key()? != HashKey::default() {
-            return Ok(());
+        if self.hash_key()? == HashKey::default() {
+            let mut map: Array<_, Plain<HashKey>> =
+                Array::try_from(open_map(&self.directory, "HASH_KEY")?).map_err(map_error)?;
+            map.set(0, Plain(*key), 0).map_err(map_error)?;
         }
-        let mut map: Array<_, Plain<HashKey>> =
-            Array::try_from(open_map(&self.directory, "HASH_KEY")?).map_err(map_error)?;
-        map.set(0, Plain(*key), 0).map_err(map_error)?;
         let pin = open_pin(&map_path(&self.directory, "HASH_KEY"))?;
-        sys::freeze(pin.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))
+        match sys::freeze(pin.as_fd()) {
+            // It is frozen already.
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(()),
+            frozen => frozen.map_err(KernelError::call("BPF_MAP_FREEZE")),
+        }
     }
 
     /// The hash key in use; all zero: none yet.
@@ -224,17 +235,21 @@ impl KernelBalancer {
     /// When another program is attached (EBUSY), or the driver cannot do native
     /// XDP (EOPNOTSUPP): never replaced by generic mode silently.
     pub fn attach(&mut self, interface: &str, ifindex: u32, mode: XdpMode) -> Result<(), KernelError> {
-        pins::attach(&mut self.program, &self.directory, interface, ifindex, mode)
+        pins::attach(&mut self.program, &self.directory, interface, ifindex, mode)?;
+        self.links
+            .insert(interface.to_owned(), open_pin(&link_path(&self.directory, interface))?);
+        Ok(())
     }
 
     /// Takes the program off an interface and removes the pin.
     ///
     /// # Errors
     /// When there is no link of ours, or the kernel refuses.
-    pub fn detach(&self, interface: &str) -> Result<(), KernelError> {
+    pub fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
         let pin = link_path(&self.directory, interface);
         let link = open_pin(&pin)?;
         sys::detach_link(link.as_fd()).map_err(KernelError::call("BPF_LINK_DETACH"))?;
+        self.links.remove(interface);
         fs::remove_file(&pin).map_err(KernelError::call("unlink"))
     }
 
@@ -244,6 +259,20 @@ impl KernelBalancer {
     /// When the pin is not a link.
     pub fn link(&self, interface: &str) -> Result<Option<sys::LinkFacts>, KernelError> {
         pins::link_at(&link_path(&self.directory, interface))
+    }
+
+    /// Pins a link again whose pin somebody removed.
+    ///
+    /// # Errors
+    /// When it cannot be pinned.
+    pub fn keep_link(&self, interface: &str) -> Result<(), KernelError> {
+        let pin = link_path(&self.directory, interface);
+        let Some(link) = self.links.get(interface).filter(|_| !pin.exists()) else {
+            return Ok(());
+        };
+        tracing::error!(interface, "the pin of the link was removed; pinning it again");
+        pins::make_directories(&self.directory)?;
+        sys::pin(link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))
     }
 
     /// Interfaces with a pinned link of ours.
@@ -260,7 +289,8 @@ impl KernelBalancer {
     ///
     /// # Errors
     /// When the pin cannot be removed.
-    pub fn forget_link(&self, interface: &str) -> Result<(), KernelError> {
+    pub fn forget_link(&mut self, interface: &str) -> Result<(), KernelError> {
+        self.links.remove(interface);
         fs::remove_file(link_path(&self.directory, interface)).map_err(KernelError::call("unlink"))
     }
 
@@ -306,6 +336,10 @@ impl Kernel for KernelBalancer {
         let map = sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
         let image = read(map.as_fd())?;
         Ok(Some((KernelChunk(map), image)))
+    }
+
+    fn chunk_id(&self, slot: ChunkId) -> Result<Option<u32>, KernelError> {
+        self.slot_map(slot)
     }
 
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {

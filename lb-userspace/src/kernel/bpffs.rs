@@ -42,6 +42,12 @@ fn place(directory: &Path) -> io::Result<PathBuf> {
         }
     }
     make(directory)?;
+    // A mount would hide what is there: somebody mixed up two directories.
+    if fs::read_dir(directory)?.next().is_some() {
+        return Err(io::Error::other(
+            "it is not on a bpffs and not empty, so none is mounted there",
+        ));
+    }
     mount(directory)?;
     private(directory)?;
     Ok(directory.to_owned())

@@ -104,6 +104,9 @@ pub trait Kernel {
     /// The chunk in a slot and its content; `None`: the slot is empty.
     fn read_chunk(&self, slot: ChunkId) -> Result<Option<(Self::Chunk, ChunkImage)>, KernelError>;
 
+    /// What tells the chunk in a slot from all others; `None`: it is empty.
+    fn chunk_id(&self, slot: ChunkId) -> Result<Option<u32>, KernelError>;
+
     /// The slots of CHUNKS that are not empty.
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError>;
 
@@ -143,6 +146,8 @@ pub enum KernelError {
     Missing(&'static str),
     #[error("the kernel has no bpf_link for XDP on this interface")]
     NoLink,
+    #[error("another daemon has the pins in {path}")]
+    InUse { path: std::path::PathBuf },
     #[error("{path} could not be made a bpffs directory")]
     Bpffs {
         path: std::path::PathBuf,

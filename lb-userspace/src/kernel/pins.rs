@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "aya wants its own Pod, which is an unsafe trait")]
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
@@ -14,8 +15,16 @@ use aya::{
     programs::{Xdp, links::FdLink, xdp::XdpMode as AyaMode},
 };
 use aya_obj::programs::XdpAttachType;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 
-use super::{KernelError, bpffs::pin_name, sys};
+use super::{
+    KernelError,
+    bpffs::{self, pin_name},
+    sys,
+};
 use crate::config::XdpMode;
 
 /// As `cargo xtask build` made it.
@@ -95,6 +104,34 @@ pub fn make_directories(directory: &Path) -> Result<(), KernelError> {
     ["prog", "maps", "links"]
         .iter()
         .try_for_each(|part| make_directory(&directory.join(part)))
+}
+
+/// Takes the directory for this process, until it ends.
+pub fn lock(directory: &Path) -> Result<fs::File, KernelError> {
+    let lock = fs::File::open(directory).map_err(KernelError::call("open"))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => Err(KernelError::InUse {
+            path: directory.to_owned(),
+        }),
+        Err(error) => Err(KernelError::Call {
+            call: "flock",
+            source: error.into(),
+        }),
+    }
+}
+
+/// The links that are pinned, by interface.
+pub fn held_links(directory: &Path) -> BTreeMap<String, OwnedFd> {
+    let Ok(entries) = fs::read_dir(directory.join("links")) else {
+        return BTreeMap::new();
+    };
+    let pins = entries.filter_map(Result::ok);
+    let links = pins.filter_map(|pin| {
+        let link = sys::open_pin(&pin.path()).ok()?;
+        Some((bpffs::interface_of(&pin.file_name().into_string().ok()?), link))
+    });
+    links.collect()
 }
 
 /// The program pinned at `pin`.
