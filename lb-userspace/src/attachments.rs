@@ -124,6 +124,13 @@ impl Serving {
         kernel.keep_link(&interface.name)?;
         match kernel.link(&interface.name)? {
             Some(facts) if facts.ifindex == link.ifindex => {
+                if facts.program_id != kernel.program_id()? {
+                    tracing::error!(
+                        interface = interface.name,
+                        "another program than the pinned one; putting it on"
+                    );
+                    kernel.renew_link(&interface.name)?;
+                }
                 if link.xdp.is_none_or(|mode| mode == interface.mode) {
                     return Ok(false);
                 }

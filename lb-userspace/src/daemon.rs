@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use clap::Parser;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
-use tokio::sync::{Mutex, RwLock};
+use tokio::{
+    net::UnixListener,
+    sync::{Mutex, RwLock},
+};
 
 use crate::{
     api::{
@@ -73,6 +76,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // The socket first: a second daemon for the same socket ends here, before
     // it touches anything.
     let listener = api::socket::bind(&arguments.socket)?;
+    let ended = serve(&arguments, listener).await;
+    // Nobody answers there any more.
+    if let Err(error) = std::fs::remove_file(&arguments.socket) {
+        tracing::debug!(%error, "the socket was gone already");
+    }
+    ended
+}
+
+async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<()> {
     let places = Places {
         config: &arguments.config,
         state_dir: &arguments.state_dir,

@@ -158,6 +158,7 @@ pub fn refused(plan: &Plan) -> Failure {
         .filter(|finding| finding.severity == Severity::Refuse);
     let refusals: Vec<&Finding> = refusals.collect();
     let mut message: Vec<&str> = refusals.iter().map(|finding| finding.message.as_str()).collect();
+    message.dedup();
     if !message.iter().any(|text| text.contains("Nothing was changed")) {
         message.push("Nothing was changed.");
     }

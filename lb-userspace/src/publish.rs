@@ -220,6 +220,20 @@ impl<K: Kernel> Publisher<K> {
         Ok(())
     }
 
+    /// Slots that ACTIVE leads to and somebody emptied.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn damage(&self) -> Result<Vec<ChunkId>, KernelError> {
+        let mut emptied = Vec::new();
+        for slot in &self.in_use {
+            if self.kernel.chunk_id(*slot)?.is_none() {
+                emptied.push(*slot);
+            }
+        }
+        Ok(emptied)
+    }
+
     /// Slots that nothing names now.
     #[must_use]
     pub fn free_slots(&self) -> usize {

@@ -41,6 +41,7 @@ impl Serving {
             digest: served.map_or(Digest::of(b""), |served| served.digest),
             in_sync: out_of_sync.is_none(),
             out_of_sync,
+            damage: self.damage()?,
             mode: self.mode,
             mode_reason: self.mode_reason.clone(),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
@@ -49,6 +50,21 @@ impl Serving {
             pools: served.map_or_else(|| Ok(Vec::new()), |served| self.pools(served, resolution))?,
             pins: self.pins()?,
         })
+    }
+
+    fn damage(&self) -> Result<Option<String>, Failure> {
+        let kernel = self.publisher.kernel();
+        let emptied = self.publisher.damage()?;
+        if !emptied.is_empty() {
+            let slots: Vec<String> = emptied.iter().map(ToString::to_string).collect();
+            return Ok(Some(format!(
+                "slots {} of CHUNKS were emptied; a restart of holdfastd publishes them again",
+                slots.join(", ")
+            )));
+        }
+        Ok(kernel
+            .missing_pin()
+            .map(|pin| format!("the pin {pin} is gone; remove all pins and restart holdfastd")))
     }
 
     /// Why the configuration file does not mean what is served; `None`: it
@@ -173,11 +189,11 @@ impl Serving {
         ];
         let maps = MAPS
             .iter()
-            .map(|name| Ok((format!("maps/{name}"), kernel.map_id(name)?)));
+            .map(|name| (format!("maps/{name}"), kernel.map_id(name).unwrap_or(0)));
         Ok(Pins {
             directory: self.pin_dir.display().to_string(),
             programs: programs.map(|(name, id)| (name.to_owned(), id)).into(),
-            maps: maps.collect::<Result<_, Failure>>()?,
+            maps: maps.collect(),
         })
     }
 
@@ -317,6 +333,7 @@ impl Serving {
             },
         ));
         checks.extend(self.check_tables(&dump));
+        checks.extend(self.check_attached(kernel)?);
         checks.push(self.check_journal());
         Ok(BpfVerify {
             ok: checks.iter().all(|check| check.ok),
@@ -364,6 +381,28 @@ impl Serving {
                 )
             })
             .collect()
+    }
+
+    /// Each interface carries the pinned program.
+    fn check_attached(&self, kernel: &KernelBalancer) -> Result<Vec<Check>, Failure> {
+        let pinned = kernel.program_id()?;
+        let content = self.served.as_ref().map(|served| &served.state.state.content);
+        let interfaces = content.map_or(&[][..], |content| &content.config.node.interfaces);
+        let attached = interfaces
+            .iter()
+            .filter(|interface| content.is_some_and(|content| !content.overrides.detached.contains(&interface.name)));
+        let checks = attached.map(|interface| {
+            let name = format!("interface {}", interface.name);
+            match kernel.link(&interface.name) {
+                Ok(Some(facts)) if facts.ifindex != 0 => {
+                    let detail = format!("program {}, pinned is {pinned}", facts.program_id);
+                    check(&name, facts.program_id == pinned, detail)
+                }
+                Ok(_) => check(&name, false, "not attached".to_owned()),
+                Err(error) => check(&name, false, error.to_string()),
+            }
+        });
+        Ok(checks.collect())
     }
 
     fn check_journal(&self) -> Check {

@@ -70,6 +70,15 @@ impl Found {
             Err(problem @ StoreError::InUse { .. }) => return Err(problem.into()),
             Err(problem) => (None, Some(problem)),
         };
+        // Nothing is loaded for a file with errors, unless something else is
+        // known to serve.
+        let known = match &store {
+            Some(store) => store.last_switched()?.is_some(),
+            None => true,
+        };
+        if let (Err(errors), false, false) = (&file, known, places.pin_dir.join("prog/balancer").exists()) {
+            return Err(StartError::Config(Arc::clone(errors)));
+        }
         let pins = bpffs::prepare(places.pin_dir)?;
         let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
         if !publisher.kernel().program_is_ours()? {
@@ -224,10 +233,12 @@ impl Found {
                 store.append(&Entry::Adopted { generation, revision }, AUTHOR, now)?;
                 return Ok(());
             }
-            Some(last) => format!(
-                "the kernel serves revision {revision}, the journal knows revision {}",
-                last.revision
-            ),
+            Some(last) => {
+                format!(
+                    "the kernel serves revision {revision}, the journal knows revision {}",
+                    last.revision
+                )
+            }
         };
         store.append(&Entry::ReadOnly { reason: reason.clone() }, AUTHOR, now)?;
         serving.become_read_only(reason);

@@ -27,7 +27,7 @@ pub const LOOPBACK: u32 = 1;
 /// Fields are dropped in their order: the daemon before its network.
 #[derive(Debug)]
 pub struct Balancer {
-    _daemon: Process,
+    daemon: Option<Process>,
     pub installation: Installation,
     /// As it was asked for, with the interfaces' real indices.
     pub site: Site,
@@ -58,13 +58,21 @@ impl Balancer {
         fs::write(&installation.config, sites::yaml(&site, &scratch.path("hash.key")))?;
         let daemon = installation.start(&namespace)?;
         Ok(Self {
-            _daemon: daemon,
+            daemon: Some(daemon),
             installation,
             site,
             namespace,
             _far: far,
             scratch,
         })
+    }
+
+    /// Kills the daemon, does something meanwhile, and starts another one.
+    pub fn restart_after(&mut self, meanwhile: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        self.daemon.take().context("no daemon runs")?.kill()?;
+        meanwhile(self)?;
+        self.daemon = Some(self.installation.start(&self.namespace)?);
+        Ok(())
     }
 
     /// Where the daemon pinned programs and maps.

@@ -67,6 +67,32 @@ fn an_emptied_slot_falls_back_to_the_same_revision() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_daemon_that_finds_a_damaged_revision_publishes_it_anew() -> Result<()> {
+    let mut balancer = Balancer::start(sites::two_arm())?;
+    let before = fates_of(&balancer)?;
+    let revision = balancer.installation.status()?.revision;
+    // Both sides in turn: the active root's chunks, then the fallback's.
+    for (nth, root) in [0, 32].into_iter().enumerate() {
+        balancer.restart_after(|balancer| {
+            let snapshot = Snapshot::read(balancer.pins())?;
+            for slot in slots(&snapshot, root, KIND_TABLE)? {
+                delete(balancer.pins(), slot)?;
+            }
+            let damaged = fates_of(balancer)?;
+            ensure!(damaged == before, "a packet noticed the damage");
+            Ok(())
+        })?;
+        let after = fates_of(&balancer)?;
+        ensure!(after == before, "a packet noticed the repair");
+        ensure!(verify(&balancer)?, "not repaired");
+        let status = balancer.installation.status()?;
+        assert_eq!(status.mode, "normal");
+        assert_eq!(status.revision, revision + 1 + nth as u64, "the repair is a revision");
+    }
+    Ok(())
+}
+
 /// What `holdfast bpf verify` says.
 fn verify(balancer: &Balancer) -> Result<bool> {
     let outcome = balancer.installation.run(&["bpf", "verify", "-o", "json"])?;
@@ -86,6 +112,12 @@ fn fates(program: &Program) -> Result<Vec<Fate>> {
         .iter()
         .map(|row| program.fate(&row.frame, LOOPBACK))
         .collect()
+}
+
+/// The same with the program that is pinned now.
+fn fates_of(balancer: &Balancer) -> Result<Vec<Fate>> {
+    let program = balancer.balancer()?;
+    balancer.inside(|| fates(&program))
 }
 
 /// Slots of one kind, of the root at these bits of ACTIVE.

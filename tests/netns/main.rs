@@ -4,6 +4,7 @@
 
 mod changes;
 mod forwarding;
+mod guards;
 mod host;
 mod network;
 mod next_hops;

@@ -60,6 +60,10 @@ pub struct Status {
     /// Why not, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub out_of_sync: Option<String>,
+    /// What of the published content is missing in the kernel; absent: all of
+    /// it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
     pub mode: Mode,
     /// Why, unless it is normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

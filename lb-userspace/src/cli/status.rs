@@ -59,6 +59,9 @@ fn headline(status: &Status) -> (Tone, String) {
         .mode_reason
         .as_deref()
         .unwrap_or("for a reason the daemon does not give");
+    if let Some(damage) = &status.damage {
+        return (Tone::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
+    }
     match status.mode {
         Mode::ReadOnly => (Tone::Bad, format!("▲ READ-ONLY {}. {serving}.", sentence(reason))),
         Mode::Hold => (

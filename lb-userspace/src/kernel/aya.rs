@@ -275,6 +275,25 @@ impl KernelBalancer {
         sys::pin(link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))
     }
 
+    /// Puts the pinned program on a link that has another one: its pin was lost,
+    /// and with it the way to what that program reads.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn renew_link(&self, interface: &str) -> Result<(), KernelError> {
+        let link = open_pin(&link_path(&self.directory, interface))?;
+        let program = self.program.fd().map_err(program_error)?;
+        sys::update_link(link.as_fd(), program.as_fd()).map_err(KernelError::call("BPF_LINK_UPDATE"))
+    }
+
+    /// The first pin that is not where it was put; `None`: all are.
+    #[must_use]
+    pub fn missing_pin(&self) -> Option<String> {
+        let maps = MAPS.iter().map(|name| format!("maps/{name}"));
+        let mut pins = maps.chain(["prog/balancer".to_owned(), "prog/agent".to_owned()]);
+        pins.find(|pin| !self.directory.join(pin).exists())
+    }
+
     /// Interfaces with a pinned link of ours.
     #[must_use]
     pub fn linked_interfaces(&self) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! The place for pins: a private directory on a bpffs that outlives us.
 //!
 //! A daemon started by `ip netns exec` sees a fresh `/sys` without bpffs, in a
-//! mount namespace that dies with it, and its pins would die with it too. So
-//! a pin directory below `/sys/fs/bpf` is then taken in the mount namespace of
-//! process 1, through `/proc/1/root`.
+//! mount namespace that dies with it, and what it mounts would die with it too,
+//! pins, links and all. So where there is no bpffs yet, the place is made in
+//! the mount namespace that we were started from, and reached through the
+//! `root` link of a process that lives there.
 
 use std::{
     fs::{self, DirBuilder},
@@ -33,53 +34,77 @@ pub fn prepare(directory: &Path) -> Result<PathBuf, KernelError> {
 }
 
 fn place(directory: &Path) -> io::Result<PathBuf> {
-    if let Some(existing) = existing_ancestor(directory) {
-        if is_bpffs(existing)? {
-            return make(directory);
-        }
-        if directory.starts_with(SYSTEM_BPFFS) {
-            return place_in_system(directory);
-        }
-    }
-    make(directory)?;
-    // A mount would hide what is there: somebody mixed up two directories.
-    if fs::read_dir(directory)?.next().is_some() {
-        return Err(io::Error::other(
-            "it is not on a bpffs and not empty, so none is mounted there",
-        ));
-    }
-    mount(directory)?;
-    private(directory)?;
-    Ok(directory.to_owned())
-}
-
-/// Below `/sys/fs/bpf`, in the mount namespace of process 1.
-fn place_in_system(directory: &Path) -> io::Result<PathBuf> {
-    let root = Path::new("/proc/1/root");
-    let outside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-    if !is_bpffs(&outside(Path::new(SYSTEM_BPFFS)))? {
-        let status = Command::new("nsenter")
-            .args([
-                "-t",
-                "1",
-                "-m",
-                "mount",
-                "-t",
-                "bpf",
-                "-o",
-                "mode=0700",
-                "bpf",
-                SYSTEM_BPFFS,
-            ])
-            .status()?;
-        if !status.success() {
-            return Err(io::Error::other("mounting a bpffs on /sys/fs/bpf failed"));
-        }
-    }
-    if is_bpffs(Path::new(SYSTEM_BPFFS))? {
+    if is_on_bpffs(directory)? {
         return make(directory);
     }
-    make(&outside(directory))
+    // Below /sys/fs/bpf the file system belongs there, for all to share.
+    let system = Path::new(SYSTEM_BPFFS);
+    let mount_point = if directory.starts_with(system) {
+        system
+    } else {
+        directory
+    };
+    let outer = Outer::find();
+    let reached = |path: &Path| {
+        outer
+            .as_ref()
+            .map_or_else(|| path.to_owned(), |outer| outer.reach(path))
+    };
+    if !is_on_bpffs(&reached(directory))? {
+        if mount_point == directory {
+            make_empty(&reached(directory))?;
+        }
+        mount(mount_point, outer.as_ref())?;
+    }
+    // The mount may have come to us by itself.
+    let place = if is_on_bpffs(directory)? {
+        directory.to_owned()
+    } else {
+        reached(directory)
+    };
+    make(&place)
+}
+
+/// The mount namespace that we were started from, if it is not ours.
+struct Outer {
+    /// A process in it.
+    pid: u32,
+}
+
+impl Outer {
+    /// Our ancestors, then the first processes of the host: some of them may be
+    /// closed to us, root or not.
+    fn find() -> Option<Self> {
+        let ours = fs::read_link("/proc/self/ns/mnt").ok()?;
+        let ancestors = std::iter::successors(parent(std::process::id()), |pid| parent(*pid));
+        ancestors.chain([1, 2]).find_map(|pid| {
+            let theirs = fs::read_link(format!("/proc/{pid}/ns/mnt")).ok()?;
+            let open = fs::read_dir(format!("/proc/{pid}/root")).is_ok();
+            (theirs != ours && open).then_some(Self { pid })
+        })
+    }
+
+    /// How a path of theirs is reached from here.
+    fn reach(&self, path: &Path) -> PathBuf {
+        Path::new(&format!("/proc/{}/root", self.pid)).join(path.strip_prefix("/").unwrap_or(path))
+    }
+}
+
+/// The fourth field of `/proc/PID/stat` (proc(5)); the second one is a name in
+/// parentheses, which may hold anything.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    after_name
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
+        .filter(|parent| *parent > 0)
+}
+
+fn is_on_bpffs(directory: &Path) -> io::Result<bool> {
+    existing_ancestor(directory).map_or(Ok(false), is_bpffs)
 }
 
 fn existing_ancestor(directory: &Path) -> Option<&Path> {
@@ -101,15 +126,34 @@ fn private(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
 }
 
-fn mount(directory: &Path) -> io::Result<()> {
-    let status = Command::new("mount")
+/// A mount would hide what is there: somebody mixed up two directories.
+fn make_empty(directory: &Path) -> io::Result<()> {
+    make(directory)?;
+    if fs::read_dir(directory)?.next().is_some() {
+        return Err(io::Error::other(
+            "it is not on a bpffs and not empty, so none is mounted there",
+        ));
+    }
+    Ok(())
+}
+
+fn mount(directory: &Path, outer: Option<&Outer>) -> io::Result<()> {
+    let mut command = Command::new("mount");
+    if let Some(outer) = outer {
+        command = Command::new("nsenter");
+        command.args(["-m", "-t", &outer.pid.to_string(), "mount"]);
+    }
+    let status = command
         .args(["-t", "bpf", "-o", "mode=0700", "bpf"])
         .arg(directory)
         .status()?;
     if status.success() {
         Ok(())
     } else {
-        Err(io::Error::other("mount -t bpf failed"))
+        Err(io::Error::other(format!(
+            "mounting a bpffs on {} failed",
+            directory.display()
+        )))
     }
 }
 

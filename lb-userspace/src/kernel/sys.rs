@@ -157,6 +157,14 @@ pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr).map(drop)
 }
 
+/// Puts another program on a link, without a packet in between missing one.
+pub fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    attr.link_update.link_fd = fd_of(link);
+    attr.link_update.__bindgen_anon_1.new_prog_fd = fd_of(program);
+    bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr).map(drop)
+}
+
 /// Takes the program off the interface, whoever else holds the link.
 pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = zeroed_attr();
