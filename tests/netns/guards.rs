@@ -19,7 +19,7 @@ fn second_daemon_on_the_same_pins_is_refused_and_changes_nothing() -> Result<()>
     let before = rig.installation.status()?;
     let first = &rig.installation;
     let second = Installation {
-        socket: first.socket.with_extension("second"),
+        socket: first.socket.with_extension("other"),
         state: first.state.with_extension("second"),
         log: first.log.with_extension("second"),
         ..first.clone()
