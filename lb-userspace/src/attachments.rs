@@ -12,7 +12,7 @@ use lb_common::abi::{
 use crate::{
     api::model::Failure,
     config::{EncapSource, Interface},
-    kernel::KernelError,
+    failure,
     neighbours::Resolution,
     serving::{Served, Serving},
 };
@@ -65,14 +65,6 @@ impl Serving {
             return 0;
         };
         let mut attached = 0;
-        let source = &served.state.config().node.encap_source;
-        let kernel = self.publisher.kernel_mut();
-        let written = kernel
-            .set_interfaces(&ours(&served, resolution))
-            .and_then(|()| kernel.set_peers(&peers(&[source])));
-        if let Err(error) = written {
-            tracing::error!(%error, "INTERFACES and PEERS could not be written");
-        }
         for interface in wanted(&served) {
             match self.attach(interface, resolution) {
                 Ok(again) => {
@@ -91,16 +83,25 @@ impl Serving {
             }
         }
         self.served = Some(served);
-        self.detach_what_left();
+        self.settle_interfaces(resolution);
         attached
     }
 
-    /// Takes the program off interfaces that are not ours any
+    /// After a switch, or a failed one: INTERFACES and PEERS are those of what
+    /// is served, and the program goes off interfaces that are not ours any
     /// more, or that an operator detached.
-    fn detach_what_left(&mut self) {
+    pub(crate) fn settle_interfaces(&mut self, resolution: &Resolution) {
         let Some(served) = &self.served else {
             return;
         };
+        let source = &served.state.config().node.encap_source;
+        let kernel = self.publisher.kernel_mut();
+        let written = kernel
+            .set_interfaces(&ours(served, resolution))
+            .and_then(|()| kernel.set_peers(&peers(&[source])));
+        if let Err(error) = written {
+            tracing::error!(%error, "INTERFACES and PEERS could not be written");
+        }
         let stay: BTreeSet<String> = wanted(served).map(|interface| interface.name.clone()).collect();
         let kernel = self.publisher.kernel_mut();
         for name in kernel.linked_interfaces() {
@@ -146,7 +147,7 @@ impl Serving {
                 tracing::info!(interface = interface.name, ifindex = link.ifindex, "attached");
                 Ok(true)
             }
-            Err(error) => Err(not_attached(interface, &cause(&error))),
+            Err(error) => Err(not_attached(interface, &failure::chain(&error))),
         }
     }
 }
@@ -203,15 +204,4 @@ fn not_attached(interface: &Interface, why: &str) -> Failure {
         fix: Some(format!("ip link show {}; bpftool net", interface.name)),
         exit: 1,
     }
-}
-
-/// What attaching failed with, for people.
-fn cause(error: &KernelError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

@@ -20,7 +20,8 @@ const STALE: u8 = 4;
 const USAGE: u8 = 64;
 
 /// A sentence with all its causes.
-fn chain(error: &dyn Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -218,13 +218,13 @@ impl Serving {
                 let applied = applied(&served, published, effects, resolution);
                 self.environment.clone_from(&served.state.config().environment);
                 self.served = Some(served);
-                self.tend_interfaces(resolution);
+                self.settle_interfaces(resolution);
                 Ok(applied)
             }
             Err(failure) => {
                 let Failure { code, message, .. } = failure.clone();
                 // Interfaces and peers are those of what is served, not of this.
-                self.tend_interfaces(resolution);
+                self.settle_interfaces(resolution);
                 self.record_outcome(
                     Outcome::Failed {
                         generation,

@@ -123,6 +123,40 @@ fn daemon_started_by_ip_netns_exec_leaves_pins_and_program_that_outlive_it() -> 
     Ok(())
 }
 
+#[test]
+fn interface_is_detached_and_attached_as_generations_but_never_the_last_one() -> Result<()> {
+    let mut rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let before = rig.installation.status()?;
+    let detach = rig.installation.run(&["detach", "lb1"])?;
+    assert_eq!(detach.code, Some(0), "{}", detach.said());
+    let detached = rig.installation.status()?;
+    assert_eq!(detached.generation, before.generation + 1);
+    assert_eq!(
+        (detached.interfaces[1].mode.as_deref(), detached.interfaces[1].prog_id),
+        (None, 0)
+    );
+    let link = rig.network.balancer.ip("link show lb1")?;
+    ensure!(!link.contains("xdp"), "still there: {link}");
+
+    let last = rig.installation.run(&["detach", "lb0"])?;
+    assert_eq!(last.code, Some(3), "{}", last.said());
+    ensure!(last.said().contains("HF2006"), "{}", last.said());
+
+    // What was meant to be detached stays so.
+    rig.kill_daemon()?;
+    rig.start_daemon()?;
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(rig.installation.status()?.interfaces[1].prog_id, 0);
+
+    let attach = rig.installation.run(&["attach", "lb1"])?;
+    assert_eq!(attach.code, Some(0), "{}", attach.said());
+    let attached = rig.installation.status()?;
+    assert_eq!(attached.generation, before.generation + 2);
+    assert_eq!(attached.interfaces[1].mode.as_deref(), Some("native"));
+    assert_eq!(attached.interfaces[1].prog_id, before.interfaces[1].prog_id);
+    Ok(())
+}
+
 fn yaml(key: &str) -> String {
     format!(
         "apiVersion: holdfast/v1\nenvironment: lab\n\
