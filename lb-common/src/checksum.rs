@@ -3,13 +3,28 @@
 
 use crate::wire::Ipv4;
 
+/// Folds a sum of 16-bit words.
+#[must_use]
+#[inline(always)]
+pub const fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
 /// Folds a sum of 16-bit words and complements it.
 #[must_use]
 #[inline(always)]
 pub const fn finish(sum: u32) -> u16 {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    let sum = (sum & 0xffff) + (sum >> 16);
-    !(sum as u16)
+    !fold(sum)
+}
+
+/// A checksum after one of its words changed from `old` to `new` (RFC 1624 §3,
+/// eqn. 3: HC' = ~(~HC + ~m + m')).
+#[must_use]
+#[inline(always)]
+pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
+    finish(!checksum as u32 + !old as u32 + new as u32)
 }
 
 /// Sum of the two halves of a word.

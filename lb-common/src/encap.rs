@@ -2,15 +2,29 @@
 //! untouched or finished.
 
 use crate::{
-    abi::member::Member,
+    abi::member::{ENCAP_GUE_V4, ENCAP_GUE_V6, ENCAP_IPIP_V4, ENCAP_IPIP_V6, ENCAP_L2, Member},
     checksum,
     frame::Frame,
     hash::FlowHash,
-    wire::{DONT_FRAGMENT, ETHERTYPE_IPV4, Ethernet, EthernetIpv4, IPV4_LEN, Ipv4, PROTOCOL_IPIP, VERSION_IHL},
+    wire::{
+        DONT_FRAGMENT, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, EthernetIpv4, EthernetIpv4Gue, EthernetIpv6,
+        EthernetIpv6Gue, GUE_LEN, GUE_PORT, Gue, IPV4_LEN, Ipv4, Ipv6, Macs, PROTOCOL_UDP, UDP_LEN, Udp, VERSION_IHL,
+    },
 };
 
-/// TTL of the outer header (RFC 2003 §3.1 leaves it to us).
+/// TTL and hop limit of the outer header (RFC 2003 §3.1 leaves it to us).
 pub const OUTER_TTL: u8 = 64;
+
+/// What the outer header says of the inner packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// As an IP protocol: 4 or 41.
+    pub protocol: u8,
+    /// TOS or traffic class, copied outward (RFC 6040 §4.1).
+    pub tos: u8,
+    /// Bytes of the packet.
+    pub length: u16,
+}
 
 /// The constant part of the sum over an outer IPv4 header from `source` (host
 /// bits zero) to `destination`, both in wire order.
@@ -18,40 +32,144 @@ pub const OUTER_TTL: u8 = 64;
 pub const fn presum_v4(source: u32, destination: u32) -> u32 {
     // Version and IHL stand beside TOS, TTL beside the protocol.
     let version_tos = u16::from_ne_bytes([VERSION_IHL, 0]) as u32;
-    let ttl_protocol = u16::from_ne_bytes([OUTER_TTL, PROTOCOL_IPIP]) as u32;
+    let ttl_protocol = u16::from_ne_bytes([OUTER_TTL, 0]) as u32;
     version_tos + DONT_FRAGMENT as u32 + ttl_protocol + checksum::halves(source) + checksum::halves(destination)
 }
 
-/// Puts Ethernet and an outer IPv4 header in front of the inner packet
-/// (RFC 2003 §3.1): TOS copied (RFC 6040 §4.1), id 0 with DF (RFC 6864 §4.1).
-/// `false`, and the frame untouched, if there is no room for them.
+/// Puts Ethernet and the member's outer headers in front of the inner packet.
+/// `false`, and the frame untouched, if there is no room for them, or the
+/// encapsulation is unknown.
 #[must_use]
 #[inline(always)]
-pub fn ipip_v4<F: Frame>(frame: &mut F, member: &Member, hash: FlowHash, tos: u8, total_length: u16) -> bool {
-    // Wrapping never happens: the path compared the sum with the MTU.
-    let outer_length = total_length.wrapping_add(IPV4_LEN as u16).to_be();
+pub fn encapsulate<F: Frame>(frame: &mut F, member: &Member, hash: FlowHash, inner: Inner) -> bool {
+    if member.overhead != 0 && !frame.adjust_head(-i32::from(member.overhead)) {
+        return false;
+    }
+    match member.encap {
+        ENCAP_IPIP_V4 => frame.store(0, &ipip_v4(member, hash, inner)),
+        ENCAP_GUE_V4 => frame.store(0, &gue_v4(member, hash, inner)),
+        ENCAP_IPIP_V6 => frame.store(0, &ipip_v6(member, hash, inner)),
+        ENCAP_GUE_V6 => frame.store(0, &gue_v6(member, hash, inner)),
+        ENCAP_L2 => frame.store(
+            0,
+            &Macs {
+                destination: member.next_hop_mac,
+                source: member.interface_mac,
+            },
+        ),
+        _ => false,
+    }
+}
+
+/// RFC 2003 §3.1: id 0 with DF (RFC 6864 §4.1).
+#[inline(always)]
+const fn ipip_v4(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv4 {
+    let length = inner.length.wrapping_add(IPV4_LEN as u16);
+    outer_v4(member, hash, inner.tos, inner.protocol, length)
+}
+
+#[inline(always)]
+const fn gue_v4(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv4Gue {
+    let udp_length = inner.length.wrapping_add((UDP_LEN + GUE_LEN) as u16);
+    EthernetIpv4Gue {
+        outer: outer_v4(
+            member,
+            hash,
+            inner.tos,
+            PROTOCOL_UDP,
+            udp_length.wrapping_add(IPV4_LEN as u16),
+        ),
+        udp: udp(hash, udp_length),
+        gue: gue(inner.protocol),
+    }
+}
+
+/// RFC 2473 §6.
+#[inline(always)]
+const fn ipip_v6(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv6 {
+    outer_v6(member, hash, inner.tos, inner.protocol, inner.length)
+}
+
+#[inline(always)]
+const fn gue_v6(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv6Gue {
+    let udp_length = inner.length.wrapping_add((UDP_LEN + GUE_LEN) as u16);
+    EthernetIpv6Gue {
+        outer: outer_v6(member, hash, inner.tos, PROTOCOL_UDP, udp_length),
+        udp: udp(hash, udp_length),
+        gue: gue(inner.protocol),
+    }
+}
+
+// Lengths never wrap: the path compared the sum with the MTU.
+#[inline(always)]
+const fn outer_v4(member: &Member, hash: FlowHash, tos: u8, protocol: u8, length: u16) -> EthernetIpv4 {
+    let length = length.to_be();
     let entropy = hash.entropy() & member.entropy_mask;
     // The host bits of the prefix are zero, so its sum and theirs just add up.
-    let sum =
-        member.presum + u32::from(u16::from_ne_bytes([0, tos])) + u32::from(outer_length) + checksum::halves(entropy);
-    let outer = EthernetIpv4 {
-        ethernet: Ethernet {
-            destination: member.next_hop_mac,
-            source: member.interface_mac,
-            ethertype: ETHERTYPE_IPV4,
-        },
+    let sum = member.presum
+        + u16::from_ne_bytes([0, tos]) as u32
+        + u16::from_ne_bytes([0, protocol]) as u32
+        + length as u32
+        + checksum::halves(entropy);
+    EthernetIpv4 {
+        ethernet: ethernet(member, ETHERTYPE_IPV4),
         ip: Ipv4 {
             version_ihl: VERSION_IHL,
             tos,
-            total_length: outer_length,
+            total_length: length,
             id: 0,
             fragment: DONT_FRAGMENT,
             ttl: OUTER_TTL,
-            protocol: PROTOCOL_IPIP,
+            protocol,
             checksum: checksum::finish(sum),
             source: member.source[0] | entropy,
             destination: member.destination[0],
         },
-    };
-    frame.adjust_head(-IPV4_LEN.cast_signed()) && frame.store(0, &outer)
+    }
+}
+
+#[inline(always)]
+const fn outer_v6(member: &Member, hash: FlowHash, tos: u8, next_header: u8, payload: u16) -> EthernetIpv6 {
+    let [s0, s1, s2, s3] = member.source;
+    EthernetIpv6 {
+        ethernet: ethernet(member, ETHERTYPE_IPV6),
+        ip: Ipv6 {
+            version_class_label: (6 << 28 | (tos as u32) << 20 | hash.flow_label()).to_be(),
+            payload_length: payload.to_be(),
+            next_header,
+            hop_limit: OUTER_TTL,
+            source: [s0, s1, s2, s3 | (hash.entropy() & member.entropy_mask)],
+            destination: member.destination,
+        },
+    }
+}
+
+/// No checksum, over IPv6 either (RFC 6935, RFC 6936): the inner packet has its
+/// own.
+#[inline(always)]
+const fn udp(hash: FlowHash, length: u16) -> Udp {
+    Udp {
+        source: hash.source_port(),
+        destination: GUE_PORT,
+        length: length.to_be(),
+        checksum: 0,
+    }
+}
+
+#[inline(always)]
+const fn gue(protocol: u8) -> Gue {
+    Gue {
+        variant_length: 0,
+        protocol,
+        flags: 0,
+    }
+}
+
+#[inline(always)]
+const fn ethernet(member: &Member, ethertype: u16) -> Ethernet {
+    Ethernet {
+        destination: member.next_hop_mac,
+        source: member.interface_mac,
+        ethertype,
+    }
 }

@@ -2,6 +2,8 @@
 
 use bytemuck::Pod;
 
+use crate::checksum;
+
 /// A frame from its Ethernet header on. Offsets and lengths are in bytes.
 pub trait Frame {
     /// Bytes that can be loaded: the first buffer of a frame.
@@ -34,6 +36,15 @@ pub trait Frame {
     /// if there is no room.
     #[must_use]
     fn adjust_head(&mut self, bytes: i32) -> bool;
+
+    /// Cuts the frame to `len` bytes, as `bpf_xdp_adjust_tail` does. `false`,
+    /// and nothing changed, if it is shorter.
+    #[must_use]
+    fn truncate(&mut self, len: u32) -> bool;
+
+    /// One's complement sum over `LEN` bytes, a multiple of 4 and at most 512,
+    /// at `offset`, folded to 16 bits; `None` past the end of the first buffer.
+    fn sum<const LEN: usize>(&self, offset: u32) -> Option<u32>;
 }
 
 /// A frame in ordinary memory, for tests and for `why`.
@@ -109,5 +120,21 @@ impl Frame for BufferFrame<'_> {
         }
         self.start = start;
         true
+    }
+
+    fn truncate(&mut self, len: u32) -> bool {
+        let end = self.start + len as usize;
+        if end > self.end {
+            return false;
+        }
+        self.end = end;
+        true
+    }
+
+    fn sum<const LEN: usize>(&self, offset: u32) -> Option<u32> {
+        let range = self.range(offset, LEN)?;
+        let words = self.buffer[range].as_chunks::<2>().0.iter();
+        let sum: u32 = words.map(|word| u32::from(u16::from_ne_bytes(*word))).sum();
+        Some(checksum::fold(sum).into())
     }
 }

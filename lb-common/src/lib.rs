@@ -8,13 +8,16 @@
 
 pub mod abi;
 pub mod agent;
+pub mod answer;
 pub mod checksum;
+pub mod dirty;
 pub mod encap;
 pub mod frame;
 pub mod hash;
 pub mod parse;
 pub mod path;
 pub mod select;
+pub mod siphash;
 pub mod verdict;
 pub mod view;
 pub mod wire;

@@ -1,17 +1,16 @@
-//! From a key to a VIP, and from a flow to a member.
+//! From a key to a VIP, and from a slot to a member.
 //!
 //! A lookup that finds a chunk missing is repeated, whole, from the fallback
 //! root: a packet never sees half of two revisions.
 
 use crate::{
     abi::{
-        active::Active,
+        chain::{CHAINS_PER_LINE, Chain, ChainIndex, ChainLine},
         chunk::{ChunkId, LINES},
-        member::Member,
-        table::{SLOTS_PER_LINE, TableLine, member_of},
+        member::{Member, MemberIndex},
+        table::{SLOTS_PER_LINE, Slot, TableLine},
         vip::{VipKey, VipLine, VipRecord},
     },
-    hash::FlowHash,
     view::View,
 };
 
@@ -20,30 +19,8 @@ use crate::{
 pub enum Miss {
     /// There is no such key.
     Absent,
-    /// The slot names nobody.
-    Nobody,
     /// A chunk could not be read.
     Unreadable,
-}
-
-/// Which of the two roots is looked in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Roots {
-    /// First VIP chunk to look in.
-    pub vips: ChunkId,
-    /// First VIP chunk of the fallback; 0: there is none, or it is in use.
-    pub fallback: ChunkId,
-}
-
-impl Roots {
-    #[inline(always)]
-    #[must_use]
-    pub const fn of(active: Active) -> Self {
-        Self {
-            vips: active.vips(),
-            fallback: active.fallback_vips(),
-        }
-    }
 }
 
 /// Two probes at most, one line each.
@@ -67,21 +44,26 @@ pub fn vip<V: View>(view: &V, vips: ChunkId, key: &VipKey) -> Result<VipRecord, 
     child.find(key).ok_or(Miss::Absent)
 }
 
-/// The member a flow belongs to.
-///
-/// # Errors
-/// [`Miss::Nobody`] or [`Miss::Unreadable`].
+/// What slot `slot` of a VIP's pool says; `None`: its table is unreadable.
 #[inline(always)]
-pub fn member<'v, V: View>(view: &'v V, vip: &VipRecord, hash: FlowHash) -> Result<&'v Member, Miss> {
-    let slot = hash.slot();
-    let Some(line) = view.line::<TableLine>(vip.table, slot / SLOTS_PER_LINE as u32) else {
-        return Err(Miss::Unreadable);
-    };
-    let index = member_of(line.slots[slot as usize % SLOTS_PER_LINE]);
-    if index == 0 {
-        return Err(Miss::Nobody);
+pub fn slot<V: View>(view: &V, vip: &VipRecord, slot: u32) -> Option<Slot> {
+    let line = view.line::<TableLine>(vip.table, slot / SLOTS_PER_LINE as u32)?;
+    Some(Slot::of(line.slots[slot as usize % SLOTS_PER_LINE]))
+}
+
+/// A chain of a VIP's pool; `None`: it is unreadable.
+#[inline(always)]
+pub fn chain<'v, V: View>(view: &'v V, vip: &VipRecord, chain: ChainIndex) -> Option<&'v Chain> {
+    if vip.chains == 0 {
+        return None;
     }
-    let at = u32::from(vip.member_base) + u32::from(index);
+    let line = view.line::<ChainLine>(vip.chains, u32::from(chain) / CHAINS_PER_LINE as u32)?;
+    Some(&line.chains[usize::from(chain) % CHAINS_PER_LINE])
+}
+
+/// Member `member` of a VIP's pool; `None`: it is unreadable.
+#[inline(always)]
+pub fn member<'v, V: View>(view: &'v V, vip: &VipRecord, member: MemberIndex) -> Option<&'v Member> {
+    let at = u32::from(vip.member_base) + u32::from(member);
     view.line::<Member>(vip.members, at & (LINES - 1))
-        .ok_or(Miss::Unreadable)
 }

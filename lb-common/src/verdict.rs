@@ -40,8 +40,6 @@ verdicts! {
         PassNotVip,
         /// Not IP (ARP, LLDP, stacked VLAN tags and so on): passed to the host as it came.
         PassNotIp,
-        /// IPv6, which is not balanced yet: passed to the host as it came.
-        PassIpv6,
         /// Nothing has been published: passed to the host as it came.
         PassNoGeneration,
         /// Neither the active nor the fallback VIP table can be read: passed to the host as it came.
@@ -54,7 +52,7 @@ verdicts! {
         DropBadVersion,
         /// To a VIP address: IPv4 header length under 20 bytes or beyond the packet.
         DropHeaderLength,
-        /// To a VIP address: IPv4 total length beyond the frame or shorter than its header.
+        /// To a VIP address: IP length beyond the frame or shorter than its header.
         DropTotalLength,
         /// To a VIP: TTL 0 or 1 (RFC 2003 §3.1), which also ends loops.
         DropTtl,
@@ -70,7 +68,7 @@ verdicts! {
         DropOptions,
         /// To a VIP: 802.1Q tagged, not balanced yet.
         DropVlan,
-        /// To a VIP address: ICMP echo or error, not answered or balanced yet.
+        /// To a VIP address: an ICMP message of no use to anybody (RFC 6633), or without its header.
         DropIcmp,
         /// To a VIP: shorter than its TCP or UDP header.
         DropShortL4,
@@ -84,7 +82,7 @@ verdicts! {
         DropNoBackend,
         /// The backend's next hop has never been resolved.
         DropNoNextHop,
-        /// Longer than the next hop's MTU once encapsulated.
+        /// Longer than the path to the backend allows, and the client was not told: it was told enough of late, or must not be.
         DropTooBig,
         /// The driver left no room in front of the frame for the outer header.
         DropNoHeadroom,
@@ -92,6 +90,18 @@ verdicts! {
         DropUnreadable,
         /// To a VIP, with an encapsulation this program does not know.
         DropEncap,
+        /// To a VIP address: IPv6 extension headers, not balanced yet.
+        DropExtension,
+        /// To a VIP address: an ICMP error that does not quote a packet of one of its VIPs.
+        DropIcmpQuote,
+        /// ICMP echo request to a VIP address: answered.
+        AnswerEcho,
+        /// Longer than the path to the backend allows: the client was told what fits.
+        AnswerTooBig,
+        /// ICMP error about an outer header of ours: noted for the backend, and passed to the host as it came.
+        PassOuterError,
+        /// The program for odd packets cannot be called: passed to the host as it came.
+        PassNoOddPath,
     }
 }
 
@@ -100,13 +110,27 @@ verdicts! {
     AgentVerdict {
         /// Outer header taken off, inner packet passed up.
         AcceptDecapsulated,
-        /// Not IP-in-IP: passed on untouched.
+        /// Neither IP-in-IP nor GUE: passed on untouched.
         PassNotEncapsulated,
-        /// IP-in-IP from outside the balancer prefixes: passed on untouched.
+        /// Encapsulated, but from outside the balancer prefixes: passed on untouched.
         PassUntrusted,
-        /// IP-in-IP from a balancer, but damaged or fragmented: passed on untouched.
+        /// From a balancer, but damaged, fragmented or of an unknown variant: passed on untouched.
         PassMalformed,
         /// Congestion was marked on the way, and the inner packet cannot carry the mark (RFC 6040 §4.2).
         DropCongestion,
+    }
+}
+
+verdicts! {
+    /// What happens in a dirty slot, beside a packet's verdict.
+    FlowEvent {
+        /// A new flow was noted for the new owner.
+        NotedNew,
+        /// A flow from before the change was noted for its owner.
+        NotedOld,
+        /// No room to note a new flow: it goes to the owner from before the change.
+        RefusedNew,
+        /// No room to note a flow from before the change: it stays where it is, unwatched.
+        RefusedOld,
     }
 }

@@ -1,5 +1,6 @@
-//! `balancer`: the XDP program on a balancer's interfaces. Entry, path, count,
-//! action; no `if` here chooses a fate.
+//! `balancer`: the XDP program on a balancer's interfaces, and `plain` and
+//! `odd`, which it calls. Entry, path, count, action; no `if` here chooses a
+//! fate.
 //!
 //! For another target than BPF this is a stub, so that clippy and
 //! rust-analyzer see the whole workspace; `cargo xtask build` builds it.
@@ -24,43 +25,86 @@ fn main() -> std::process::ExitCode {
 mod program {
     use aya_ebpf::{bindings::xdp_action, helpers::bpf_redirect, macros::xdp, programs::XdpContext};
     use lb_common::{
-        path::{Outcome, balance},
+        abi::programs::{ODD, PLAIN},
+        path::{self, Next, Outcome},
         verdict::Verdict,
+        view::View as _,
     };
 
-    use crate::{frame::XdpFrame, view::KernelView};
+    use crate::{frame::XdpFrame, maps::PROGRAMS, view::KernelView};
 
+    /// The fast path; what it does not know, the others do.
     // `inline(always)`: `#[xdp]` wraps this function, and LLVM would leave a call
     // between BPF functions, 9 ns on every packet.
     #[xdp(frags)]
     #[inline(always)]
     pub fn balancer(context: XdpContext) -> u32 {
-        let outcome = balance(&mut XdpFrame::new(&context), &KernelView);
+        match path::fast::balance(&mut XdpFrame::new(&context), &KernelView) {
+            Ok(outcome) => act(&context, &outcome),
+            Err(Next::Plain) => call(&context, PLAIN),
+            Err(Next::Odd) => call(&context, ODD),
+        }
+    }
+
+    /// Packets of the common shape that are not as usual.
+    #[xdp(frags)]
+    #[inline(always)]
+    pub fn plain(context: XdpContext) -> u32 {
+        let outcome = path::plain::balance(&mut XdpFrame::new(&context), &KernelView);
+        act(&context, &outcome)
+    }
+
+    /// All other packets.
+    #[xdp(frags)]
+    #[inline(always)]
+    pub fn odd(context: XdpContext) -> u32 {
+        match path::odd::balance(&mut XdpFrame::new(&context), &KernelView) {
+            Ok(outcome) => act(&context, &outcome),
+            Err(_) => call(&context, PLAIN),
+        }
+    }
+
+    #[inline(always)]
+    fn call(context: &XdpContext, program: u32) -> u32 {
+        // SAFETY: nothing lives here that would have to be dropped.
+        unsafe { PROGRAMS.tail_call(context, program) };
+        // Still here: there is no such program.
+        let frame_len = (context.data_end() - context.data()) as u32;
+        let outcome = Outcome::unforwarded(Verdict::PassNoOddPath, frame_len);
+        KernelView.count(outcome.verdict as u32, u64::from(frame_len));
+        act(context, &outcome)
+    }
+
+    #[inline(always)]
+    fn act(context: &XdpContext, outcome: &Outcome) -> u32 {
         #[cfg(feature = "trace")]
         aya_log_ebpf::debug!(
-            &context,
+            context,
             "verdict {} for {} bytes from interface {}, members counter {}",
             outcome.verdict as u32,
             outcome.frame_len,
             context.ingress_ifindex() as u32,
             u32::from(outcome.member_counter)
         );
-        action(&outcome)
+        #[cfg(not(feature = "trace"))]
+        let _ = context;
+        action(outcome)
     }
 
     /// The one exhaustive match from a verdict to what the kernel does.
     #[inline(always)]
     fn action(outcome: &Outcome) -> u32 {
         match outcome.verdict {
-            Verdict::ForwardTx => xdp_action::XDP_TX,
+            Verdict::ForwardTx | Verdict::AnswerEcho | Verdict::AnswerTooBig => xdp_action::XDP_TX,
             // SAFETY: a helper without pointers. It returns XDP_REDIRECT, or
             // XDP_ABORTED for flags we do not set.
             Verdict::ForwardRedirect => unsafe { bpf_redirect(outcome.ifindex, 0) as u32 },
             Verdict::PassNotVip
             | Verdict::PassNotIp
-            | Verdict::PassIpv6
             | Verdict::PassNoGeneration
-            | Verdict::PassUnreadable => xdp_action::XDP_PASS,
+            | Verdict::PassUnreadable
+            | Verdict::PassOuterError
+            | Verdict::PassNoOddPath => xdp_action::XDP_PASS,
             Verdict::DropRunt
             | Verdict::DropShortL3
             | Verdict::DropBadVersion
@@ -83,7 +127,9 @@ mod program {
             | Verdict::DropTooBig
             | Verdict::DropNoHeadroom
             | Verdict::DropUnreadable
-            | Verdict::DropEncap => xdp_action::XDP_DROP,
+            | Verdict::DropEncap
+            | Verdict::DropExtension
+            | Verdict::DropIcmpQuote => xdp_action::XDP_DROP,
         }
     }
 }

@@ -5,11 +5,11 @@ use core::{arch::asm, ptr};
 use aya_ebpf::{
     EbpfContext as _,
     bindings::xdp_md,
-    helpers::{bpf_xdp_adjust_head, bpf_xdp_get_buff_len},
+    helpers::{bpf_csum_diff, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len},
     programs::XdpContext,
 };
 use bytemuck::Pod;
-use lb_common::frame::Frame;
+use lb_common::{checksum, frame::Frame};
 
 pub struct XdpFrame<'c> {
     context: &'c XdpContext,
@@ -96,5 +96,22 @@ impl Frame for XdpFrame<'_> {
         // SAFETY: the context is the one the kernel called us with; pointers
         // into the packet are made anew for each access.
         unsafe { bpf_xdp_adjust_head(self.raw(), bytes) == 0 }
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, len: u32) -> bool {
+        let Some(less) = self.total_len().checked_sub(len) else {
+            return false;
+        };
+        // SAFETY: as for `adjust_head`.
+        less == 0 || unsafe { bpf_xdp_adjust_tail(self.raw(), -less.cast_signed()) == 0 }
+    }
+
+    #[inline(always)]
+    fn sum<const LEN: usize>(&self, offset: u32) -> Option<u32> {
+        let at = self.at::<[u8; LEN]>(offset)?;
+        // SAFETY: `at` checked that the packet holds LEN bytes there.
+        let sum = unsafe { bpf_csum_diff(ptr::null_mut(), 0, at.cast(), LEN as u32, 0) };
+        Some(checksum::fold(checksum::halves(sum as u32)).into())
     }
 }

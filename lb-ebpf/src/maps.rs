@@ -2,14 +2,17 @@
 //! it; only CHUNKS changes its content with a revision.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
 use lb_common::abi::{
     chunk::{CHUNK_SLOTS, LINES, RawLine},
     counters::{COUNTERS as COUNTER_ENTRIES, Counter},
+    flows::{FLOW_LINES, RawFlows},
     hash_key::HashKey,
-    interfaces::Interfaces,
+    node::{Answers, Node},
+    path_mtu::{PATH_MTU_ENTRIES, PathMtu, PathMtuKey},
+    programs::PROGRAMS as PROGRAM_ENTRIES,
 };
 
 /// Page-aligned values: a line is one cache line, and user space fills and
@@ -35,4 +38,20 @@ pub static COUNTERS: PerCpuArray<Counter, { COUNTER_ENTRIES as usize }> = PerCpu
 pub static HASH_KEY: Array<HashKey, 1> = Array::new();
 
 #[btf_map]
-pub static INTERFACES: Array<Interfaces, 1> = Array::new();
+pub static NODE: Array<Node, 1> = Array::new();
+
+/// Flows of dirty slots, swept by the daemon through a mapping.
+#[btf_map]
+pub static FLOWS: Array<RawFlows, { FLOW_LINES as usize }, MMAPABLE> = Array::new();
+
+/// What may still be answered in this second, for each CPU.
+#[btf_map]
+pub static ANSWERS: PerCpuArray<Answers, 1> = PerCpuArray::new();
+
+/// What routers said of the ways to backends.
+#[btf_map]
+pub static PATH_MTU: LruHashMap<PathMtuKey, PathMtu, { PATH_MTU_ENTRIES as usize }> = LruHashMap::new();
+
+/// The programs that are called from the first one.
+#[btf_map]
+pub static PROGRAMS: ProgramArray<{ PROGRAM_ENTRIES as usize }> = ProgramArray::new();

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
-use lb_common::abi::agent::{MAX_PEERS, Peer, Peers};
+use lb_common::abi::agent::{MAX_PEERS, Peers, PrefixV4};
 
 use crate::{
     config::XdpMode,
@@ -65,11 +65,11 @@ pub fn run(interface: &str, from: &[Ipv4Net], pin_dir: &Path, mode: XdpMode) -> 
 
 fn peers(from: &[Ipv4Net]) -> Peers {
     let mut peers = Peers {
-        count: from.len() as u32,
+        v4_count: from.len() as u32,
         ..Peers::default()
     };
-    for (peer, prefix) in peers.peers.iter_mut().zip(from) {
-        *peer = Peer {
+    for (peer, prefix) in peers.v4.iter_mut().zip(from) {
+        *peer = PrefixV4 {
             network: u32::from_ne_bytes(prefix.network().octets()),
             mask: u32::from_ne_bytes(prefix.netmask().octets()),
         };

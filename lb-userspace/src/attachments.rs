@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use lb_common::abi::{
-    agent::{Peer, Peers},
-    interfaces::{Interfaces, MAX_INTERFACES},
+    agent::{Peers, PrefixV4},
+    node::{MAX_INTERFACES, Node},
 };
 
 use crate::{
@@ -34,7 +34,7 @@ impl Serving {
             peers = self::peers(&sources);
         }
         let kernel = self.publisher.kernel_mut();
-        kernel.set_interfaces(&interfaces)?;
+        kernel.set_node(&interfaces)?;
         kernel.set_peers(&peers)?;
         for interface in wanted {
             if let Err(problem) = self.attach(interface, resolution) {
@@ -87,7 +87,7 @@ impl Serving {
         attached
     }
 
-    /// After a switch, or a failed one: INTERFACES and PEERS are those of what
+    /// After a switch, or a failed one: NODE and PEERS are those of what
     /// is served, and the program goes off interfaces that are not ours any
     /// more, or that an operator detached.
     pub(crate) fn settle_interfaces(&mut self, resolution: &Resolution) {
@@ -97,10 +97,10 @@ impl Serving {
         let source = &served.state.config().node.encap_source;
         let kernel = self.publisher.kernel_mut();
         let written = kernel
-            .set_interfaces(&ours(served, resolution))
+            .set_node(&ours(served, resolution))
             .and_then(|()| kernel.set_peers(&peers(&[source])));
         if let Err(error) = written {
-            tracing::error!(%error, "INTERFACES and PEERS could not be written");
+            tracing::error!(%error, "NODE and PEERS could not be written");
         }
         let stay: BTreeSet<String> = wanted(served).map(|interface| interface.name.clone()).collect();
         let kernel = self.publisher.kernel_mut();
@@ -159,8 +159,8 @@ fn wanted(served: &Served) -> impl Iterator<Item = &Interface> {
     interfaces.filter(|interface| !content.overrides.detached.contains(&interface.name))
 }
 
-fn ours(served: &Served, resolution: &Resolution) -> Interfaces {
-    let mut ours = Interfaces::default();
+fn ours(served: &Served, resolution: &Resolution) -> Node {
+    let mut ours = Node::default();
     let interfaces = served.state.config().node.interfaces.iter().take(MAX_INTERFACES);
     for (place, interface) in ours.ifindex.iter_mut().zip(interfaces) {
         *place = resolution.links.get(&interface.name).map_or(0, |link| link.ifindex);
@@ -169,13 +169,13 @@ fn ours(served: &Served, resolution: &Resolution) -> Interfaces {
 }
 
 /// Those of `first`, then those of `second` that are not among them.
-fn both(first: Interfaces, second: Interfaces) -> Interfaces {
+fn both(first: Node, second: Node) -> Node {
     let more = second
         .ifindex
         .into_iter()
         .filter(|ifindex| !first.ifindex.contains(ifindex));
     let all = first.ifindex.into_iter().filter(|ifindex| *ifindex != 0).chain(more);
-    let mut both = Interfaces::default();
+    let mut both = Node::default();
     for (place, ifindex) in both.ifindex.iter_mut().zip(all) {
         *place = ifindex;
     }
@@ -185,11 +185,11 @@ fn both(first: Interfaces, second: Interfaces) -> Interfaces {
 /// The agent pinned here takes what this balancer sends.
 fn peers(sources: &[&EncapSource]) -> Peers {
     let mut peers = Peers {
-        count: sources.len() as u32,
+        v4_count: sources.len() as u32,
         ..Peers::default()
     };
-    for (peer, source) in peers.peers.iter_mut().zip(sources) {
-        *peer = Peer {
+    for (peer, source) in peers.v4.iter_mut().zip(sources) {
+        *peer = PrefixV4 {
             network: u32::from_ne_bytes(source.v4.network().octets()),
             mask: u32::from_ne_bytes(source.v4.netmask().octets()),
         };

@@ -7,7 +7,7 @@ use lb_common::{
     abi::{
         ABI_VERSION,
         chunk::{CHUNK_BYTES, ChunkId, LINES},
-        member::{ENCAP_IPIP, Member, NEXT_HOP_KNOWN},
+        member::{ENCAP_IPIP_V4, Member, NEXT_HOP_KNOWN, encap_overhead},
         root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
         vip::{VipKey, VipRecord},
     },
@@ -170,7 +170,8 @@ fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource) -> M
         presum: presum_v4(source_word, destination),
         entropy_mask: wire(source.v4.hostmask()),
         counter: member.counter,
-        encap: ENCAP_IPIP,
+        encap: ENCAP_IPIP_V4,
+        overhead: encap_overhead(ENCAP_IPIP_V4).unwrap_or(0),
         ..bytemuck::Zeroable::zeroed()
     };
     if let Some(hop) = &member.hop {

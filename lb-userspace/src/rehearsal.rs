@@ -4,8 +4,8 @@
 use std::net::Ipv4Addr;
 
 use lb_common::{
-    abi::{active::Active, hash_key::HashKey, table::member_of},
-    hash::{FlowHash, FlowV4},
+    abi::{active::Active, hash_key::HashKey},
+    hash::FlowV4,
     wire::{ETHERNET_LEN, IPV4_LEN},
 };
 
@@ -83,7 +83,7 @@ impl Probe {
             destination_port: self.destination_port.to_be(),
             protocol: self.protocol.number(),
         };
-        FlowHash::v4(&flow, key).slot()
+        flow.hash(key).slot()
     }
 }
 
@@ -91,7 +91,7 @@ impl Probe {
 #[must_use]
 pub fn owner<'r>(revision: &'r Revision, pool: &str, slot: u32) -> Option<(&'r str, bool)> {
     let (state, tables) = revision.pool(pool)?;
-    let name = revision.member_name(pool, member_of(tables.current.slots()[slot as usize]))?;
+    let name = revision.member_name(pool, tables.current.slots()[slot as usize])?;
     Some((name, state.members.get(name)?.hop.is_some()))
 }
 

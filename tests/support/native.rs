@@ -1,21 +1,26 @@
 //! The packet path itself, run in this process.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
 
 use holdfast::kernel::ChunkImage;
 use lb_common::{
     abi::{
         active::Active,
-        agent::{Peer, Peers},
+        agent::{Peers, PrefixV4},
         chunk::{ChunkId, LINES, Line},
+        flows::{FLOWS_PER_LINE, FlowEntry, RawFlows, Seconds},
         hash_key::HashKey,
-        interfaces::Interfaces,
+        node::Node,
+        path_mtu::PathMtuKey,
     },
     agent,
     frame::BufferFrame,
     path,
     verdict::{AgentVerdict, Verdict},
-    view::View,
+    view::{FlowLine, View},
 };
 
 use crate::{
@@ -32,7 +37,12 @@ pub const HEADROOM: usize = 256;
 pub struct Native<'s> {
     snapshot: &'s Snapshot,
     key: HashKey,
-    interfaces: Interfaces,
+    flows: RefCell<BTreeMap<u32, RawFlows>>,
+    paths: RefCell<BTreeMap<[u32; 4], u16>>,
+    /// What [`View::now`] says; a test may let time pass.
+    pub now: Cell<Seconds>,
+    /// Answers that were sent.
+    answered: Cell<u32>,
     counters: RefCell<BTreeMap<u32, Traffic>>,
 }
 
@@ -42,9 +52,10 @@ impl<'s> Native<'s> {
         Self {
             snapshot,
             key: HashKey::from_bytes(&snapshot.key),
-            interfaces: Interfaces {
-                ifindex: snapshot.interfaces,
-            },
+            flows: RefCell::default(),
+            paths: RefCell::default(),
+            now: Cell::default(),
+            answered: Cell::default(),
             counters: RefCell::default(),
         }
     }
@@ -80,7 +91,35 @@ impl<'s> Native<'s> {
     }
 }
 
+/// A line of FLOWS in this process.
+pub struct NativeFlows<'n> {
+    lines: &'n RefCell<BTreeMap<u32, RawFlows>>,
+    line: u32,
+}
+
+impl FlowLine for NativeFlows<'_> {
+    fn load(&self, place: usize) -> FlowEntry {
+        let lines = self.lines.borrow();
+        FlowEntry(lines.get(&self.line).map_or(0, |line| line[place]))
+    }
+
+    fn exchange(&self, place: usize, old: FlowEntry, new: FlowEntry) -> bool {
+        let mut lines = self.lines.borrow_mut();
+        let entry = &mut lines.entry(self.line).or_insert([0; FLOWS_PER_LINE])[place];
+        let same = *entry == old.0;
+        if same {
+            *entry = new.0;
+        }
+        same
+    }
+}
+
 impl View for Native<'_> {
+    type Flows<'v>
+        = NativeFlows<'v>
+    where
+        Self: 'v;
+
     fn active(&self) -> Active {
         Active(self.snapshot.active)
     }
@@ -94,8 +133,29 @@ impl View for Native<'_> {
         Some(&self.key)
     }
 
-    fn interfaces(&self) -> Option<&Interfaces> {
-        Some(&self.interfaces)
+    fn node(&self) -> Option<&Node> {
+        Some(&self.snapshot.node)
+    }
+
+    fn flows(&self, line: u32) -> Option<NativeFlows<'_>> {
+        Some(NativeFlows {
+            lines: &self.flows,
+            line,
+        })
+    }
+
+    fn now(&self) -> Seconds {
+        self.now.get()
+    }
+
+    fn may_answer(&self, limit: u32) -> bool {
+        let answered = self.answered.get();
+        self.answered.set(answered + 1);
+        answered < limit
+    }
+
+    fn note_path(&self, backend: &PathMtuKey, mtu: u16) {
+        self.paths.borrow_mut().insert(backend.address, mtu);
     }
 
     fn count(&self, index: u32, bytes: u64) {
@@ -109,7 +169,7 @@ impl View for Native<'_> {
 /// By the first word of the name, which is what operators are told it means.
 fn action(verdict: Verdict) -> Action {
     match verdict.name() {
-        "ForwardTx" => Action::Tx,
+        "ForwardTx" | "AnswerEcho" | "AnswerTooBig" => Action::Tx,
         "ForwardRedirect" => Action::Redirect,
         name if name.starts_with("Pass") => Action::Pass,
         _ => Action::Drop,
@@ -138,11 +198,11 @@ pub fn run_agent(frame: &[u8], peers: &[Prefix]) -> Fate {
 
 fn abi_peers(prefixes: &[Prefix]) -> Peers {
     let mut peers = Peers {
-        count: prefixes.len() as u32,
+        v4_count: prefixes.len() as u32,
         ..Peers::default()
     };
-    for (peer, prefix) in peers.peers.iter_mut().zip(prefixes) {
-        *peer = Peer {
+    for (peer, prefix) in peers.v4.iter_mut().zip(prefixes) {
+        *peer = PrefixV4 {
             network: u32::from(prefix.network).to_be(),
             mask: (!prefix.host_bits()).to_be(),
         };

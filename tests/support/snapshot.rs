@@ -20,7 +20,7 @@ use holdfast::{
 use lb_common::abi::{
     active::Active,
     chunk::{CHUNK_SLOTS, ChunkId, LINES, RawLine},
-    interfaces::MAX_INTERFACES,
+    node::Node,
 };
 
 use crate::{
@@ -34,7 +34,7 @@ pub struct Snapshot {
     pub active: u64,
     pub chunks: BTreeMap<ChunkId, ChunkImage>,
     pub key: [u8; 32],
-    pub interfaces: [u32; MAX_INTERFACES],
+    pub node: Node,
 }
 
 impl Snapshot {
@@ -58,15 +58,15 @@ impl Snapshot {
         let mut publisher = Publisher::new(Memory::default());
         publisher.publish(&layout, &facts, |_, _| Ok(()))?;
         let memory = publisher.kernel();
-        let mut interfaces = [0; MAX_INTERFACES];
-        for (to, interface) in interfaces.iter_mut().zip(&site.interfaces) {
+        let mut node = Node::default();
+        for (to, interface) in node.ifindex.iter_mut().zip(&site.interfaces) {
             *to = interface.ifindex;
         }
         Ok(Self {
             active: memory.active.get(),
             chunks: memory.chunks.borrow().clone(),
             key,
-            interfaces,
+            node,
         })
     }
 
@@ -79,7 +79,7 @@ impl Snapshot {
         };
         let active: Array<_, u64> = open_array(open("ACTIVE")?)?;
         let key: Array<_, [u8; 32]> = open_array(open("HASH_KEY")?)?;
-        let interfaces: Array<_, [u32; MAX_INTERFACES]> = open_array(open("INTERFACES")?)?;
+        let node: Array<_, [u8; size_of::<Node>()]> = open_array(open("NODE")?)?;
         let outer: ArrayOfMaps<_, Array<MapData, RawLine>> =
             ArrayOfMaps::try_from(aya::maps::Map::ArrayOfMaps(open("CHUNKS")?))?;
         let mut chunks = BTreeMap::new();
@@ -101,7 +101,7 @@ impl Snapshot {
             active: active.get(&0, 0)?,
             chunks,
             key: key.get(&0, 0)?,
-            interfaces: interfaces.get(&0, 0)?,
+            node: bytemuck::pod_read_unaligned(&node.get(&0, 0)?),
         })
     }
 

@@ -5,9 +5,10 @@ use bytemuck::{Pod, Zeroable};
 /// Index into the outer map CHUNKS; 0 is nobody.
 pub type ChunkId = u16;
 
-/// Slots of the outer map CHUNKS, 32 KiB of pointers. When none is free, a
-/// publish is refused before anything is installed.
-pub const CHUNK_SLOTS: u32 = 4096;
+/// Slots of the outer map CHUNKS, 128 KiB of pointers: 1,024 pools, each table
+/// and its chains in two slots, for a revision and the one after it. When none
+/// is free, a publish is refused before anything is installed.
+pub const CHUNK_SLOTS: u32 = 16_384;
 
 /// Slot 0 is never read by the program, so that a zeroed field leads nowhere.
 /// The daemon overwrites it to force an RCU grace period.

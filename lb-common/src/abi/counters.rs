@@ -2,14 +2,18 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::verdict::Verdict;
+use crate::verdict::{FlowEvent, Verdict};
 
 /// Entries of COUNTERS: 1 MiB for each possible CPU. A configuration that
 /// needs more VIP and member counters is refused by the daemon.
 pub const COUNTERS: u32 = 65_536;
 
-/// The first entries count verdicts, by their number; VIPs and members are
-/// given indices from here on by the daemon. So 0 in a record is "not counted".
+/// The first entries count verdicts, by their number, and the next ones events
+/// in dirty slots.
+pub const FIRST_EVENT: u32 = 56;
+
+/// VIPs and members are given indices from here on by the daemon. So 0 in a
+/// record is "not counted".
 pub const FIRST_FREE: u32 = 64;
 
 /// What was counted on one CPU since the map was made.
@@ -24,4 +28,5 @@ pub struct Counter {
 }
 
 const _: () = assert!(size_of::<Counter>() == 16);
-const _: () = assert!(Verdict::ALL.len() as u32 <= FIRST_FREE);
+const _: () = assert!(Verdict::ALL.len() as u32 <= FIRST_EVENT);
+const _: () = assert!(FIRST_EVENT + FlowEvent::ALL.len() as u32 <= FIRST_FREE);

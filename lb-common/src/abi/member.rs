@@ -17,8 +17,31 @@ pub const MAX_MEMBERS: usize = 2047;
 /// counter of its own, never sent to MAC address 0.
 pub const NEXT_HOP_KNOWN: u8 = 1;
 
-/// `encap`: IPv4 in IPv4 (RFC 2003).
-pub const ENCAP_IPIP: u8 = 1;
+/// `encap`: either family in IPv4 (RFC 2003, RFC 4213).
+pub const ENCAP_IPIP_V4: u8 = 1;
+/// `encap`: either family in UDP in IPv4 (draft-ietf-intarea-gue-09).
+pub const ENCAP_GUE_V4: u8 = 2;
+/// `encap`: either family in IPv6 (RFC 2473).
+pub const ENCAP_IPIP_V6: u8 = 3;
+/// `encap`: either family in UDP in IPv6 (draft-ietf-intarea-gue-09).
+pub const ENCAP_GUE_V6: u8 = 4;
+/// `encap`: none; the frame gets new MAC addresses (direct server return).
+pub const ENCAP_L2: u8 = 5;
+
+/// Bytes that an encapsulation puts in front of the inner packet; `None`:
+/// there is no such encapsulation.
+#[must_use]
+#[inline(always)]
+pub const fn encap_overhead(encap: u8) -> Option<u8> {
+    Some(match encap {
+        ENCAP_IPIP_V4 => 20,
+        ENCAP_GUE_V4 => 32,
+        ENCAP_IPIP_V6 => 40,
+        ENCAP_GUE_V6 => 52,
+        ENCAP_L2 => 0,
+        _ => return None,
+    })
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -28,9 +51,11 @@ pub struct Member {
     /// Outer destination: the backend, wire order; IPv4 in the first word.
     pub destination: [u32; 4],
     /// One's complement sum of the constant part of the outer IPv4 header, not
-    /// folded: all 16-bit words but TOS, total length and the host bits.
+    /// folded: all 16-bit words but TOS, protocol, total length and the host
+    /// bits. Unused for IPv6, whose header has no checksum.
     pub presum: u32,
-    /// Which bits of the last source word the flow hash fills, wire order.
+    /// Which bits of the source the flow hash fills, wire order: of the first
+    /// word for IPv4, of the last for IPv6.
     pub entropy_mask: u32,
     /// Ethernet destination: the next hop.
     pub next_hop_mac: [u8; 6],
@@ -38,7 +63,8 @@ pub struct Member {
     pub interface_mac: [u8; 6],
     /// That interface.
     pub ifindex: u32,
-    /// Its MTU in bytes: the longest outer IP packet.
+    /// The longest outer IP packet in bytes: the interface's MTU, or what was
+    /// learned of the path to the backend.
     pub mtu: u16,
     /// Index into COUNTERS; 0: not counted.
     pub counter: u16,
@@ -46,10 +72,26 @@ pub struct Member {
     pub encap: u8,
     /// `NEXT_HOP_KNOWN`.
     pub flags: u8,
-    pub reserved: [u8; 2],
+    /// [`encap_overhead`] of `encap`, so that the program need not look.
+    pub overhead: u8,
+    pub reserved: u8,
 }
 
 impl Line for Member {}
+
+impl Member {
+    #[must_use]
+    #[inline(always)]
+    pub const fn outer_is_v4(&self) -> bool {
+        self.encap == ENCAP_IPIP_V4 || self.encap == ENCAP_GUE_V4
+    }
+
+    #[must_use]
+    #[inline(always)]
+    pub const fn outer_is_v6(&self) -> bool {
+        self.encap == ENCAP_IPIP_V6 || self.encap == ENCAP_GUE_V6
+    }
+}
 
 const _: () = assert!(size_of::<Member>() == 64);
 const _: () = assert!(core::mem::offset_of!(Member, next_hop_mac) == 40);

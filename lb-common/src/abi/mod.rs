@@ -7,11 +7,15 @@
 
 pub mod active;
 pub mod agent;
+pub mod chain;
 pub mod chunk;
 pub mod counters;
+pub mod flows;
 pub mod hash_key;
-pub mod interfaces;
 pub mod member;
+pub mod node;
+pub mod path_mtu;
+pub mod programs;
 pub mod rig;
 pub mod root;
 pub mod table;
@@ -19,4 +23,4 @@ pub mod vip;
 
 /// Version of everything in this module. A root chunk of another version is
 /// neither adopted nor overwritten.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -40,6 +40,8 @@ pub const KIND_TABLE: u16 = 2;
 pub const KIND_MEMBERS: u16 = 3;
 /// `kind` of an entry: a piece of the revision's state.
 pub const KIND_META: u16 = 4;
+/// `kind` of an entry: the chains of the pool with this place in the state.
+pub const KIND_CHAINS: u16 = 5;
 
 /// One chunk of the revision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -55,7 +57,7 @@ pub struct RootEntry {
 /// Entries in a line.
 pub const ENTRIES_PER_LINE: usize = 8;
 
-/// Entries a root can hold: more than there are chunk slots.
+/// Entries a root can hold: more than a revision can have, each in two slots.
 pub const MAX_ENTRIES: usize = (LINES as usize - 2) * ENTRIES_PER_LINE;
 
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -72,4 +74,4 @@ const _: () = assert!(size_of::<RootHeader>() == LINE_BYTES);
 const _: () = assert!(size_of::<RootDigests>() == LINE_BYTES);
 const _: () = assert!(size_of::<RootEntry>() == 8);
 const _: () = assert!(size_of::<RootEntries>() == LINE_BYTES);
-const _: () = assert!(MAX_ENTRIES > super::chunk::CHUNK_SLOTS as usize);
+const _: () = assert!(MAX_ENTRIES > super::chunk::CHUNK_SLOTS as usize / 2);

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
+    chain::ChainIndex,
     chunk::{CHUNK_BYTES, LINE_BYTES, Line},
     member::MemberIndex,
 };
@@ -13,7 +14,8 @@ pub const SLOTS: usize = 65_536;
 /// Slots in one line.
 pub const SLOTS_PER_LINE: usize = 32;
 
-/// Bit 15 of a slot: it changed owner and is still *dirty*.
+/// Bit 15 of a slot: it changed owner and is still *dirty*. The other bits name
+/// a chain then, not a member.
 pub const DIRTY: u16 = 1 << 15;
 
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -24,11 +26,25 @@ pub struct TableLine {
 
 impl Line for TableLine {}
 
-/// The member a slot names, without its dirty bit.
-#[must_use]
-#[inline(always)]
-pub const fn member_of(slot: u16) -> MemberIndex {
-    slot & !DIRTY
+/// What a slot says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Its owner; 0 is nobody.
+    Clean(MemberIndex),
+    /// The chain that names its owners.
+    Dirty(ChainIndex),
+}
+
+impl Slot {
+    #[must_use]
+    #[inline(always)]
+    pub const fn of(raw: u16) -> Self {
+        if raw & DIRTY == 0 {
+            Self::Clean(raw)
+        } else {
+            Self::Dirty(raw & !DIRTY)
+        }
+    }
 }
 
 const _: () = assert!(size_of::<TableLine>() == LINE_BYTES);

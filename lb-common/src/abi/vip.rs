@@ -30,6 +30,15 @@ pub const ADDRESS_LEVEL: u8 = 1;
 pub const HAS_TCP: u16 = 1;
 /// `flags` of an address record: some VIP on this address is UDP.
 pub const HAS_UDP: u16 = 2;
+/// `flags` of a VIP: a slot is chosen by the source address alone.
+pub const SOURCE_AFFINITY: u16 = 4;
+/// `flags` of a VIP: flows are hashed with SipHash-1-3.
+pub const SIPHASH: u16 = 8;
+
+/// A placement holds the line of member 0 in its lower bits, flags above.
+const BASE_BITS: u32 = LINES.trailing_zeros();
+/// `flags` of a record, at most.
+pub const FLAGS_MAX: u16 = (1 << (u16::BITS - BASE_BITS)) - 1;
 
 /// What a packet is looked up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +57,26 @@ impl VipKey {
         Self {
             address: [0, 0, MAPPED, address],
             tuple: tuple(port, protocol, 0),
+        }
+    }
+
+    /// `address` and `port` in wire order, as loaded.
+    #[must_use]
+    #[inline(always)]
+    pub const fn v6(address: [u32; 4], port: u16, protocol: u8) -> Self {
+        Self {
+            address,
+            tuple: tuple(port, protocol, 0),
+        }
+    }
+
+    /// The address as a whole.
+    #[must_use]
+    #[inline(always)]
+    pub const fn v6_address(address: [u32; 4]) -> Self {
+        Self {
+            address,
+            tuple: tuple(0, 0, ADDRESS_LEVEL),
         }
     }
 
@@ -102,12 +131,15 @@ pub struct VipRecord {
     pub table: ChunkId,
     /// Chunk of the pool's members.
     pub members: ChunkId,
-    /// Line of member 0 in that chunk (small pools share one).
+    /// Chunk of the pool's chains; 0: none of its slots is dirty.
+    pub chains: ChunkId,
+    /// Line of member 0 in the chunk of members (small pools share one).
     pub member_base: u16,
+    /// `HAS_*` for an address record, `SOURCE_AFFINITY` and `SIPHASH` for a
+    /// VIP; at most [`FLAGS_MAX`].
+    pub flags: u16,
     /// Index into COUNTERS.
     pub counter: u16,
-    /// `HAS_*` for an address record; 0 otherwise.
-    pub flags: u16,
 }
 
 /// Two records, field by field, so that nothing is padded. An all-zero tuple
@@ -119,9 +151,10 @@ pub struct VipLine {
     pub tuples: [u32; RECORDS_PER_LINE],
     pub tables: [ChunkId; RECORDS_PER_LINE],
     pub members: [ChunkId; RECORDS_PER_LINE],
-    pub member_bases: [u16; RECORDS_PER_LINE],
+    pub chains: [ChunkId; RECORDS_PER_LINE],
+    /// Line of member 0, and flags above it.
+    pub placements: [u16; RECORDS_PER_LINE],
     pub counters: [u16; RECORDS_PER_LINE],
-    pub flags: [u16; RECORDS_PER_LINE],
     /// Chunk with the keys that found no room here; 0: there are none.
     pub child: ChunkId,
     pub child_seed: u16,
@@ -159,9 +192,10 @@ impl VipLine {
         VipRecord {
             table: self.tables[at],
             members: self.members[at],
-            member_base: self.member_bases[at],
+            chains: self.chains[at],
+            member_base: self.placements[at] & (LINES as u16 - 1),
+            flags: self.placements[at] >> BASE_BITS,
             counter: self.counters[at],
-            flags: self.flags[at],
         }
     }
 
@@ -171,9 +205,9 @@ impl VipLine {
         self.tuples[at] = key.tuple;
         self.tables[at] = record.table;
         self.members[at] = record.members;
-        self.member_bases[at] = record.member_base;
+        self.chains[at] = record.chains;
+        self.placements[at] = record.member_base | record.flags << BASE_BITS;
         self.counters[at] = record.counter;
-        self.flags[at] = record.flags;
     }
 
     /// The first empty place.
@@ -185,3 +219,4 @@ impl VipLine {
 
 const _: () = assert!(size_of::<VipLine>() == 64);
 const _: () = assert!(core::mem::offset_of!(VipLine, child) == 60);
+const _: () = assert!(HAS_TCP | HAS_UDP | SOURCE_AFFINITY | SIPHASH <= FLAGS_MAX);

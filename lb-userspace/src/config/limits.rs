@@ -3,14 +3,14 @@
 //! Every limit is checked by `rules`, stated by the schema and listed in
 //! docs/configuration.md; a configuration beyond one is refused whole.
 
-use lb_common::abi::{interfaces, member};
+use lb_common::abi::{member, node};
 
 /// Bytes in a configuration file (4 MiB): room for `MAX_VIPS` and
 /// `MAX_BACKENDS` at 80 bytes each, with their names and comments.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// Interfaces of one balancer; the kernel's map has as many.
-pub const MAX_INTERFACES: usize = interfaces::MAX_INTERFACES;
+pub const MAX_INTERFACES: usize = node::MAX_INTERFACES;
 
 /// Pools of one balancer.
 pub const MAX_POOLS: usize = 1024;

@@ -29,7 +29,7 @@ impl PinnedAgent {
         pins::make_directories(directory)?;
         let pin = directory.join("prog/agent");
         if !pin.exists() {
-            pins::load_and_pin(AGENT, "agent", directory, &["PEERS", "AGENT_COUNTERS"], &pin)?;
+            pins::load_and_pin(AGENT, "agent", &[], directory, &["PEERS", "AGENT_COUNTERS"])?;
         }
         let program = pins::open_program(&pin)?;
         Ok(Self {

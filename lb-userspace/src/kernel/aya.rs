@@ -1,16 +1,17 @@
 //! The balancer in the real kernel: its program, maps and links.
 //!
 //! Everything is pinned below one directory, so that nothing depends on this
-//! process: `prog/{balancer,agent}`, `maps/NAME`, `links/INTERFACE`.
+//! process: `prog/{balancer,plain,odd,agent}`, `maps/NAME`, `links/INTERFACE`.
 use std::{
     collections::BTreeMap,
     fs, io,
+    net::{IpAddr, Ipv6Addr},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{
-    maps::{Array, MapData, PerCpuArray, PerCpuValues},
+    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues},
     programs::Xdp,
 };
 use lb_common::{
@@ -20,7 +21,9 @@ use lb_common::{
         chunk::{CHUNK_BYTES, CHUNK_SLOTS, ChunkId, GRACE_SLOT},
         counters::Counter,
         hash_key::HashKey,
-        interfaces::Interfaces,
+        node::Node,
+        path_mtu::{PathMtu, PathMtuKey},
+        programs::PROGRAMS,
     },
     verdict::Verdict,
 };
@@ -36,7 +39,15 @@ use super::{
 use crate::config::XdpMode;
 
 /// Maps of the balancer that are pinned.
-pub const MAPS: [&str; 5] = ["CHUNKS", "ACTIVE", "COUNTERS", "HASH_KEY", "INTERFACES"];
+pub const MAPS: [&str; 9] = [
+    "CHUNKS", "ACTIVE", "COUNTERS", "HASH_KEY", "NODE", "FLOWS", "ANSWERS", "PATH_MTU", "PROGRAMS",
+];
+
+/// Programs that the balancer's calls, by their index in PROGRAMS.
+pub const CALLED: [&str; PROGRAMS as usize] = ["plain", "odd"];
+
+/// Programs that are pinned.
+pub const PROGRAM_PINS: [&str; 4] = ["balancer", "plain", "odd", "agent"];
 
 /// The balancer's program and maps in the kernel.
 pub struct KernelBalancer {
@@ -56,6 +67,7 @@ pub struct KernelBalancer {
     blank_id: u32,
     active: sys::ActiveCell,
     counters: PerCpuArray<MapData, Plain<Counter>>,
+    flows: sys::FlowCells,
     /// A second instance with its own ACTIVE and counters.
     private: PrivateInstance,
 }
@@ -72,9 +84,9 @@ impl KernelBalancer {
     pub fn open(directory: &Path) -> Result<Self, KernelError> {
         let lock = pins::lock(directory)?;
         pins::make_directories(directory)?;
-        let pin = directory.join("prog/balancer");
+        let pin = pins::program_path(directory, "balancer");
         if !pin.exists() {
-            pins::load_and_pin(BALANCER, "balancer", directory, &MAPS, &pin)?;
+            pins::load_and_pin(BALANCER, "balancer", &CALLED, directory, &MAPS)?;
         }
         let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
         sys::freeze(blank.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
@@ -87,6 +99,7 @@ impl KernelBalancer {
             active: sys::ActiveCell::map(open_pin(&map_path(directory, "ACTIVE"))?)
                 .map_err(KernelError::call("mmap"))?,
             counters: PerCpuArray::try_from(open_map(directory, "COUNTERS")?).map_err(map_error)?,
+            flows: sys::FlowCells::map(open_pin(&map_path(directory, "FLOWS"))?).map_err(KernelError::call("mmap"))?,
             private: PrivateInstance::load(directory)?,
             directory: directory.to_owned(),
             _lock: lock,
@@ -129,14 +142,44 @@ impl KernelBalancer {
         Ok(map.get(&0, 0).map_err(map_error)?.0)
     }
 
-    /// Says which interfaces are ours.
+    /// Says which interfaces and outer sources are ours.
     ///
     /// # Errors
     /// When the map cannot be written.
-    pub fn set_interfaces(&self, interfaces: &Interfaces) -> Result<(), KernelError> {
-        let mut map: Array<_, Plain<Interfaces>> =
-            Array::try_from(open_map(&self.directory, "INTERFACES")?).map_err(map_error)?;
-        map.set(0, Plain(*interfaces), 0).map_err(map_error)
+    pub fn set_node(&self, node: &Node) -> Result<(), KernelError> {
+        let mut map: Array<_, Plain<Node>> = Array::try_from(open_map(&self.directory, "NODE")?).map_err(map_error)?;
+        map.set(0, Plain(*node), 0).map_err(map_error)
+    }
+
+    /// What [`Self::set_node`] wrote last.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn node(&self) -> Result<Node, KernelError> {
+        let map: Array<_, Plain<Node>> = Array::try_from(open_map(&self.directory, "NODE")?).map_err(map_error)?;
+        Ok(map.get(&0, 0).map_err(map_error)?.0)
+    }
+
+    /// The flows of dirty slots.
+    #[must_use]
+    pub const fn flows(&self) -> &sys::FlowCells {
+        &self.flows
+    }
+
+    /// What ICMP errors said of the ways to backends.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn path_mtus(&self) -> Result<Vec<(IpAddr, PathMtu)>, KernelError> {
+        let map: HashMap<_, Plain<PathMtuKey>, Plain<PathMtu>> =
+            HashMap::try_from(open_map(&self.directory, "PATH_MTU")?).map_err(map_error)?;
+        map.iter()
+            .map(|entry| {
+                let (Plain(key), Plain(path)) = entry.map_err(map_error)?;
+                let address = Ipv6Addr::from(bytemuck::cast::<_, [u8; 16]>(key));
+                Ok((address.to_canonical(), path))
+            })
+            .collect()
     }
 
     /// Says whose packets the pinned agent takes.
@@ -213,7 +256,7 @@ impl KernelBalancer {
     /// # Errors
     /// When the kernel does not run it.
     pub fn test_run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
-        self.private.run(active, packet)
+        self.private.run(active, self.node()?.ifindex[0], packet)
     }
 
     /// The same, with the verdict that was counted.
@@ -222,7 +265,7 @@ impl KernelBalancer {
     /// When the kernel does not run it.
     pub fn explain(&self, active: Active, packet: &[u8]) -> Result<(Verdict, u32, Vec<u8>), KernelError> {
         let before = self.private.verdicts()?;
-        let (action, output) = self.private.run(active, packet)?;
+        let (action, output) = self.private.run(active, self.node()?.ifindex[0], packet)?;
         let after = self.private.verdicts()?;
         let counted = before.iter().zip(&after).position(|(before, after)| before != after);
         let verdict = counted.and_then(|number| Verdict::ALL.get(number).copied());
@@ -290,7 +333,8 @@ impl KernelBalancer {
     #[must_use]
     pub fn missing_pin(&self) -> Option<String> {
         let maps = MAPS.iter().map(|name| format!("maps/{name}"));
-        let mut pins = maps.chain(["prog/balancer".to_owned(), "prog/agent".to_owned()]);
+        let programs = PROGRAM_PINS.iter().map(|name| format!("prog/{name}"));
+        let mut pins = maps.chain(programs);
         pins.find(|pin| !self.directory.join(pin).exists())
     }
 

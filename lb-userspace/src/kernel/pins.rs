@@ -11,7 +11,7 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Map, MapData},
+    maps::{Map, MapData, ProgramArray},
     programs::{Xdp, links::FdLink, xdp::XdpMode as AyaMode},
 };
 use aya_obj::programs::XdpAttachType;
@@ -42,25 +42,50 @@ pub struct Plain<T>(pub T);
 unsafe impl<T: bytemuck::Pod> aya::Pod for Plain<T> {}
 
 /// Loads an object with its maps pinned (or opened, where they are), and pins
-/// its program.
+/// its programs; the first of them last, as the one whose pin says that all is
+/// there. The others are called from it, by their place in `called`.
 pub fn load_and_pin(
     object: &[u8],
-    name: &'static str,
+    first: &'static str,
+    called: &[&'static str],
     directory: &Path,
     maps: &[&'static str],
-    pin: &Path,
 ) -> Result<(), KernelError> {
     let mut loader = EbpfLoader::new();
     for map in maps {
         loader.map_pin_path(map, map_path(directory, map));
     }
     let mut ebpf = loader.load(object).map_err(load_error)?;
-    let program = program_mut(&mut ebpf, name)?;
-    program.load().map_err(program_error)?;
-    program.pin(pin).map_err(|source| KernelError::Pin {
-        path: pin.to_owned(),
-        source: Box::new(source),
-    })
+    link_programs(&mut ebpf, called)?;
+    program_mut(&mut ebpf, first)?.load().map_err(program_error)?;
+    for name in called.iter().chain([&first]) {
+        let pin = program_path(directory, name);
+        // Of a load that was cut short, or of a program whose pin was removed.
+        match fs::remove_file(&pin) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(KernelError::call("unlink")(error)),
+            Ok(()) | Err(_) => {}
+        }
+        program_mut(&mut ebpf, name)?
+            .pin(&pin)
+            .map_err(|source| KernelError::Pin {
+                path: pin,
+                source: Box::new(source),
+            })?;
+    }
+    Ok(())
+}
+
+/// Loads the programs that others call, and puts them into PROGRAMS.
+pub fn link_programs(ebpf: &mut Ebpf, called: &[&'static str]) -> Result<(), KernelError> {
+    for (index, name) in called.iter().enumerate() {
+        let program = program_mut(ebpf, name)?;
+        program.load().map_err(program_error)?;
+        let program = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(program_error)?;
+        let map = ebpf.map_mut("PROGRAMS").ok_or(KernelError::Missing("PROGRAMS"))?;
+        let mut programs = ProgramArray::try_from(map).map_err(map_error)?;
+        programs.set(index as u32, &program, 0).map_err(map_error)?;
+    }
+    Ok(())
 }
 
 pub fn attach(
@@ -151,6 +176,10 @@ fn make_directory(path: &Path) -> Result<(), KernelError> {
 
 pub fn map_path(directory: &Path, name: &str) -> PathBuf {
     directory.join("maps").join(name)
+}
+
+pub fn program_path(directory: &Path, name: &str) -> PathBuf {
+    directory.join("prog").join(name)
 }
 
 pub fn link_path(directory: &Path, interface: &str) -> PathBuf {

@@ -15,19 +15,20 @@ use lb_common::abi::{
 
 use super::{
     KernelError,
-    pins::{BALANCER, Plain, load_error, map_error, map_path, program_error, program_mut},
+    aya::CALLED,
+    pins::{self, BALANCER, Plain, load_error, map_error, map_path, program_error, program_mut},
     sys,
 };
 
-/// The balancer's program once more, sharing CHUNKS, HASH_KEY and INTERFACES,
-/// with an ACTIVE and verdict counters of its own.
+/// The balancer's program once more, sharing CHUNKS, HASH_KEY and NODE, with an
+/// ACTIVE, flows and verdict counters of its own.
 pub struct PrivateInstance {
     ebpf: Ebpf,
 }
 
 impl PrivateInstance {
     pub fn load(directory: &Path) -> Result<Self, KernelError> {
-        let shared = ["CHUNKS", "HASH_KEY", "INTERFACES"].map(|name| (name, map_path(directory, name)));
+        let shared = ["CHUNKS", "HASH_KEY", "NODE"].map(|name| (name, map_path(directory, name)));
         let mut loader = EbpfLoader::new();
         for (name, path) in &shared {
             loader.map_pin_path(name, path.as_path());
@@ -35,6 +36,7 @@ impl PrivateInstance {
         // Verdicts only: VIP and member indices fall outside, uncounted.
         loader.map_max_entries("COUNTERS", FIRST_FREE);
         let mut ebpf = loader.load(BALANCER).map_err(load_error)?;
+        pins::link_programs(&mut ebpf, &CALLED)?;
         program_mut(&mut ebpf, "balancer")?.load().map_err(program_error)?;
         Ok(Self { ebpf })
     }
@@ -48,18 +50,21 @@ impl PrivateInstance {
         self.ebpf.map(name).ok_or(KernelError::Missing(name))
     }
 
-    pub fn run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
+    /// `ingress`: index of the interface it seems to come by.
+    pub fn run(&self, active: Active, ingress: u32, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
         let Map::Array(map) = self.map("ACTIVE")? else {
             return Err(KernelError::Missing("ACTIVE"));
         };
         let cell = sys::ActiveCell::map(map.fd()).map_err(KernelError::call("mmap"))?;
         cell.store(active.0);
         let mut output = vec![0; packet.len() + 256];
+        let context = context(ingress, packet.len());
         let result = self
             .program()?
             .test_run(TestRunOptions {
                 data_in: Some(packet),
                 data_out: Some(&mut output),
+                ctx_in: Some(&context),
                 ..TestRunOptions::new()
             })
             .map_err(program_error)?;
@@ -80,4 +85,12 @@ impl PrivateInstance {
             })
             .collect()
     }
+}
+
+/// `struct xdp_md` of the kernel's `include/uapi/linux/bpf.h`: data, data_end,
+/// data_meta, ingress_ifindex, rx_queue_index, egress_ifindex. Interface 0 is
+/// the loopback interface.
+fn context(ingress: u32, len: usize) -> Vec<u8> {
+    let words = [0, len as u32, 0, ingress, 0, 0];
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }

@@ -18,7 +18,10 @@ use std::{
 };
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_info, bpf_map_type};
-use lb_common::abi::chunk::{CHUNK_BYTES, ChunkId, LINE_BYTES, LINES};
+use lb_common::abi::{
+    chunk::{CHUNK_BYTES, ChunkId, LINE_BYTES, LINES},
+    flows::{FLOW_LINES, FLOWS_PER_LINE},
+};
 
 /// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -309,5 +312,33 @@ impl ActiveCell {
 
     pub fn store(&self, value: u64) {
         self.cell().store(value, Ordering::SeqCst);
+    }
+}
+
+/// FLOWS, mapped: entries are read and taken out by single instructions.
+pub struct FlowCells {
+    mapping: Mapping,
+}
+
+// SAFETY: the mapping is only used through atomics.
+unsafe impl Send for FlowCells {}
+// SAFETY: as above.
+unsafe impl Sync for FlowCells {}
+
+impl FlowCells {
+    const ENTRIES: usize = FLOW_LINES as usize * FLOWS_PER_LINE;
+
+    pub fn map(flows: impl AsFd) -> io::Result<Self> {
+        let bytes = Self::ENTRIES * size_of::<u64>();
+        let mapping = Mapping::new(flows.as_fd(), bytes, libc::PROT_READ | libc::PROT_WRITE)?;
+        Ok(Self { mapping })
+    }
+
+    /// Eight entries for each line, one line after the other.
+    #[must_use]
+    pub const fn entries(&self) -> &[AtomicU64] {
+        // SAFETY: page-aligned, as long as that, lives as long as `self`; the
+        // program reads and writes whole entries.
+        unsafe { std::slice::from_raw_parts(self.mapping.address.cast(), Self::ENTRIES) }
     }
 }

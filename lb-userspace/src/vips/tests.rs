@@ -4,11 +4,13 @@ use lb_common::{
     abi::{
         active::Active,
         chunk::{Line, RawLine},
+        flows::{FlowEntry, Seconds},
         hash_key::HashKey,
-        interfaces::Interfaces,
+        node::Node,
+        path_mtu::PathMtuKey,
     },
     select::{self, Miss},
-    view::View,
+    view::{FlowLine, View},
     wire::{PROTOCOL_TCP, PROTOCOL_UDP},
 };
 use proptest::prelude::*;
@@ -46,7 +48,22 @@ impl Installed {
     }
 }
 
+/// There are none here.
+enum NoFlows {}
+
+impl FlowLine for NoFlows {
+    fn load(&self, _place: usize) -> FlowEntry {
+        match *self {}
+    }
+
+    fn exchange(&self, _place: usize, _old: FlowEntry, _new: FlowEntry) -> bool {
+        match *self {}
+    }
+}
+
 impl View for Installed {
+    type Flows<'v> = NoFlows;
+
     fn active(&self) -> Active {
         Active::new(1, FIRST, 0, 0)
     }
@@ -60,9 +77,23 @@ impl View for Installed {
         None
     }
 
-    fn interfaces(&self) -> Option<&Interfaces> {
+    fn node(&self) -> Option<&Node> {
         None
     }
+
+    fn flows(&self, _line: u32) -> Option<NoFlows> {
+        None
+    }
+
+    fn now(&self) -> Seconds {
+        0
+    }
+
+    fn may_answer(&self, _limit: u32) -> bool {
+        false
+    }
+
+    fn note_path(&self, _backend: &PathMtuKey, _mtu: u16) {}
 
     fn count(&self, _index: u32, _bytes: u64) {}
 }
@@ -72,6 +103,7 @@ fn records(keys: &[VipKey]) -> Vec<VipRecord> {
     let record = |at: usize| VipRecord {
         table: at as u16,
         members: !at as u16,
+        chains: at as u16 ^ 0x0f0f,
         member_base: (at >> 16) as u16,
         counter: at as u16 ^ 0x5555,
         flags: 3,

@@ -42,11 +42,11 @@ fn kinds() -> Vec<Row> {
             ipv6(39),
             dropped(Verdict::DropShortL3),
         ),
-        row("an IPv6 header alone is passed", ipv6(40), passed(Verdict::PassIpv6)),
+        row("an IPv6 header alone is passed", ipv6(40), passed(Verdict::PassNotVip)),
         row(
             "an IPv6 packet shorter than it says is passed",
             ipv6(60),
-            passed(Verdict::PassIpv6),
+            passed(Verdict::PassNotVip),
         ),
         row(
             "version 4 under IPv6's EtherType belongs to nobody",
