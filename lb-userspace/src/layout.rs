@@ -7,7 +7,7 @@ use lb_common::{
     abi::{
         ABI_VERSION,
         chunk::{CHUNK_BYTES, ChunkId, LINES},
-        member::{ENCAP_IPIP_V4, Member, NEXT_HOP_KNOWN, encap_overhead},
+        member::{ENCAP_IPIP_V4, Macs, Member, NEXT_HOP_KNOWN, encap_overhead},
         root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
         vip::{VipKey, VipRecord},
     },
@@ -175,8 +175,7 @@ fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource) -> M
         ..bytemuck::Zeroable::zeroed()
     };
     if let Some(hop) = &member.hop {
-        record.next_hop_mac = hop.mac.0;
-        record.interface_mac = hop.interface_mac.0;
+        record.macs = Macs::new(hop.mac.0, hop.interface_mac.0);
         record.ifindex = hop.ifindex;
         record.mtu = hop.mtu;
         record.flags |= NEXT_HOP_KNOWN;
