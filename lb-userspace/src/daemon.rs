@@ -194,11 +194,11 @@ impl Daemon {
             .await
             .served
             .as_ref()
-            .map(|served| (served.generation, served.state.config().clone()));
-        let Some((generation, config)) = served else {
+            .map(|served| (served.generation, served.state.state.content.clone()));
+        let Some((generation, content)) = served else {
             return;
         };
-        let mut resolution = match neighbours::resolve(&config).await {
+        let mut resolution = match neighbours::resolve(&content.config).await {
             Ok(resolution) => resolution,
             Err(error) => {
                 tracing::warn!(%error, "next hops could not be looked up");
@@ -259,7 +259,7 @@ impl Daemon {
         let serving = self.serving.lock().await;
         let served = serving.served.as_ref();
         served
-            .map(|served| served.state.state.content.clone())
+            .map(|served| Content::clone(&served.state.state.content))
             .ok_or_else(|| failure::absent("running generation"))
     }
 
@@ -322,7 +322,7 @@ impl Daemon {
             let found = store.generation(number)?;
             let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
             (
-                content,
+                Content::clone(&content),
                 serving.served.as_ref().map(|served| served.state.state.content.clone()),
             )
         };

@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use lb_common::{
-    abi::root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+    abi::{
+        counters::{Counter, FIRST_FREE},
+        root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+    },
     verdict::Verdict,
 };
 
@@ -23,7 +26,7 @@ use crate::{
     layout,
     neighbours::Resolution,
     rehearsal::{self, Probe},
-    revision::BackendId,
+    revision::{BackendId, MemberState},
     serving::{Served, Serving},
     table::Table,
 };
@@ -31,9 +34,10 @@ use crate::{
 impl Serving {
     /// # Errors
     /// When the kernel's counters cannot be read.
-    pub fn status(&self, resolution: &Resolution) -> Result<Status, Failure> {
-        let served = self.served.as_ref();
+    pub fn status(&mut self, resolution: &Resolution) -> Result<Status, Failure> {
         let out_of_sync = self.out_of_sync();
+        let served = self.served.as_ref();
+        let traffic = Counted::of(self.publisher.kernel(), served)?;
         Ok(Status {
             environment: self.environment.clone(),
             generation: served.map_or(0, |served| served.generation),
@@ -45,9 +49,9 @@ impl Serving {
             mode: self.mode,
             mode_reason: self.mode_reason.clone(),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
-            verdicts: self.verdicts()?,
-            vips: served.map_or_else(|| Ok(Vec::new()), |served| self.vips(served))?,
-            pools: served.map_or_else(|| Ok(Vec::new()), |served| self.pools(served, resolution))?,
+            verdicts: traffic.verdicts(),
+            vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),
+            pools: served.map_or_else(Vec::new, |served| pools(served, resolution, &traffic)),
             pins: self.pins()?,
         })
     }
@@ -68,17 +72,29 @@ impl Serving {
     }
 
     /// Why the configuration file does not mean what is served; `None`: it
-    /// does.
-    fn out_of_sync(&self) -> Option<String> {
+    /// does. A text that was judged is not judged again: that of a thousand
+    /// pools takes seconds.
+    fn out_of_sync(&mut self) -> Option<String> {
         let served = self.served.as_ref()?;
-        match config::load(&self.config_file) {
-            Err(errors) => Some(format!("{}: {errors}", self.config_file.display())),
-            Ok(loaded) if loaded.parsed.config == *served.state.config() => None,
-            Ok(_) => Some(format!(
-                "{} means something else than is served",
-                self.config_file.display()
-            )),
+        let text = match config::read(&self.config_file) {
+            Ok(text) => text,
+            Err(errors) => return Some(format!("{}: {errors}", self.config_file.display())),
+        };
+        let key = (Digest::of(text.as_bytes()), served.digest);
+        if let Some(known) = self.file_judged.as_ref().filter(|known| known.key == key) {
+            return known.out_of_sync.clone();
         }
+        let name = self.config_file.display().to_string();
+        let out_of_sync = match config::parse(&name, &text) {
+            Err(errors) => Some(format!("{name}: {errors}")),
+            Ok(parsed) if parsed.config == *served.state.config() => None,
+            Ok(_) => Some(format!("{name} means something else than is served")),
+        };
+        self.file_judged = Some(FileJudged {
+            key,
+            out_of_sync: out_of_sync.clone(),
+        });
+        out_of_sync
     }
 
     fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
@@ -102,83 +118,6 @@ impl Serving {
                 }
             })
             .collect()
-    }
-
-    fn verdicts(&self) -> Result<BTreeMap<String, Traffic>, Failure> {
-        let verdicts = Verdict::ALL.iter();
-        verdicts
-            .map(|verdict| Ok((verdict.name().to_owned(), self.traffic(*verdict as u16)?)))
-            .collect()
-    }
-
-    fn vips(&self, served: &Served) -> Result<Vec<VipStatus>, Failure> {
-        let vips = served.state.config().vips.iter();
-        vips.map(|vip| {
-            Ok(VipStatus {
-                name: vip.name.clone(),
-                address: vip.address,
-                port: vip.port,
-                protocol: vip.protocol,
-                pool: vip.pool.clone(),
-                traffic: self.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0))?,
-            })
-        })
-        .collect()
-    }
-
-    fn pools(&self, served: &Served, resolution: &Resolution) -> Result<Vec<PoolStatus>, Failure> {
-        let pools = served.state.config().pools.iter();
-        pools
-            .filter_map(|pool| {
-                served
-                    .state
-                    .pool(&pool.name)
-                    .map(|(state, tables)| (pool, state, tables))
-            })
-            .map(|(pool, state, tables)| {
-                let counts = tables.current.counts();
-                let backends = pool
-                    .backends
-                    .iter()
-                    .filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
-                let backends = backends.map(|(backend, member)| {
-                    let id = BackendId {
-                        pool: pool.name.clone(),
-                        backend: backend.name.clone(),
-                    };
-                    Ok(BackendStatus {
-                        name: backend.name.clone(),
-                        address: backend.address,
-                        weight: backend.weight,
-                        state: backend.state,
-                        up: member.hop.is_some(),
-                        slots: counts.get(&member.index).copied().unwrap_or(0),
-                        next_hop: match (&member.hop, resolution.problems.get(&id)) {
-                            (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
-                            (Some(hop), Some(problem)) => {
-                                format!("{} via {} (last known: {problem})", hop.mac, hop.interface)
-                            }
-                            (None, Some(problem)) => problem.to_string(),
-                            (None, None) => "not resolved yet".to_owned(),
-                        },
-                        traffic: self.traffic(member.counter)?,
-                    })
-                });
-                Ok(PoolStatus {
-                    name: pool.name.clone(),
-                    table_digest: tables.current.digest(),
-                    backends: backends.collect::<Result<_, Failure>>()?,
-                })
-            })
-            .collect()
-    }
-
-    fn traffic(&self, counter: u16) -> Result<Traffic, Failure> {
-        let counter = self.publisher.kernel().counter(counter)?;
-        Ok(Traffic {
-            packets: counter.packets,
-            bytes: counter.bytes,
-        })
     }
 
     fn pins(&self) -> Result<Pins, Failure> {
@@ -413,6 +352,93 @@ impl Serving {
             Ok(entries) => check("journal", true, format!("{entries} entries, chain whole")),
             Err(error) => check("journal", false, error.to_string()),
         }
+    }
+}
+
+/// What the configuration file was found to mean.
+pub(crate) struct FileJudged {
+    /// Of the text, and of the generation it was compared with.
+    key: (Digest, Digest),
+    out_of_sync: Option<String>,
+}
+
+/// The counters of what is served, read at once.
+struct Counted(Vec<Counter>);
+
+impl Counted {
+    fn of(kernel: &KernelBalancer, served: Option<&Served>) -> Result<Self, Failure> {
+        let highest = served.and_then(|served| served.state.counters().max()).unwrap_or(0);
+        let end = FIRST_FREE.max(u32::from(highest) + 1);
+        Ok(Self(kernel.counters(end)?))
+    }
+
+    fn traffic(&self, counter: u16) -> Traffic {
+        let Counter { packets, bytes } = self.0[usize::from(counter)];
+        Traffic { packets, bytes }
+    }
+
+    fn verdicts(&self) -> BTreeMap<String, Traffic> {
+        let verdicts = Verdict::ALL.iter();
+        verdicts
+            .map(|verdict| (verdict.name().to_owned(), self.traffic(*verdict as u16)))
+            .collect()
+    }
+}
+
+fn vips(served: &Served, counted: &Counted) -> Vec<VipStatus> {
+    let vips = served.state.config().vips.iter();
+    vips.map(|vip| VipStatus {
+        name: vip.name.clone(),
+        address: vip.address,
+        port: vip.port,
+        protocol: vip.protocol,
+        pool: vip.pool.clone(),
+        traffic: counted.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0)),
+    })
+    .collect()
+}
+
+fn pools(served: &Served, resolution: &Resolution, counted: &Counted) -> Vec<PoolStatus> {
+    let pools = served.state.config().pools.iter();
+    let pools = pools.filter_map(|pool| {
+        let (state, tables) = served.state.pool(&pool.name)?;
+        Some((pool, state, tables))
+    });
+    pools
+        .map(|(pool, state, tables)| {
+            let counts = tables.current.counts();
+            let backends = pool.backends.iter();
+            let backends = backends.filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
+            let backends = backends.map(|(backend, member)| BackendStatus {
+                name: backend.name.clone(),
+                address: backend.address,
+                weight: backend.weight,
+                state: backend.state,
+                up: member.hop.is_some(),
+                slots: counts.get(&member.index).copied().unwrap_or(0),
+                next_hop: next_hop(&pool.name, &backend.name, member, resolution),
+                traffic: counted.traffic(member.counter),
+            });
+            PoolStatus {
+                name: pool.name.clone(),
+                table_digest: tables.current.digest(),
+                backends: backends.collect(),
+            }
+        })
+        .collect()
+}
+
+/// For people: the next hop, or why there is none.
+fn next_hop(pool: &str, backend: &str, member: &MemberState, resolution: &Resolution) -> String {
+    let id = BackendId {
+        pool: pool.to_owned(),
+        backend: backend.to_owned(),
+    };
+    match (&member.hop, resolution.problems.get(&id)) {
+        (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
+        (Some(hop), Some(problem)) => format!("{} via {} (last known: {problem})", hop.mac, hop.interface),
+        (None, Some(problem)) => problem.to_string(),
+        (None, None) => "not resolved yet".to_owned(),
     }
 }
 
