@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Parser;
 use futures_util::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
 use tokio::{
     net::UnixListener,
     sync::{Mutex, RwLock},
 };
 
 use crate::{
+    clock::Now,
     api::{
         self,
         auth::Peer,
@@ -98,7 +98,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
             ..Resolution::default()
         },
     };
-    let serving = found.serve(&resolution, Timestamp::now())?;
+    let serving = found.serve(&resolution, Now::read())?;
     let daemon = Arc::new(Daemon {
         serving: Mutex::new(serving),
         resolution: RwLock::new(resolution),
@@ -212,11 +212,18 @@ impl Daemon {
         }
         // Publishing blocks for some milliseconds (RCU, fsync).
         let attached = tokio::task::block_in_place(|| {
-            if let Err(failure) = serving.revise(&resolution, Timestamp::now()) {
+            if let Err(failure) = serving.revise(&resolution, Now::read()) {
                 tracing::error!(
                     code = failure.code,
                     message = failure.message,
                     "next hops could not be published"
+                );
+            }
+            if let Err(failure) = serving.clean_slots(&resolution, Now::read()) {
+                tracing::error!(
+                    code = failure.code,
+                    message = failure.message,
+                    "clean slots could not be published"
                 );
             }
             serving.tend_interfaces(&resolution)
@@ -243,7 +250,7 @@ impl Daemon {
     ) -> Result<Plan, Failure> {
         let resolution = self.resolve_for(&target.config).await?;
         let serving = self.serving.lock().await;
-        Ok(serving.plan(target, removed, &resolution, &peer.name, Timestamp::now()))
+        Ok(serving.plan(target, removed, &resolution, &peer.name, Now::read()))
     }
 
     async fn overrides(&self) -> Overrides {
@@ -361,7 +368,7 @@ impl Daemon {
             Some(served) if request.plan.target.config == *served.state.config() => "attach or detach",
             Some(_) | None => "apply",
         };
-        let now = Timestamp::now();
+        let now = Now::read();
         let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
         drop(serving);
         let mut fresh = resolution;
