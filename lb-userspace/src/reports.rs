@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 
 use lb_common::{
-    abi::root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+    abi::{
+        path_mtu::PathMtu,
+        root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+    },
     verdict::Verdict,
 };
 
 use crate::{
     api::model::{
-        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, PoolStatus, Status,
-        Traffic, VipStatus, Why, WhyQuery,
+        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, PathStatus, Pins, PoolStatus,
+        Status, Traffic, VipStatus, Why, WhyQuery,
     },
-    config::{self, Pool, Vip},
+    config::{self, Backend, Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -23,7 +26,7 @@ use crate::{
     layout,
     neighbours::Resolution,
     rehearsal::{self, Probe},
-    revision::{BackendId, Revision},
+    revision::{BackendId, MemberState, Revision},
     serving::{Served, Serving},
     table::Table,
 };
@@ -127,6 +130,7 @@ impl Serving {
     }
 
     fn pools(&self, served: &Served, resolution: &Resolution) -> Result<Vec<PoolStatus>, Failure> {
+        let paths: BTreeMap<_, _> = self.publisher.kernel().path_mtus()?.into_iter().collect();
         let pools = served.state.config().pools.iter();
         pools
             .filter_map(|pool| {
@@ -161,6 +165,7 @@ impl Serving {
                             (None, Some(problem)) => problem.to_string(),
                             (None, None) => "not resolved yet".to_owned(),
                         },
+                        path: path_status(backend, member, paths.get(&backend.address), resolution),
                         traffic: self.traffic(member.counter)?,
                     })
                 });
@@ -413,6 +418,20 @@ impl Serving {
     }
 }
 
+fn path_status(
+    backend: &Backend,
+    member: &MemberState,
+    heard: Option<&PathMtu>,
+    resolution: &Resolution,
+) -> PathStatus {
+    PathStatus {
+        mtu: member.hop.as_ref().map(|hop| hop.mtu),
+        learned_mtu: resolution.path_mtus.get(&backend.address).copied(),
+        too_big: heard.map_or(0, |heard| heard.too_big),
+        errors: heard.map_or(0, |heard| heard.errors),
+    }
+}
+
 /// The VIP that a question is about, and its pool.
 fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r Pool)> {
     let config = revision.config();
@@ -442,6 +461,7 @@ const fn kind_name(kind: u16) -> &'static str {
         KIND_TABLE => "table",
         KIND_MEMBERS => "members",
         KIND_META => "meta",
+        KIND_CHAINS => "chains",
         _ => "unknown",
     }
 }

@@ -88,7 +88,7 @@ fn outer_v6(encap: u8, address: Ipv6Addr, source: Ipv6Net) -> Member {
     }
 }
 
-fn through(record: Member, hop: &Hop) -> Member {
+const fn through(record: Member, hop: &Hop) -> Member {
     Member {
         next_hop_mac: hop.mac.0,
         interface_mac: hop.interface_mac.0,
