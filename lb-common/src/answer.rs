@@ -1,11 +1,12 @@
 //! ICMP messages that the balancer sends itself, back to the client.
 
 use crate::{
+    abi::member::Macs,
     checksum,
     encap::OUTER_TTL,
     frame::Frame,
     wire::{
-        ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, EthernetIpv4, EthernetIpv6, ICMP_LEN, IPV4_LEN,
+        ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetIpv4, EthernetIpv6, EthernetWords, ICMP_LEN, IPV4_LEN,
         IPV6_LEN, Icmp, Ipv4, Ipv6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, VERSION_IHL,
     },
 };
@@ -128,7 +129,7 @@ pub fn too_big_v4<F: Frame>(frame: &mut F, mtu: u16) -> bool {
         ..ip
     };
     let answer = EthernetIpv4 {
-        ethernet: Ethernet {
+        ethernet: EthernetWords {
             ethertype: ETHERTYPE_IPV4,
             ..back(&head.ethernet)
         },
@@ -180,7 +181,7 @@ pub fn too_big_v6<F: Frame>(frame: &mut F, mtu: u16) -> bool {
         ..icmp
     };
     let answer = EthernetIpv6 {
-        ethernet: Ethernet {
+        ethernet: EthernetWords {
             ethertype: ETHERTYPE_IPV6,
             ..back(&head.ethernet)
         },
@@ -194,10 +195,10 @@ pub fn too_big_v6<F: Frame>(frame: &mut F, mtu: u16) -> bool {
 
 /// The way it came.
 #[inline(always)]
-const fn back(ethernet: &Ethernet) -> Ethernet {
-    Ethernet {
-        destination: ethernet.source,
-        source: ethernet.destination,
+const fn back(ethernet: &EthernetWords) -> EthernetWords {
+    let (destination, source) = Macs(ethernet.macs).split();
+    EthernetWords {
+        macs: Macs::new(source, destination).0,
         ethertype: ethernet.ethertype,
     }
 }

@@ -2,13 +2,13 @@
 //! untouched or finished.
 
 use crate::{
-    abi::member::{ENCAP_GUE_V4, ENCAP_GUE_V6, ENCAP_IPIP_V4, ENCAP_IPIP_V6, ENCAP_L2, Member},
+    abi::member::{ENCAP_GUE_V4, ENCAP_GUE_V6, ENCAP_L2, Member},
     checksum,
     frame::Frame,
     hash::FlowHash,
     wire::{
-        DONT_FRAGMENT, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, EthernetIpv4, EthernetIpv4Gue, EthernetIpv6,
-        EthernetIpv6Gue, GUE_LEN, GUE_PORT, Gue, IPV4_LEN, Ipv4, Ipv6, Macs, PROTOCOL_UDP, UDP_LEN, Udp, VERSION_IHL,
+        DONT_FRAGMENT, ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetIpv4, EthernetIpv6, EthernetWords,
+        GUE_LEN, GUE_PORT, Gue, IPV4_LEN, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_UDP, UDP_LEN, Udp, UdpGue, VERSION_IHL,
     },
 };
 
@@ -45,65 +45,43 @@ pub fn encapsulate<F: Frame>(frame: &mut F, member: &Member, hash: FlowHash, inn
     if member.overhead != 0 && !frame.adjust_head(-i32::from(member.overhead)) {
         return false;
     }
-    match member.encap {
-        ENCAP_IPIP_V4 => frame.store(0, &ipip_v4(member, hash, inner)),
-        ENCAP_GUE_V4 => frame.store(0, &gue_v4(member, hash, inner)),
-        ENCAP_IPIP_V6 => frame.store(0, &ipip_v6(member, hash, inner)),
-        ENCAP_GUE_V6 => frame.store(0, &gue_v6(member, hash, inner)),
-        ENCAP_L2 => frame.store(
-            0,
-            &Macs {
-                destination: member.next_hop_mac,
-                source: member.interface_mac,
-            },
-        ),
-        _ => false,
+    let is_gue = member.encap == ENCAP_GUE_V4 || member.encap == ENCAP_GUE_V6;
+    let (protocol, udp_gue) = if is_gue {
+        (PROTOCOL_UDP, (UDP_LEN + GUE_LEN) as u16)
+    } else {
+        (inner.protocol, 0)
+    };
+    // Lengths never wrap: the path compared the sum with the MTU.
+    let payload = inner.length.wrapping_add(udp_gue);
+    let after = if member.outer_is_v4() {
+        if !frame.store(0, &outer_v4(member, hash, inner.tos, protocol, payload)) {
+            return false;
+        }
+        ETHERNET_LEN + IPV4_LEN
+    } else if member.outer_is_v6() {
+        if !frame.store(0, &outer_v6(member, hash, inner.tos, protocol, payload)) {
+            return false;
+        }
+        ETHERNET_LEN + IPV6_LEN
+    } else {
+        return member.encap == ENCAP_L2 && frame.store(0, &member.macs);
+    };
+    if !is_gue {
+        return true;
+    }
+    let header = udp_gue_to(hash, payload, inner.protocol);
+    // One branch for each, so that offsets are constants.
+    if after == ETHERNET_LEN + IPV4_LEN {
+        frame.store(ETHERNET_LEN + IPV4_LEN, &header)
+    } else {
+        frame.store(ETHERNET_LEN + IPV6_LEN, &header)
     }
 }
 
 /// RFC 2003 §3.1: id 0 with DF (RFC 6864 §4.1).
 #[inline(always)]
-const fn ipip_v4(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv4 {
-    let length = inner.length.wrapping_add(IPV4_LEN as u16);
-    outer_v4(member, hash, inner.tos, inner.protocol, length)
-}
-
-#[inline(always)]
-const fn gue_v4(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv4Gue {
-    let udp_length = inner.length.wrapping_add((UDP_LEN + GUE_LEN) as u16);
-    EthernetIpv4Gue {
-        outer: outer_v4(
-            member,
-            hash,
-            inner.tos,
-            PROTOCOL_UDP,
-            udp_length.wrapping_add(IPV4_LEN as u16),
-        ),
-        udp: udp(hash, udp_length),
-        gue: gue(inner.protocol),
-    }
-}
-
-/// RFC 2473 §6.
-#[inline(always)]
-const fn ipip_v6(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv6 {
-    outer_v6(member, hash, inner.tos, inner.protocol, inner.length)
-}
-
-#[inline(always)]
-const fn gue_v6(member: &Member, hash: FlowHash, inner: Inner) -> EthernetIpv6Gue {
-    let udp_length = inner.length.wrapping_add((UDP_LEN + GUE_LEN) as u16);
-    EthernetIpv6Gue {
-        outer: outer_v6(member, hash, inner.tos, PROTOCOL_UDP, udp_length),
-        udp: udp(hash, udp_length),
-        gue: gue(inner.protocol),
-    }
-}
-
-// Lengths never wrap: the path compared the sum with the MTU.
-#[inline(always)]
-const fn outer_v4(member: &Member, hash: FlowHash, tos: u8, protocol: u8, length: u16) -> EthernetIpv4 {
-    let length = length.to_be();
+const fn outer_v4(member: &Member, hash: FlowHash, tos: u8, protocol: u8, payload: u16) -> EthernetIpv4 {
+    let length = payload.wrapping_add(IPV4_LEN as u16).to_be();
     let entropy = hash.entropy() & member.entropy_mask;
     // The host bits of the prefix are zero, so its sum and theirs just add up.
     let sum = member.presum
@@ -128,6 +106,7 @@ const fn outer_v4(member: &Member, hash: FlowHash, tos: u8, protocol: u8, length
     }
 }
 
+/// RFC 2473 §6.
 #[inline(always)]
 const fn outer_v6(member: &Member, hash: FlowHash, tos: u8, next_header: u8, payload: u16) -> EthernetIpv6 {
     let [s0, s1, s2, s3] = member.source;
@@ -144,32 +123,29 @@ const fn outer_v6(member: &Member, hash: FlowHash, tos: u8, next_header: u8, pay
     }
 }
 
-/// No checksum, over IPv6 either (RFC 6935, RFC 6936): the inner packet has its
-/// own.
+/// GUE, variant 0, without private data. No UDP checksum, over IPv6 either
+/// (RFC 6935, RFC 6936): the inner packet has its own.
 #[inline(always)]
-const fn udp(hash: FlowHash, length: u16) -> Udp {
-    Udp {
-        source: hash.source_port(),
-        destination: GUE_PORT,
-        length: length.to_be(),
-        checksum: 0,
+const fn udp_gue_to(hash: FlowHash, length: u16, protocol: u8) -> UdpGue {
+    UdpGue {
+        udp: Udp {
+            source: hash.source_port(),
+            destination: GUE_PORT,
+            length: length.to_be(),
+            checksum: 0,
+        },
+        gue: Gue {
+            variant_length: 0,
+            protocol,
+            flags: 0,
+        },
     }
 }
 
 #[inline(always)]
-const fn gue(protocol: u8) -> Gue {
-    Gue {
-        variant_length: 0,
-        protocol,
-        flags: 0,
-    }
-}
-
-#[inline(always)]
-const fn ethernet(member: &Member, ethertype: u16) -> Ethernet {
-    Ethernet {
-        destination: member.next_hop_mac,
-        source: member.interface_mac,
+const fn ethernet(member: &Member, ethertype: u16) -> EthernetWords {
+    EthernetWords {
+        macs: member.macs.0,
         ethertype,
     }
 }

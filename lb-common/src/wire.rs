@@ -137,43 +137,35 @@ pub struct Icmp {
     pub word: u32,
 }
 
+/// The same header, with both addresses in words: for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, packed)]
+pub struct EthernetWords {
+    pub macs: [u32; 3],
+    pub ethertype: u16,
+}
+
 /// The start of a frame in the common shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, packed)]
 pub struct EthernetIpv4 {
-    pub ethernet: Ethernet,
+    pub ethernet: EthernetWords,
     pub ip: Ipv4,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, packed)]
 pub struct EthernetIpv6 {
-    pub ethernet: Ethernet,
+    pub ethernet: EthernetWords,
     pub ip: Ipv6,
 }
 
+/// What stands between the outer IP header and the inner packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, packed)]
-pub struct EthernetIpv4Gue {
-    pub outer: EthernetIpv4,
+pub struct UdpGue {
     pub udp: Udp,
     pub gue: Gue,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C, packed)]
-pub struct EthernetIpv6Gue {
-    pub outer: EthernetIpv6,
-    pub udp: Udp,
-    pub gue: Gue,
-}
-
-/// The two addresses at the start of an Ethernet frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C, packed)]
-pub struct Macs {
-    pub destination: [u8; 6],
-    pub source: [u8; 6],
 }
 
 /// The first four bytes of TCP and of UDP.
@@ -186,6 +178,7 @@ pub struct Ports {
 
 const _: () = assert!(size_of::<Ethernet>() as u32 == ETHERNET_LEN);
 const _: () = assert!(size_of::<Ipv4>() as u32 == IPV4_LEN);
+const _: () = assert!(size_of::<EthernetWords>() as u32 == ETHERNET_LEN);
 const _: () = assert!(size_of::<EthernetIpv4>() == 34);
 const _: () = assert!(size_of::<Ports>() == 4);
 const _: () = assert!(size_of::<Ipv6>() as u32 == IPV6_LEN);

@@ -299,7 +299,7 @@ impl Daemon {
         let serving = self.serving.lock().await;
         let served = serving.served.as_ref();
         served
-            .map(|served| served.state.state.content.clone())
+            .map(|served| Content::clone(&served.state.state.content))
             .ok_or_else(|| failure::absent("running generation"))
     }
 
@@ -363,7 +363,7 @@ impl Daemon {
             let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
             (
                 number,
-                content,
+                Content::clone(&content),
                 serving.served.as_ref().map(|served| served.state.state.content.clone()),
             )
         };

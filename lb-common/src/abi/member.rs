@@ -43,6 +43,33 @@ pub const fn encap_overhead(encap: u8) -> Option<u8> {
     })
 }
 
+/// The two addresses at the start of a frame, in words: bytes would be copied
+/// one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Macs(pub [u32; 3]);
+
+impl Macs {
+    #[must_use]
+    pub const fn new(destination: [u8; 6], source: [u8; 6]) -> Self {
+        let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (destination, source);
+        Self([
+            u32::from_ne_bytes([d0, d1, d2, d3]),
+            u32::from_ne_bytes([d4, d5, s0, s1]),
+            u32::from_ne_bytes([s2, s3, s4, s5]),
+        ])
+    }
+
+    /// Destination and source.
+    #[must_use]
+    pub const fn split(self) -> ([u8; 6], [u8; 6]) {
+        let [a, b, c] = self.0;
+        let ([d0, d1, d2, d3], [d4, d5, s0, s1], [s2, s3, s4, s5]) =
+            (a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes());
+        ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5])
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Member {
@@ -57,10 +84,9 @@ pub struct Member {
     /// Which bits of the source the flow hash fills, wire order: of the first
     /// word for IPv4, of the last for IPv6.
     pub entropy_mask: u32,
-    /// Ethernet destination: the next hop.
-    pub next_hop_mac: [u8; 6],
-    /// Ethernet source: the interface it is reached through.
-    pub interface_mac: [u8; 6],
+    /// Ethernet destination, the next hop, and source, the interface it is
+    /// reached through: twelve bytes as they stand in a frame.
+    pub macs: Macs,
     /// That interface.
     pub ifindex: u32,
     /// The longest outer IP packet in bytes: the interface's MTU, or what was
@@ -94,5 +120,5 @@ impl Member {
 }
 
 const _: () = assert!(size_of::<Member>() == 64);
-const _: () = assert!(core::mem::offset_of!(Member, next_hop_mac) == 40);
+const _: () = assert!(core::mem::offset_of!(Member, macs) == 40);
 const _: () = assert!(core::mem::offset_of!(Member, ifindex) == 52);

@@ -26,6 +26,20 @@ pub struct Plain<T> {
     pub refusal: Option<Verdict>,
 }
 
+impl<T> Plain<T> {
+    /// The same packet with its flow in another shape.
+    #[inline(always)]
+    pub fn map<U>(self, shape: impl FnOnce(T) -> U) -> Plain<U> {
+        Plain {
+            flow: shape(self.flow),
+            tos: self.tos,
+            length: self.length,
+            opening: self.opening,
+            refusal: self.refusal,
+        }
+    }
+}
+
 /// `fits` says whether so many bytes are in the frame. `None`: it is of another
 /// shape.
 #[inline(always)]

@@ -24,7 +24,7 @@ use crate::{
 /// A flow of one family.
 pub trait Tuple: Copy {
     /// A packet of this family inside another one.
-    const PROTOCOL: u8;
+    fn inner_protocol(&self) -> u8;
 
     fn key(&self) -> VipKey;
 
@@ -40,7 +40,10 @@ pub trait Tuple: Copy {
 }
 
 impl Tuple for FlowV4 {
-    const PROTOCOL: u8 = PROTOCOL_IPIP;
+    #[inline(always)]
+    fn inner_protocol(&self) -> u8 {
+        PROTOCOL_IPIP
+    }
 
     #[inline(always)]
     fn key(&self) -> VipKey {
@@ -77,7 +80,10 @@ impl Tuple for FlowV4 {
 }
 
 impl Tuple for FlowV6 {
-    const PROTOCOL: u8 = PROTOCOL_IPV6;
+    #[inline(always)]
+    fn inner_protocol(&self) -> u8 {
+        PROTOCOL_IPV6
+    }
 
     #[inline(always)]
     fn key(&self) -> VipKey {

@@ -85,7 +85,7 @@ fn carry<F: Frame, V: View, T: Tuple>(quote: &Quote<T>, frame: &mut F, view: &V,
         return Outcome::unforwarded(verdict, frame_len);
     }
     let inner = Inner {
-        protocol: T::PROTOCOL,
+        protocol: quote.flow.inner_protocol(),
         tos: quote.tos,
         length: quote.length,
     };

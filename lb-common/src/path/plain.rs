@@ -69,7 +69,7 @@ fn carry<F: Frame, V: View, T: Tuple + TooBig>(plain: &Plain<T>, frame: &mut F, 
         Some(verdict) => return Outcome::unforwarded(verdict, frame_len),
     }
     let inner = Inner {
-        protocol: T::PROTOCOL,
+        protocol: plain.flow.inner_protocol(),
         tos: plain.tos,
         length: plain.length,
     };

@@ -9,7 +9,8 @@ use bytemuck::Zeroable as _;
 use ipnet::{Ipv4Net, Ipv6Net};
 use lb_common::{
     abi::member::{
-        ENCAP_GUE_V4, ENCAP_GUE_V6, ENCAP_IPIP_V4, ENCAP_IPIP_V6, ENCAP_L2, Member, NEXT_HOP_KNOWN, encap_overhead,
+        ENCAP_GUE_V4, ENCAP_GUE_V6, ENCAP_IPIP_V4, ENCAP_IPIP_V6, ENCAP_L2, Macs, Member, NEXT_HOP_KNOWN,
+        encap_overhead,
     },
     encap::presum_v4,
 };
@@ -90,8 +91,7 @@ fn outer_v6(encap: u8, address: Ipv6Addr, source: Ipv6Net) -> Member {
 
 const fn through(record: Member, hop: &Hop) -> Member {
     Member {
-        next_hop_mac: hop.mac.0,
-        interface_mac: hop.interface_mac.0,
+        macs: Macs::new(hop.mac.0, hop.interface_mac.0),
         ifindex: hop.ifindex,
         mtu: hop.mtu,
         flags: record.flags | NEXT_HOP_KNOWN,
