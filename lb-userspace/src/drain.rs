@@ -64,7 +64,12 @@ pub fn sweep(flows: &[AtomicU64], draining: &[Draining], now: Seconds) -> Sighti
         let slot = entry.slot((at / FLOWS_PER_LINE) as u32);
         let mut needed = false;
         for pool in draining {
-            let Some(chain) = pool.dirty.chains().get(&slot).filter(|chain| chain.names(entry.member())) else {
+            let Some(chain) = pool
+                .dirty
+                .chains()
+                .get(&slot)
+                .filter(|chain| chain.names(entry.member()))
+            else {
                 continue;
             };
             needed |= is_needed(chain, entry, pool.idle, now);
@@ -74,11 +79,12 @@ pub fn sweep(flows: &[AtomicU64], draining: &[Draining], now: Seconds) -> Sighti
                 *latest = (*latest).max(seen);
             }
         }
-        if !needed {
-            // A packet that was quicker has news of it: it stays then.
-            let taken = cell.compare_exchange(entry.0, 0, Ordering::Relaxed, Ordering::Relaxed);
-            drop(taken);
+        if needed {
+            continue;
         }
+        // If it fails, a packet was quicker and has news of it: it stays.
+        let taken = cell.compare_exchange(entry.0, 0, Ordering::Relaxed, Ordering::Relaxed);
+        tracing::trace!(slot, ?taken, "a flow is not kept any more");
     }
     sightings
 }

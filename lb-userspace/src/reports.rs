@@ -6,17 +6,18 @@ use std::{collections::BTreeMap, net::IpAddr};
 use lb_common::{
     abi::{
         counters::{Counter, FIRST_FREE},
-        root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+        path_mtu::PathMtu,
+        root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
     },
     verdict::Verdict,
 };
 
 use crate::{
     api::model::{
-        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, PoolStatus, Status,
-        Traffic, VipStatus, Why, WhyQuery,
+        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, PathStatus, Pins, PoolStatus,
+        Status, Traffic, VipStatus, Why, WhyQuery,
     },
-    config,
+    config::{self, Backend, Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -26,7 +27,7 @@ use crate::{
     layout,
     neighbours::Resolution,
     rehearsal::{self, Probe},
-    revision::{BackendId, MemberState},
+    revision::{BackendId, MemberState, Revision},
     serving::{Served, Serving},
     table::Table,
 };
@@ -38,6 +39,7 @@ impl Serving {
         let out_of_sync = self.out_of_sync();
         let served = self.served.as_ref();
         let traffic = Counted::of(self.publisher.kernel(), served)?;
+        let paths = self.publisher.kernel().path_mtus()?.into_iter().collect();
         Ok(Status {
             environment: self.environment.clone(),
             generation: served.map_or(0, |served| served.generation),
@@ -51,7 +53,7 @@ impl Serving {
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
             vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),
-            pools: served.map_or_else(Vec::new, |served| pools(served, resolution, &traffic)),
+            pools: served.map_or_else(Vec::new, |served| pools(served, resolution, &traffic, &paths)),
             pins: self.pins()?,
         })
     }
@@ -140,37 +142,34 @@ impl Serving {
     /// instance, and what it sent is read from the bytes that came out.
     ///
     /// # Errors
-    /// When the kernel does not run it, or the question is not about IPv4.
+    /// When the kernel does not run it, or the addresses are of two families.
     pub fn why(&self, query: &WhyQuery) -> Result<Why, Failure> {
-        let (IpAddr::V4(source), IpAddr::V4(destination)) = (query.src, query.dst) else {
+        if query.src.is_ipv4() != query.dst.is_ipv4() {
             return Err(failure::bad_request(
-                "IPv6 is not balanced yet: ask about IPv4 addresses".to_owned(),
+                "no packet has one IPv4 and one IPv6 address: ask about two of a family".to_owned(),
             ));
-        };
+        }
         let probe = Probe {
-            source,
+            source: query.src,
             source_port: query.sport,
-            destination,
+            destination: query.dst,
             destination_port: query.dport,
             protocol: query.proto,
         };
         let kernel = self.publisher.kernel();
         let (verdict, action, packet) = kernel.explain(kernel.active(), &probe.packet())?;
         let served = self.served.as_ref();
-        let vip = served.and_then(|served| {
-            let same =
-                |vip: &&config::Vip| (vip.address, vip.port, vip.protocol) == (destination, query.dport, query.proto);
-            served.state.config().vips.iter().find(same)
-        });
-        let pool = vip.and_then(|vip| served?.state.config().pool(&vip.pool));
-        let outer = rehearsal::outer_destination(action, &packet);
-        let backend = pool.and_then(|pool| pool.backends.iter().find(|backend| Some(backend.address) == outer));
-        let slot = pool
-            .map(|_| kernel.hash_key().map(|key| probe.slot(&key)))
+        let asked = served.and_then(|served| asked(&served.state, query));
+        let slot = asked
+            .map(|(vip, _)| kernel.hash_key().map(|key| probe.slot(vip, &key)))
             .transpose()?;
+        let backend = served.zip(asked).zip(slot).and_then(|((served, (_, pool)), slot)| {
+            let sent = rehearsal::destination(pool.encap, action, &packet)?;
+            rehearsal::reached(&served.state, pool, slot, sent)
+        });
         Ok(Why {
-            vip: vip.map(|vip| vip.name.clone()),
-            pool: pool.map(|pool| pool.name.clone()),
+            vip: asked.map(|(vip, _)| vip.name.clone()),
+            pool: asked.map(|(_, pool)| pool.name.clone()),
             slot,
             backend: backend.map(|backend| backend.name.clone()),
             chain: Vec::new(),
@@ -311,7 +310,10 @@ impl Serving {
         let tables = dump.chunks.iter().filter(|chunk| chunk.kind == kind_name(KIND_TABLE));
         tables
             .map(|chunk| {
-                let ours = served.state.pool(&chunk.of).map(|(_, tables)| &tables.dirty.written(&tables.current).table);
+                let ours = served
+                    .state
+                    .pool(&chunk.of)
+                    .map(|(_, tables)| &tables.dirty.written(&tables.current).table);
                 let same = ours.map(chunk_digest) == Some(chunk.digest);
                 check(
                     &format!("table {}", chunk.of),
@@ -353,6 +355,31 @@ impl Serving {
             Err(error) => check("journal", false, error.to_string()),
         }
     }
+}
+
+fn path_status(
+    backend: &Backend,
+    member: &MemberState,
+    heard: Option<&PathMtu>,
+    resolution: &Resolution,
+) -> PathStatus {
+    PathStatus {
+        mtu: member.hop.as_ref().map(|hop| hop.mtu),
+        learned_mtu: resolution.path_mtus.get(&backend.address).copied(),
+        too_big: heard.map_or(0, |heard| heard.too_big),
+        errors: heard.map_or(0, |heard| heard.errors),
+    }
+}
+
+/// The VIP that a question is about, and its pool.
+fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r Pool)> {
+    let config = revision.config();
+    let wanted = (query.dst, query.dport, query.proto);
+    let vip = config
+        .vips
+        .iter()
+        .find(|vip| (vip.address, vip.port, vip.protocol) == wanted)?;
+    Some((vip, config.pool(&vip.pool)?))
 }
 
 /// What the configuration file was found to mean.
@@ -398,7 +425,10 @@ fn vips(served: &Served, counted: &Counted) -> Vec<VipStatus> {
     .collect()
 }
 
-fn pools(served: &Served, resolution: &Resolution, counted: &Counted) -> Vec<PoolStatus> {
+/// What ICMP errors said of the ways to backends, by address.
+type Paths = BTreeMap<IpAddr, PathMtu>;
+
+fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths: &Paths) -> Vec<PoolStatus> {
     let pools = served.state.config().pools.iter();
     let pools = pools.filter_map(|pool| {
         let (state, tables) = served.state.pool(&pool.name)?;
@@ -417,6 +447,7 @@ fn pools(served: &Served, resolution: &Resolution, counted: &Counted) -> Vec<Poo
                 up: member.hop.is_some(),
                 slots: counts.get(&member.index).copied().unwrap_or(0),
                 next_hop: next_hop(&pool.name, &backend.name, member, resolution),
+                path: path_status(backend, member, paths.get(&backend.address), resolution),
                 traffic: counted.traffic(member.counter),
             });
             PoolStatus {
@@ -460,6 +491,7 @@ const fn kind_name(kind: u16) -> &'static str {
         KIND_TABLE => "table",
         KIND_MEMBERS => "members",
         KIND_META => "meta",
+        KIND_CHAINS => "chains",
         _ => "unknown",
     }
 }

@@ -223,12 +223,12 @@ impl Found {
                             cause,
                         }),
                         AUTHOR,
-                        now,
+                        now.time,
                     )?;
                     store.append(
                         &Entry::Outcome(Outcome::RolledForward { generation, revision }),
                         AUTHOR,
-                        now,
+                        now.time,
                     )?;
                 }
                 store.append(&Entry::Adopted { generation, revision }, AUTHOR, now.time)?;
@@ -375,6 +375,8 @@ fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Re
 fn forget_hops(mut revision: Revision) -> Revision {
     for pool in revision.state.pools.values_mut() {
         let mut state = PoolState::clone(pool);
+        // Flows are of before the reboot, too: nobody has to leave slowly.
+        state.members.retain(|_, member| member.leaving.is_none());
         state.members.values_mut().for_each(|member| member.hop = None);
         *pool = Part::new(state);
     }

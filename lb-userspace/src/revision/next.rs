@@ -196,11 +196,7 @@ fn members(
 
 /// Backends that were in the pool, are not in the configuration any more, and
 /// can be reached: they keep the flows they have.
-fn leaving<'a>(
-    pool: &'a Pool,
-    before: Before<'a>,
-    config: &'a Config,
-) -> impl Iterator<Item = (String, MemberState)> {
+fn leaving<'a>(pool: &'a Pool, before: Before<'a>, config: &'a Config) -> impl Iterator<Item = (String, MemberState)> {
     let gone = before.state.members.iter();
     let gone = gone.filter(|(name, _)| pool.backend(name).is_none());
     gone.filter_map(|(name, member)| {
@@ -225,7 +221,10 @@ fn is_ours(config: &Config, interface: &str) -> bool {
 fn serving(pool: &Pool, state: &PoolState) -> BTreeSet<MemberIndex> {
     let members = state.members.iter().filter(|(_, member)| member.hop.is_some());
     let members = members.filter(|(name, member)| {
-        let here = || pool.backend(name).is_some_and(|backend| backend.state != BackendState::Maint);
+        let here = || {
+            pool.backend(name)
+                .is_some_and(|backend| backend.state != BackendState::Maint)
+        };
         member.leaving.is_some() || here()
     });
     members.map(|(_, member)| member.index).collect()

@@ -65,7 +65,7 @@ impl Dirty {
     pub fn after(&self, change: &Change<'_>) -> Self {
         let mut chains = BTreeMap::new();
         let owners = change.before.slots().iter().zip(change.after.slots());
-        for (slot, (&before, &after)) in (0..).zip(owners) {
+        for (slot, (&before, &after)) in (0..=u16::MAX).zip(owners) {
             let known = self.0.chains.get(&slot);
             if before == after && known.is_none() {
                 continue;
@@ -141,7 +141,11 @@ impl Dirty {
         let table = Table::from_slots(slots).ok()?;
         let dirty = Self::of(found);
         let written = Written {
-            table: if dirty.is_empty() { table.clone() } else { Table::of(raw) },
+            table: if dirty.is_empty() {
+                table.clone()
+            } else {
+                Table::of(raw)
+            },
             chains: chains.cloned(),
         };
         dirty.0.written.get_or_init(|| written);
