@@ -310,7 +310,10 @@ impl Serving {
         let tables = dump.chunks.iter().filter(|chunk| chunk.kind == kind_name(KIND_TABLE));
         tables
             .map(|chunk| {
-                let ours = served.state.pool(&chunk.of).map(|(_, tables)| &tables.current);
+                let ours = served
+                    .state
+                    .pool(&chunk.of)
+                    .map(|(_, tables)| &tables.dirty.written(&tables.current).table);
                 let same = ours.map(chunk_digest) == Some(chunk.digest);
                 check(
                     &format!("table {}", chunk.of),

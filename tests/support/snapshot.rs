@@ -48,7 +48,7 @@ impl Snapshot {
             config,
             overrides: Overrides::default(),
         });
-        let revision = Revision::next(None, &content, &hops)?;
+        let revision = Revision::next(None, &content, &hops, 0)?;
         let layout = Layout::of(&revision, None)?;
         let facts = RootFacts {
             generation: 1,
