@@ -19,6 +19,7 @@ use crate::{
     part::Part,
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
+    reports::FileJudged,
     revision::{PoolState, Revision},
     serving::{Purpose, Served, Serving},
     store::{self, Entry, Outcome, Store, StoreError},
@@ -164,6 +165,11 @@ impl Found {
         if let Some(problem) = self.store_problem {
             self.serving
                 .become_read_only(format!("the store cannot be used ({problem})"));
+        }
+        if let (Ok(file), Some(served)) = (&self.file, &self.serving.served) {
+            let name = file.path.display().to_string();
+            let judged = FileJudged::of(&name, &file.text, Ok(&file.parsed), served);
+            self.serving.file_judged = Some(judged);
         }
         self.serving.tend_interfaces(resolution);
         Ok(self.serving)
