@@ -5,4 +5,6 @@ mod agent;
 mod balancer;
 mod damage;
 mod mutations;
+mod scratch;
 mod shares;
+mod spread;

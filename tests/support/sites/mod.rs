@@ -3,6 +3,7 @@
 //! has a pool for every way to a backend, and VIPs of both families for every
 //! pool.
 
+mod hundred;
 mod targets;
 mod yaml;
 
@@ -13,6 +14,7 @@ use etherparse::IpNumber;
 use crate::oracle::{Affinity, Backend, Encap, Function, Interface, NextHop, Pool, Prefix, Site, Sources, Vip};
 
 pub use self::{
+    hundred::{check_moved, check_shares, hundred_backends},
     targets::{
         DNS, DNS6, HOST, HOST6, LOST, LOST6, QUIC, QUIC6, RAW, RAW6, Targets, V4, V6, WEB, WEB6, choice, mix,
     },

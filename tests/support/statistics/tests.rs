@@ -43,3 +43,19 @@ fn doubled_weight_that_is_ignored_is_rejected() {
     let fit = fit(&[500, 500, 500, 500], &[100, 100, 100, 200]);
     assert!(!fit.holds(), "{fit:?}");
 }
+
+/// Upper critical values of χ² for 100 degrees of freedom, from tables.
+#[test]
+fn deviations_agree_with_published_critical_values() {
+    // Counts around 1,000 with this χ²: one pair differs, the rest is exact.
+    let with = |chi_square: f64| {
+        let off = (chi_square * 500.0).sqrt().round() as u32;
+        let mut counts = [1000; 101];
+        (counts[0], counts[1]) = (1000 + off, 1000 - off);
+        deviation(&counts)
+    };
+    for (chi_square, sigmas) in [(124.342, 1.645), (149.449, 3.090), (77.929, -1.645)] {
+        let got = with(chi_square);
+        assert!((got - sigmas).abs() < 0.02, "χ² {chi_square}: {got}, table {sigmas}");
+    }
+}
