@@ -92,7 +92,12 @@ fn an_agent_of_one_family_leaves_packets_of_the_other_alone() {
     for peer in BALANCERS {
         let oracle = AgentOracle { peers: vec![peer] };
         for row in agent_rows() {
-            assert_eq!(run_agent(&row.frame, &[peer]), oracle.judge(&row.frame), "{}", row.claim);
+            assert_eq!(
+                run_agent(&row.frame, &[peer]),
+                oracle.judge(&row.frame),
+                "{}",
+                row.claim
+            );
         }
     }
 }

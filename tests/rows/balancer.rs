@@ -232,7 +232,11 @@ fn turned(frame: &[u8]) -> Vec<u8> {
 }
 
 fn check_echoed(row: &Row, fate: &Fate, what: &str) {
-    assert_eq!((fate.verdict.as_str(), fate.action), ("AnswerEcho", Action::Tx), "{what}");
+    assert_eq!(
+        (fate.verdict.as_str(), fate.action),
+        ("AnswerEcho", Action::Tx),
+        "{what}"
+    );
     let asked = ip(&row.frame);
     let v4 = asked.source.is_ipv4();
     let message = 14 + asked.header;
@@ -257,7 +261,10 @@ fn check_echoed(row: &Row, fate: &Fate, what: &str) {
             [&frame[22..54], &length.to_be_bytes(), &[0, 0, 0, 58]].concat()
         };
         let header = !v4 || internet_checksum(&frame[14..message]) == 0;
-        (header, internet_checksum(&[&pseudo, &frame[message..end]].concat()) == 0)
+        (
+            header,
+            internet_checksum(&[&pseudo, &frame[message..end]].concat()) == 0,
+        )
     };
     assert_eq!(holds(&fate.bytes), holds(&row.frame), "{what}: checksums");
 }

@@ -165,7 +165,10 @@ fn v6_sources() -> Vec<(String, V6Source)> {
         }),
         ("one random host for each network", |nth| {
             let low = Random::seeded(nth.into()).word();
-            (Ipv6Addr::from(NETWORK | u128::from(nth) << 64 | u128::from(low)).into(), 443)
+            (
+                Ipv6Addr::from(NETWORK | u128::from(nth) << 64 | u128::from(low)).into(),
+                443,
+            )
         }),
     ];
     sources.extend(others.map(|(name, source)| (name.to_owned(), Box::new(source) as V6Source)));

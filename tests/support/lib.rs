@@ -5,7 +5,6 @@
 //! part of it that can be used alone.
 #![deny(unsafe_code)]
 
-pub mod assembled;
 pub mod change;
 pub mod config;
 pub mod contract;

@@ -8,8 +8,7 @@ use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, T
 /// Whoever sends, unless a test says otherwise.
 pub const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 40_000);
 /// The same over IPv6.
-pub const CLIENT6: SocketAddrV6 =
-    SocketAddrV6::new(Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, 7), 40_000, 0, 0);
+pub const CLIENT6: SocketAddrV6 = SocketAddrV6::new(Ipv6Addr::new(0x2001, 0xdb8, 0x51, 0, 0, 0, 0, 7), 40_000, 0, 0);
 
 /// Where headers begin in an untagged frame without options.
 pub const IP: usize = Ethernet2Header::LEN;
@@ -139,13 +138,7 @@ impl Packet {
     /// An ICMP message of this type and code, of the family of the addresses;
     /// `rest` follows the checksum.
     #[must_use]
-    pub fn icmp(
-        source: impl Into<IpAddr>,
-        destination: impl Into<IpAddr>,
-        kind: u8,
-        code: u8,
-        rest: &[u8],
-    ) -> Self {
+    pub fn icmp(source: impl Into<IpAddr>, destination: impl Into<IpAddr>, kind: u8, code: u8, rest: &[u8]) -> Self {
         let message = [&[kind, code, 0, 0], rest].concat();
         Self::new(source, destination, IpNumber::ICMP, message).summed_icmp()
     }
@@ -337,7 +330,8 @@ impl Packet {
                 ip.to_bytes().to_vec()
             }
             Ip::V6(mut ip) => {
-                ip.set_payload_length(self.payload.len()).expect("a payload fits a packet");
+                ip.set_payload_length(self.payload.len())
+                    .expect("a payload fits a packet");
                 ip.to_bytes().to_vec()
             }
         };

@@ -32,7 +32,11 @@ const V6: Fields = Fields {
 
 /// By what the frame says it is; all others are taken for IPv4.
 fn fields(frame: &[u8]) -> &'static Fields {
-    if frame.get(12..14) == Some(&[0x86, 0xdd]) { &V6 } else { &V4 }
+    if frame.get(12..14) == Some(&[0x86, 0xdd]) {
+        &V6
+    } else {
+        &V4
+    }
 }
 
 impl Cases {
@@ -180,11 +184,19 @@ fn icmp_field(random: &mut Random, frame: &mut [u8]) {
             write(frame, l4, &[kind]);
         }
         1 => write(frame, l4 + 1, &[random.one_of(&[0, 0, 1, 4, 255])]),
-        2 => write(frame, quoted(IP), &[random.one_of(&[0x45, 0x46, 0x4f, 0x44, 0x60, 0x6f, 0x00])]),
+        2 => write(
+            frame,
+            quoted(IP),
+            &[random.one_of(&[0x45, 0x46, 0x4f, 0x44, 0x60, 0x6f, 0x00])],
+        ),
         3 => write(frame, quoted(protocol), &[random.one_of(&[6, 17, 1, 58, 44, 0, 132])]),
         4 => put(frame, quoted(source + random.below(16)), |byte| *byte ^= 1),
         5 => put(frame, quoted(l4 + random.below(4)), |byte| *byte ^= 1),
-        6 => write(frame, quoted(IP + 6), &[random.one_of(&[0x20, 0x40, 0x00, 0x1f]), random.one_of(&[0, 0, 1])]),
+        6 => write(
+            frame,
+            quoted(IP + 6),
+            &[random.one_of(&[0x20, 0x40, 0x00, 0x1f]), random.one_of(&[0, 0, 1])],
+        ),
         _ => write(frame, protocol, &[if is_v4 { 1 } else { 58 }]),
     }
 }

@@ -101,7 +101,13 @@ fn echo(targets: &Targets, random: &mut Random) -> Packet {
     let kind = if to.is_ipv4() { 8 } else { 128 };
     let length = 4 + random.below(1000);
     let rest = random.bytes(length.min(64));
-    Packet::icmp(from.ip(), to.ip(), kind, 0, &[rest, vec![0; length.saturating_sub(64)]].concat())
+    Packet::icmp(
+        from.ip(),
+        to.ip(),
+        kind,
+        0,
+        &[rest, vec![0; length.saturating_sub(64)]].concat(),
+    )
 }
 
 fn error_kind(is_v4: bool, random: &mut Random) -> (u8, u8) {

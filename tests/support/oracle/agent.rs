@@ -90,7 +90,9 @@ impl AgentOracle {
         encapsulates(protocol, packet, HEADER)?;
         let inner = || {
             let header = Ipv4HeaderSlice::from_slice(packet).ok()?;
-            let plain = header.options().is_empty() && !header.is_fragmenting_payload();
+            // Balancers set no other flag than DF.
+            let whole = fixed[6] & !0x40 == 0 && fixed[7] == 0;
+            let plain = header.options().is_empty() && whole;
             let right = header.header_checksum() == header.to_header().calc_header_checksum();
             let payload = usize::from(header.total_len()).checked_sub(HEADER)?;
             (plain && right)
@@ -155,7 +157,7 @@ fn inner(protocol: IpNumber, rest: &[u8], payload: usize) -> Option<Inner<'_>> {
 /// Variant 0, data and not control, optional fields and private data skipped.
 fn gue(rest: &[u8], payload: usize) -> Option<Inner<'_>> {
     const GUE: usize = 4;
-    UdpHeaderSlice::from_slice(&rest[..payload]).ok()?;
+    let udp = UdpHeaderSlice::from_slice(&rest[..payload]).ok()?;
     let [first, protocol, ..] = *rest.get(UdpHeader::LEN..payload)? else {
         return None;
     };
@@ -164,7 +166,8 @@ fn gue(rest: &[u8], payload: usize) -> Option<Inner<'_>> {
     let protocol = IpNumber(protocol);
     let known = matches!(protocol, IpNumber::IPV4 | IpNumber::IPV6);
     let length = payload.checked_sub(before)?;
-    (variant == 0 && control == 0 && known).then(|| Inner {
+    let right = usize::from(udp.length()) == payload;
+    (variant == 0 && control == 0 && known && right).then(|| Inner {
         protocol,
         bytes: &rest[before..],
         length,

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use etherparse::{Ethernet2Header, Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header};
+use etherparse::{
+    Ethernet2Header, Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header,
+};
 
 use super::rules::Datagram;
 
@@ -41,9 +43,10 @@ pub fn too_big(frame: &[u8], packet: &Datagram<'_>, mtu: u16) -> Option<Vec<u8>>
     let ethernet = &back(frame)[..Ethernet2Header::LEN];
     let message = match (packet.destination, packet.source) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let kind = Icmpv4Type::DestinationUnreachable(etherparse::icmpv4::DestUnreachableHeader::FragmentationNeeded {
-                next_hop_mtu: mtu,
-            });
+            let kind =
+                Icmpv4Type::DestinationUnreachable(etherparse::icmpv4::DestUnreachableHeader::FragmentationNeeded {
+                    next_hop_mtu: mtu,
+                });
             let icmp = Icmpv4Header::with_checksum(kind, quoted).to_bytes();
             let length = u16::try_from(icmp.len() + quoted.len()).expect("a quote is short");
             let ip = Ipv4Header::new(length, 64, IpNumber::ICMP, from.octets(), to.octets());

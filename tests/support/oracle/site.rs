@@ -139,8 +139,7 @@ impl Prefix {
 
     #[must_use]
     pub fn contains(self, address: IpAddr) -> bool {
-        self.network.is_ipv4() == address.is_ipv4()
-            && number(address) & !self.host_bits() == number(self.network)
+        self.network.is_ipv4() == address.is_ipv4() && number(address) & !self.host_bits() == number(self.network)
     }
 
     /// An address of the prefix: its host bits are those of `bits`.

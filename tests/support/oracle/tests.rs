@@ -55,14 +55,51 @@ fn the_flow_hash_is_that_of_its_definition() {
 type Case = (&'static str, &'static str, Affinity, Function);
 
 const HASHES: [(Case, u16, u32); 8] = [
-    (("198.51.100.7", "203.0.113.10", Affinity::Tuple, Function::Fast), 33591, 0x670389fa),
-    (("198.51.100.7", "203.0.113.10", Affinity::Source, Function::Fast), 52485, 0x2d345efe),
-    (("198.51.100.7", "203.0.113.10", Affinity::Tuple, Function::SipHash), 64578, 0x2b6c3451),
-    (("198.51.100.7", "203.0.113.10", Affinity::Source, Function::SipHash), 48801, 0xe9d79020),
-    (("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Tuple, Function::Fast), 55483, 0x288b6469),
-    (("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Source, Function::Fast), 57907, 0x0e193ad2),
-    (("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Tuple, Function::SipHash), 27014, 0x803607d3),
-    (("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Source, Function::SipHash), 15378, 0x374dfd63),
+    (
+        ("198.51.100.7", "203.0.113.10", Affinity::Tuple, Function::Fast),
+        33591,
+        0x670389fa,
+    ),
+    (
+        ("198.51.100.7", "203.0.113.10", Affinity::Source, Function::Fast),
+        52485,
+        0x2d345efe,
+    ),
+    (
+        ("198.51.100.7", "203.0.113.10", Affinity::Tuple, Function::SipHash),
+        64578,
+        0x2b6c3451,
+    ),
+    (
+        ("198.51.100.7", "203.0.113.10", Affinity::Source, Function::SipHash),
+        48801,
+        0xe9d79020,
+    ),
+    (
+        ("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Tuple, Function::Fast),
+        55483,
+        0x288b6469,
+    ),
+    (
+        ("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Source, Function::Fast),
+        57907,
+        0x0e193ad2,
+    ),
+    (
+        ("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Tuple, Function::SipHash),
+        27014,
+        0x803607d3,
+    ),
+    (
+        (
+            "2001:db8:6::7",
+            "2001:db8:cb00::10",
+            Affinity::Source,
+            Function::SipHash,
+        ),
+        15378,
+        0x374dfd63,
+    ),
 ];
 
 fn address(text: &str) -> IpAddr {

@@ -179,7 +179,11 @@ fn plain() -> Vec<AgentRow> {
                 overwritten(segment(&to).bytes(), 12, &[0x08, 0x06]),
                 NOT_ENCAPSULATED,
             ),
-            row("an Ethernet header alone is untouched", cut(segment(&to).bytes(), IP), NOT_ENCAPSULATED),
+            row(
+                "an Ethernet header alone is untouched",
+                cut(segment(&to).bytes(), IP),
+                NOT_ENCAPSULATED,
+            ),
         ];
         rows.extend(named(family, rest));
     }
@@ -334,7 +338,10 @@ fn outer_headers(way: Way) -> Vec<AgentRow> {
                 "the first outer fragment is untouched",
                 outer().with(|p| p.v4().more_fragments = true).bytes(),
             ),
-            malformed("an outer packet of version 6 is untouched", outer().header(|ip| ip[0] = 0x65)),
+            malformed(
+                "an outer packet of version 6 is untouched",
+                outer().header(|ip| ip[0] = 0x65),
+            ),
             malformed(
                 "an outer length of 0 is untouched",
                 outer().header(|ip| ip[2..4].fill(0)),
@@ -350,7 +357,10 @@ fn outer_headers(way: Way) -> Vec<AgentRow> {
                 "an outer packet of version 4 is untouched",
                 outer().header(|ip| ip[0] = 0x45),
             ),
-            malformed("an outer length of 0 is untouched", outer().header(|ip| ip[4..6].fill(0))),
+            malformed(
+                "an outer length of 0 is untouched",
+                outer().header(|ip| ip[4..6].fill(0)),
+            ),
             row(
                 "an outer packet with options is untouched",
                 outer()
@@ -375,7 +385,9 @@ fn outer_headers(way: Way) -> Vec<AgentRow> {
     match (way.encap, way.outer) {
         (Encap::IpIp, Family::V4) => rows.extend([
             malformed("options in the outer header are untouched", {
-                outer().with(|p| p.v4().options = Ipv4Options::from([1, 1, 1, 0])).bytes()
+                outer()
+                    .with(|p| p.v4().options = Ipv4Options::from([1, 1, 1, 0]))
+                    .bytes()
             }),
             malformed("a later outer fragment is untouched", {
                 outer()

@@ -149,9 +149,9 @@ fn unechoed(to: &Targets) -> Vec<Row> {
             dropped(Verdict::DropVlan),
         ),
         row(
-            "an echo request of another code is the host's",
+            "an echo request of another code is dropped",
             overwritten(web().bytes(), code, &[1]),
-            NOT_VIP,
+            dropped(Verdict::DropIcmp),
         ),
         row(
             "an echo request cut off by the frame is dropped",
@@ -189,13 +189,19 @@ fn too_big(to: &Targets) -> Vec<Row> {
         ),
         row(
             "a padded segment too long for every MTU is answered without its padding",
-            Packet::segment(to.client, to.web, &long).with(|p| p.padding = 10).bytes(),
+            Packet::segment(to.client, to.web, &long)
+                .with(|p| p.padding = 10)
+                .bytes(),
             Expected::TooBig,
         ),
     ];
     rows.extend(MIXES.map(|pool| {
         let claim = format!("a segment too long for every MTU through {pool} is answered");
-        row(claim, Packet::segment(to.client, mix(to, pool), &long).bytes(), Expected::TooBig)
+        row(
+            claim,
+            Packet::segment(to.client, mix(to, pool), &long).bytes(),
+            Expected::TooBig,
+        )
     }));
     rows
 }

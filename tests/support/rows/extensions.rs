@@ -26,9 +26,21 @@ fn fragments() -> Vec<Row> {
     let host = || Packet::udp(CLIENT6, HOST6, &[0x42; 64]);
     vec![
         row("the first fragment to a VIP is dropped", piece(web(), 0, true), DROPPED),
-        row("a middle fragment to a VIP is dropped", piece(web(), 185, true), DROPPED),
-        row("the last fragment to a VIP is dropped", piece(web(), 370, false), DROPPED),
-        row("a first fragment of UDP to a VIP is dropped", piece(dns(), 0, true), DROPPED),
+        row(
+            "a middle fragment to a VIP is dropped",
+            piece(web(), 185, true),
+            DROPPED,
+        ),
+        row(
+            "the last fragment to a VIP is dropped",
+            piece(web(), 370, false),
+            DROPPED,
+        ),
+        row(
+            "a first fragment of UDP to a VIP is dropped",
+            piece(dns(), 0, true),
+            DROPPED,
+        ),
         row(
             "a first fragment without its whole TCP header is dropped",
             piece(web().with(|p| p.payload.truncate(8)), 0, true),
@@ -51,7 +63,11 @@ fn fragments() -> Vec<Row> {
         ),
         row(
             "a fragment of SCTP to a VIP's address is dropped: what it holds is not asked",
-            piece(Packet::new(*CLIENT6.ip(), *WEB6.ip(), IpNumber::SCTP, vec![0; 64]), 0, true),
+            piece(
+                Packet::new(*CLIENT6.ip(), *WEB6.ip(), IpNumber::SCTP, vec![0; 64]),
+                0,
+                true,
+            ),
             DROPPED,
         ),
         row(
@@ -59,8 +75,16 @@ fn fragments() -> Vec<Row> {
             Packet::new(*CLIENT6.ip(), *WEB6.ip(), FRAGMENT, vec![6, 0, 0, 1]).bytes(),
             DROPPED,
         ),
-        row("the first fragment to the host is passed", piece(host(), 0, true), NOT_VIP),
-        row("the last fragment to the host is passed", piece(host(), 185, false), NOT_VIP),
+        row(
+            "the first fragment to the host is passed",
+            piece(host(), 0, true),
+            NOT_VIP,
+        ),
+        row(
+            "the last fragment to the host is passed",
+            piece(host(), 185, false),
+            NOT_VIP,
+        ),
     ]
 }
 
@@ -100,10 +124,17 @@ fn options() -> Vec<Row> {
             web().extended(HOP_BY_HOP, &jumbo).header(|ip| ip[4..6].fill(0)),
             DROPPED,
         ),
-        row("twenty extension headers to a VIP are dropped", many(web()).bytes(), DROPPED),
+        row(
+            "twenty extension headers to a VIP are dropped",
+            many(web()).bytes(),
+            DROPPED,
+        ),
         row(
             "hop-by-hop options behind others, to a VIP, are dropped",
-            web().extended(HOP_BY_HOP, &padding).extended(DESTINATION, &padding).bytes(),
+            web()
+                .extended(HOP_BY_HOP, &padding)
+                .extended(DESTINATION, &padding)
+                .bytes(),
             DROPPED,
         ),
         row(
@@ -123,12 +154,18 @@ fn options() -> Vec<Row> {
             host().extended(ROUTING, &routing0).bytes(),
             NOT_VIP,
         ),
-        row("twenty extension headers to the host are passed", many(host()).bytes(), NOT_VIP),
+        row(
+            "twenty extension headers to the host are passed",
+            many(host()).bytes(),
+            NOT_VIP,
+        ),
     ]
 }
 
 /// RFC 8200 §4.5.
 fn piece(packet: Packet, offset: u16, more: bool) -> Vec<u8> {
     let [high, low] = (offset << 3 | u16::from(more)).to_be_bytes();
-    packet.extended(FRAGMENT, &[0, 0, high, low, 0x42, 0x42, 0x42, 0x42]).bytes()
+    packet
+        .extended(FRAGMENT, &[0, 0, high, low, 0x42, 0x42, 0x42, 0x42])
+        .bytes()
 }

@@ -57,13 +57,21 @@ fn flows(to: &Targets) -> Vec<Row> {
     let datagram = Packet::udp(to.dns, to.client, b"answer").ip_bytes();
     let about = |vip, quoted: &[u8]| error_about(to, vip, quoted).bytes();
     let mut rows = vec![
-        row("too big, with a whole segment quoted, goes to its flow", about(to.web, &answer), WEB_POOL),
+        row(
+            "too big, with a whole segment quoted, goes to its flow",
+            about(to.web, &answer),
+            WEB_POOL,
+        ),
         row(
             "too big, with eight bytes of transport quoted, goes to its flow",
             about(to.web, &answer[..header(to) + 8]),
             WEB_POOL,
         ),
-        row("too big about a datagram goes to its flow", about(to.dns, &datagram), DNS_POOL),
+        row(
+            "too big about a datagram goes to its flow",
+            about(to.dns, &datagram),
+            DNS_POOL,
+        ),
         row(
             "too big about a datagram without data goes to its flow",
             about(to.dns, &datagram[..header(to) + 8]),
@@ -120,11 +128,23 @@ fn quotes(to: &Targets) -> Vec<Row> {
     vec![
         bad("an error that quotes nothing is dropped", &[]),
         bad("an error that quotes half a header is dropped", &answer[..10]),
-        bad("an error that quotes a header but for a byte is dropped", &answer[..header(to) - 1]),
+        bad(
+            "an error that quotes a header but for a byte is dropped",
+            &answer[..header(to) - 1],
+        ),
         bad("an error that quotes a header alone is dropped", &answer[..header(to)]),
-        bad("an error that quotes seven bytes of transport is dropped", &answer[..header(to) + 7]),
-        bad("an error about another port of a VIP's address is dropped", &from(port(to.web, 22))),
-        bad("an error about another VIP than it was sent to is dropped", &from(to.raw)),
+        bad(
+            "an error that quotes seven bytes of transport is dropped",
+            &answer[..header(to) + 7],
+        ),
+        bad(
+            "an error about another port of a VIP's address is dropped",
+            &from(port(to.web, 22)),
+        ),
+        bad(
+            "an error about another VIP than it was sent to is dropped",
+            &from(to.raw),
+        ),
         bad("an error about a packet of the client's is dropped", &{
             Packet::segment(to.client, to.web, b"question").ip_bytes()
         }),
@@ -134,7 +154,10 @@ fn quotes(to: &Targets) -> Vec<Row> {
         bad("an error about SCTP is dropped", &protocol(IpNumber::SCTP)),
         bad("an error about ICMP is dropped", &protocol(IpNumber::ICMP)),
         bad("an error about ICMPv6 is dropped", &protocol(IpNumber::IPV6_ICMP)),
-        bad("an error that quotes version 0 is dropped", &overwritten(answer.clone(), 0, &[0x05])),
+        bad(
+            "an error that quotes version 0 is dropped",
+            &overwritten(answer.clone(), 0, &[0x05]),
+        ),
         bad("an error that quotes the other family is dropped", &{
             let other = if to.client.is_ipv4() { V6 } else { V4 };
             Packet::segment(other.web, other.client, b"answer").ip_bytes()
@@ -170,8 +193,16 @@ fn refusals(to: &Targets) -> Vec<Row> {
             good().with(|p| p.hops(1)).bytes(),
             dropped(Verdict::DropTtl),
         ),
-        row("an error from the VIP itself is dropped", from(to.web.ip()), dropped(Verdict::DropLand)),
-        row("an error from a martian is dropped", from(martian), dropped(Verdict::DropMartian)),
+        row(
+            "an error from the VIP itself is dropped",
+            from(to.web.ip()),
+            dropped(Verdict::DropLand),
+        ),
+        row(
+            "an error from a martian is dropped",
+            from(martian),
+            dropped(Verdict::DropMartian),
+        ),
         row(
             "a tagged error is dropped",
             good().with(|p| p.tags = vec![[0x8100, 5]]).bytes(),
@@ -179,7 +210,9 @@ fn refusals(to: &Targets) -> Vec<Row> {
         ),
         row(
             "a tagged error that quotes nothing is dropped for its tag",
-            error_about(to, to.web, &[]).with(|p| p.tags = vec![[0x8100, 5]]).bytes(),
+            error_about(to, to.web, &[])
+                .with(|p| p.tags = vec![[0x8100, 5]])
+                .bytes(),
             dropped(Verdict::DropVlan),
         ),
         row(
@@ -221,7 +254,11 @@ pub fn v4_rows() -> Vec<Row> {
         row("a source quench to a VIP is dropped", message(4, 0, &quoted), DROPPED),
         row("a redirect to a VIP is dropped", message(5, 1, &quoted), DROPPED),
         row("a redirect to the host is passed", to_host4(5, 1, &quoted), NOT_VIP),
-        row("an echo reply to a VIP's address is the host's", message(0, 0, &[0; 8]), NOT_VIP),
+        row(
+            "an echo reply to a VIP's address is the host's",
+            message(0, 0, &[0; 8]),
+            NOT_VIP,
+        ),
         row(
             "a timestamp request to a VIP's address is the host's",
             message(13, 0, &[0; 16]),
@@ -243,7 +280,11 @@ pub fn v4_rows() -> Vec<Row> {
             NOT_VIP,
         ),
         row("ICMP without a type is dropped", no_type(0), DROPPED),
-        row("ICMP without a type is dropped, whatever the padding says", no_type(46), DROPPED),
+        row(
+            "ICMP without a type is dropped, whatever the padding says",
+            no_type(46),
+            DROPPED,
+        ),
         row(
             "seven bytes of ICMP are dropped",
             Packet::icmp(*CLIENT.ip(), *WEB.ip(), 3, 4, &[0; 3]).bytes(),
@@ -325,7 +366,11 @@ pub fn v6_rows() -> Vec<Row> {
         passed("a neighbour advertisement to a VIP's address is the host's", 136),
         passed("an unknown type to a VIP's address is the host's", 200),
         passed("an error of ICMP's type in ICMPv6 is the host's", 11),
-        row("a neighbour solicitation to the host is passed", to_host(135, 0, &[0; 20]), NOT_VIP),
+        row(
+            "a neighbour solicitation to the host is passed",
+            to_host(135, 0, &[0; 20]),
+            NOT_VIP,
+        ),
         row(
             "a neighbour solicitation to a group is passed",
             Packet::icmp(*CLIENT6.ip(), group(), 135, 0, &[0; 20]).bytes(),

@@ -21,15 +21,27 @@ fn lengths() -> Vec<Row> {
     let length = |packet: &Packet, bytes: u16| packet.header(|ip| ip[4..6].copy_from_slice(&bytes.to_be_bytes()));
     let too_long = dropped(Verdict::DropTotalLength);
     vec![
-        row("39 bytes are no header", cut(web.bytes(), IP + 39), dropped(Verdict::DropShortL3)),
-        row("a payload length beyond the frame is dropped", length(&web, 31), too_long),
+        row(
+            "39 bytes are no header",
+            cut(web.bytes(), IP + 39),
+            dropped(Verdict::DropShortL3),
+        ),
+        row(
+            "a payload length beyond the frame is dropped",
+            length(&web, 31),
+            too_long,
+        ),
         row("a payload length of 65,535 is dropped", length(&web, 65_535), too_long),
         row(
             "a payload length beyond the frame, to the host, is passed",
             length(&host, 31),
             NOT_VIP,
         ),
-        row("a segment cut off by the frame is dropped", cut(web.bytes(), 80), too_long),
+        row(
+            "a segment cut off by the frame is dropped",
+            cut(web.bytes(), 80),
+            too_long,
+        ),
         row(
             "a header alone that announces TCP is dropped",
             cut(web.bytes(), L4_V6),
@@ -45,11 +57,7 @@ fn lengths() -> Vec<Row> {
             length(&web, 0),
             dropped(Verdict::DropShortL4),
         ),
-        row(
-            "a payload length of 0 to the host is passed",
-            length(&host, 0),
-            NOT_VIP,
-        ),
+        row("a payload length of 0 to the host is passed", length(&host, 0), NOT_VIP),
         row(
             "TCP cut off at three bytes, to an address with UDP VIPs only, is passed",
             Packet::syn(CLIENT6, DNS6).with(|p| p.payload.truncate(3)).bytes(),
@@ -156,11 +164,21 @@ fn others() -> Vec<Row> {
     };
     let group: SocketAddr = "[ff02::fb]:443".parse().expect("an address");
     vec![
-        row("a multicast destination is passed", Packet::udp(CLIENT6, group, b"x").bytes(), NOT_VIP),
-        protocol("no next header to a VIP's address is passed", IpNumber::IPV6_NO_NEXT_HEADER),
+        row(
+            "a multicast destination is passed",
+            Packet::udp(CLIENT6, group, b"x").bytes(),
+            NOT_VIP,
+        ),
+        protocol(
+            "no next header to a VIP's address is passed",
+            IpNumber::IPV6_NO_NEXT_HEADER,
+        ),
         protocol("SCTP to a VIP's address is passed", IpNumber::SCTP),
         protocol("GRE to a VIP's address is passed", IpNumber::GRE),
-        protocol("ESP to a VIP's address is passed", IpNumber::ENCAPSULATING_SECURITY_PAYLOAD),
+        protocol(
+            "ESP to a VIP's address is passed",
+            IpNumber::ENCAPSULATING_SECURITY_PAYLOAD,
+        ),
         protocol("AH to a VIP's address is passed", IpNumber::AUTHENTICATION_HEADER),
         protocol("4in6 to a VIP's address is passed", IpNumber::IPV4),
         protocol("ICMP of IPv4 to a VIP's address is passed", IpNumber::ICMP),

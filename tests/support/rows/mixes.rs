@@ -29,11 +29,23 @@ pub fn twins(to: &Targets) -> Vec<Row> {
 /// What we sent comes back only in the family that it was sent in.
 fn loops(to: &Targets) -> Vec<Row> {
     // In the outer sources of every site.
-    let ours: SocketAddr = if to.client.is_ipv4() { "10.255.0.7:1024" } else { "[fd00:ff::7]:1024" }
-        .parse()
-        .expect("an address");
-    let others = if to.client.is_ipv4() { ["web6", "gue6", "direct"] } else { ["web", "gue4", "direct"] };
-    let outer = if to.client.is_ipv4() { ["web", "gue4"] } else { ["web6", "gue6"] };
+    let ours: SocketAddr = if to.client.is_ipv4() {
+        "10.255.0.7:1024"
+    } else {
+        "[fd00:ff::7]:1024"
+    }
+    .parse()
+    .expect("an address");
+    let others = if to.client.is_ipv4() {
+        ["web6", "gue6", "direct"]
+    } else {
+        ["web", "gue4", "direct"]
+    };
+    let outer = if to.client.is_ipv4() {
+        ["web", "gue4"]
+    } else {
+        ["web6", "gue6"]
+    };
     let frame = |pool| Packet::syn(ours, mix(to, pool)).bytes();
     let looped = outer.map(|pool| {
         let claim = format!("a source of our own is a loop where {pool} sends from it");
@@ -65,7 +77,10 @@ fn through(to: &Targets, pool: &'static str) -> Vec<Row> {
         forwarded("a datagram", Packet::udp(to.client, vip, b"question").bytes()),
         forwarded("an empty datagram", Packet::udp(to.client, vip, b"").bytes()),
         forwarded("a full segment", Packet::segment(to.client, vip, &longest).bytes()),
-        forwarded("an odd number of bytes", Packet::segment(to.client, vip, b"odd").bytes()),
+        forwarded(
+            "an odd number of bytes",
+            Packet::segment(to.client, vip, b"odd").bytes(),
+        ),
         forwarded("ECT(0)", class(0b10).bytes()),
         forwarded("ECT(1)", class(0b01).bytes()),
         forwarded("CE with DSCP 63", class(0xff).bytes()),

@@ -24,7 +24,10 @@ use lb_common::verdict::Verdict;
 
 use crate::sites::{Targets, V4, V6};
 
-pub use agent::{AgentExpected, AgentRow, BALANCERS, agent_rows};
+pub use self::{
+    agent::{AgentExpected, AgentRow, BALANCERS, agent_rows},
+    outer_errors::{path_errors, too_big},
+};
 
 /// A frame, and what has to become of it.
 #[derive(Clone, Debug)]

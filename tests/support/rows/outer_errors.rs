@@ -40,18 +40,21 @@ pub fn too_big(sent: &Packet, mtu: u16) -> Packet {
 /// Too-bigs about what a balancer sends, with the backend that each is about.
 #[must_use]
 pub fn path_errors() -> Vec<(IpAddr, Packet)> {
-    [Packet::segment(CLIENT, WEB, b"data"), Packet::segment(CLIENT6, WEB6, b"data")]
-        .iter()
-        .flat_map(|inner| {
-            [
-                (BACKEND.into(), inner.inside(OURS, BACKEND)),
-                (BACKEND.into(), inner.inside_gue(OURS, BACKEND, &[])),
-                (BACKEND6.into(), inner.inside(OURS6, BACKEND6)),
-                (BACKEND6.into(), inner.inside_gue(OURS6, BACKEND6, &[])),
-            ]
-        })
-        .map(|(backend, sent)| (backend, too_big(&sent, 1400)))
-        .collect()
+    [
+        Packet::segment(CLIENT, WEB, b"data"),
+        Packet::segment(CLIENT6, WEB6, b"data"),
+    ]
+    .iter()
+    .flat_map(|inner| {
+        [
+            (BACKEND.into(), inner.inside(OURS, BACKEND)),
+            (BACKEND.into(), inner.inside_gue(OURS, BACKEND, &[])),
+            (BACKEND6.into(), inner.inside(OURS6, BACKEND6)),
+            (BACKEND6.into(), inner.inside_gue(OURS6, BACKEND6, &[])),
+        ]
+    })
+    .map(|(backend, sent)| (backend, too_big(&sent, 1400)))
+    .collect()
 }
 
 pub fn rows() -> Vec<Row> {
@@ -72,12 +75,36 @@ fn v4() -> Vec<Row> {
     let quoted = [&[0; 4], &sent.ip_bytes()[..]].concat();
     let error = |to: Ipv4Addr, kind, code| Packet::icmp(ROUTER, to, kind, code, &quoted);
     vec![
-        row("a host unreachable about an outer header is noted", error(OURS, 3, 1).bytes(), NOTED),
-        row("a time exceeded about an outer header is noted", error(OURS, 11, 0).bytes(), NOTED),
-        row("a parameter problem about an outer header is noted", error(OURS, 12, 0).bytes(), NOTED),
-        row("an echo request to an outer source is the host's", error(OURS, 8, 0).bytes(), NOT_VIP),
-        row("a redirect to an outer source is the host's", error(OURS, 5, 0).bytes(), NOT_VIP),
-        row("too big to a neighbour of the outer sources is the host's", error(OTHERS, 3, 4).bytes(), NOT_VIP),
+        row(
+            "a host unreachable about an outer header is noted",
+            error(OURS, 3, 1).bytes(),
+            NOTED,
+        ),
+        row(
+            "a time exceeded about an outer header is noted",
+            error(OURS, 11, 0).bytes(),
+            NOTED,
+        ),
+        row(
+            "a parameter problem about an outer header is noted",
+            error(OURS, 12, 0).bytes(),
+            NOTED,
+        ),
+        row(
+            "an echo request to an outer source is the host's",
+            error(OURS, 8, 0).bytes(),
+            NOT_VIP,
+        ),
+        row(
+            "a redirect to an outer source is the host's",
+            error(OURS, 5, 0).bytes(),
+            NOT_VIP,
+        ),
+        row(
+            "too big to a neighbour of the outer sources is the host's",
+            error(OTHERS, 3, 4).bytes(),
+            NOT_VIP,
+        ),
         row(
             "a fragment of an error to an outer source is the host's",
             error(OURS, 3, 4).with(|p| p.v4().more_fragments = true).bytes(),
@@ -85,7 +112,9 @@ fn v4() -> Vec<Row> {
         ),
         row(
             "an error with options to an outer source is the host's",
-            error(OURS, 3, 4).with(|p| p.v4().options = Ipv4Options::from([1, 1, 1, 0])).bytes(),
+            error(OURS, 3, 4)
+                .with(|p| p.v4().options = Ipv4Options::from([1, 1, 1, 0]))
+                .bytes(),
             NOT_VIP,
         ),
         row(
@@ -101,11 +130,31 @@ fn v6() -> Vec<Row> {
     let quoted = [&[0; 4], &sent.ip_bytes()[..]].concat();
     let error = |to: Ipv6Addr, kind, code| Packet::icmp(ROUTER6, to, kind, code, &quoted);
     vec![
-        row("IPv6: an address unreachable about an outer header is noted", error(OURS6, 1, 3).bytes(), NOTED),
-        row("IPv6: a time exceeded about an outer header is noted", error(OURS6, 3, 0).bytes(), NOTED),
-        row("IPv6: a parameter problem about an outer header is noted", error(OURS6, 4, 1).bytes(), NOTED),
-        row("IPv6: an echo request to an outer source is the host's", error(OURS6, 128, 0).bytes(), NOT_VIP),
-        row("IPv6: a neighbour solicitation to an outer source is the host's", error(OURS6, 135, 0).bytes(), NOT_VIP),
+        row(
+            "IPv6: an address unreachable about an outer header is noted",
+            error(OURS6, 1, 3).bytes(),
+            NOTED,
+        ),
+        row(
+            "IPv6: a time exceeded about an outer header is noted",
+            error(OURS6, 3, 0).bytes(),
+            NOTED,
+        ),
+        row(
+            "IPv6: a parameter problem about an outer header is noted",
+            error(OURS6, 4, 1).bytes(),
+            NOTED,
+        ),
+        row(
+            "IPv6: an echo request to an outer source is the host's",
+            error(OURS6, 128, 0).bytes(),
+            NOT_VIP,
+        ),
+        row(
+            "IPv6: a neighbour solicitation to an outer source is the host's",
+            error(OURS6, 135, 0).bytes(),
+            NOT_VIP,
+        ),
         row(
             "IPv6: too big to a neighbour of the outer sources is the host's",
             error(OTHERS6, 2, 0).bytes(),

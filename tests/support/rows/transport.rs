@@ -17,8 +17,18 @@ pub fn twins(to: &Targets) -> Vec<Row> {
 
 fn tcp_lengths(to: &Targets) -> Vec<Row> {
     let l4 = Packet::syn(to.client, to.web).l4();
-    let short = |bytes: usize| Packet::syn(to.client, to.web).with(|p| p.payload.truncate(bytes)).bytes();
-    let offset = |words: u8| overwritten(Packet::segment(to.client, to.web, b"data").bytes(), l4 + 12, &[words << 4]);
+    let short = |bytes: usize| {
+        Packet::syn(to.client, to.web)
+            .with(|p| p.payload.truncate(bytes))
+            .bytes()
+    };
+    let offset = |words: u8| {
+        overwritten(
+            Packet::segment(to.client, to.web, b"data").bytes(),
+            l4 + 12,
+            &[words << 4],
+        )
+    };
     let short_l4 = dropped(Verdict::DropShortL4);
     let bad_offset = dropped(Verdict::DropTcpOffset);
     vec![

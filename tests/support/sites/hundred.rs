@@ -44,7 +44,11 @@ pub fn check_shares(site: &Site, tables: &Tables) {
     for backend in backends {
         let got = f64::from(shares[backend.name.as_str()]);
         let exact = 65_536.0 * f64::from(backend.weight) / f64::from(all);
-        assert!((got - exact).abs() < 1.0, "{}: {got} slots, {exact} are its share", backend.name);
+        assert!(
+            (got - exact).abs() < 1.0,
+            "{}: {got} slots, {exact} are its share",
+            backend.name
+        );
     }
 }
 
@@ -54,6 +58,10 @@ pub fn check_moved(with: &Tables, without: &Tables, theirs: impl Fn(&str) -> boo
     let owners = with.owners("web").into_iter().zip(without.owners("web"));
     for (slot, (before, after)) in owners.enumerate() {
         let owner = before.expect("no slot is nobody's");
-        assert_eq!(before != after, theirs(owner), "slot {slot}: {before:?}, then {after:?}");
+        assert_eq!(
+            before != after,
+            theirs(owner),
+            "slot {slot}: {before:?}, then {after:?}"
+        );
     }
 }

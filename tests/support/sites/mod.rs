@@ -15,9 +15,7 @@ use crate::oracle::{Affinity, Backend, Encap, Function, Interface, NextHop, Pool
 
 pub use self::{
     hundred::{check_moved, check_shares, hundred_backends},
-    targets::{
-        DNS, DNS6, HOST, HOST6, LOST, LOST6, QUIC, QUIC6, RAW, RAW6, Targets, V4, V6, WEB, WEB6, choice, mix,
-    },
+    targets::{DNS, DNS6, HOST, HOST6, LOST, LOST6, QUIC, QUIC6, RAW, RAW6, Targets, V4, V6, WEB, WEB6, choice, mix},
     yaml::yaml,
 };
 

@@ -47,11 +47,11 @@ fn doubled_weight_that_is_ignored_is_rejected() {
 /// Upper critical values of χ² for 100 degrees of freedom, from tables.
 #[test]
 fn deviations_agree_with_published_critical_values() {
-    // Counts around 1,000 with this χ²: one pair differs, the rest is exact.
+    // Counts around 1,000,000 with this χ²: one pair differs, the rest is exact.
     let with = |chi_square: f64| {
-        let off = (chi_square * 500.0).sqrt().round() as u32;
-        let mut counts = [1000; 101];
-        (counts[0], counts[1]) = (1000 + off, 1000 - off);
+        let off = (chi_square * 500_000.0).sqrt().round() as u32;
+        let mut counts = [1_000_000; 101];
+        (counts[0], counts[1]) = (1_000_000 + off, 1_000_000 - off);
         deviation(&counts)
     };
     for (chi_square, sigmas) in [(124.342, 1.645), (149.449, 3.090), (77.929, -1.645)] {

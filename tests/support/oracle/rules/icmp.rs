@@ -17,7 +17,7 @@ const QUOTED: usize = 8;
 enum Kind {
     EchoRequest,
     Error,
-    /// Source quench (RFC 6633) and redirects.
+    /// Source quench (RFC 6633), redirects, and what has no type at all.
     Unwanted,
     Other,
 }
@@ -27,23 +27,19 @@ pub fn rule<'f>(site: &Site, packet: Datagram<'f>) -> Ruling<'f> {
     if !site.has_vip_on(packet.destination, None) {
         return Ruling::Settled(to_host(site, &packet));
     }
-    if packet.has_options {
-        return Ruling::Settled("DropOptions");
-    }
-    if message.len() < HEADER {
-        return Ruling::Settled("DropIcmp");
-    }
-    match kind(&packet) {
-        Kind::Other => Ruling::Settled("PassNotVip"),
-        Kind::Unwanted => Ruling::Settled("DropIcmp"),
-        Kind::EchoRequest => match refused(&packet, false) {
-            Some(verdict) => Ruling::Settled(verdict),
-            None => Ruling::Echo(packet),
-        },
-        Kind::Error => match refused(&packet, true) {
-            Some(verdict) => Ruling::Settled(verdict),
-            None => error(site, packet),
-        },
+    let kind = kind(&packet);
+    let wrong = match kind {
+        Kind::Other => Some("PassNotVip"),
+        Kind::Unwanted => Some("DropIcmp"),
+        Kind::EchoRequest | Kind::Error if packet.has_options => Some("DropOptions"),
+        Kind::EchoRequest | Kind::Error if message.len() < HEADER => Some("DropIcmp"),
+        Kind::EchoRequest => refused(&packet, false).or_else(|| (message[1] != 0).then_some("DropIcmp")),
+        Kind::Error => refused(&packet, true),
+    };
+    match (wrong, kind) {
+        (Some(verdict), _) => Ruling::Settled(verdict),
+        (None, Kind::Error) => error(site, packet),
+        (None, _) => Ruling::Echo(packet),
     }
 }
 
@@ -57,31 +53,30 @@ fn to_host(site: &Site, packet: &Datagram<'_>) -> &'static str {
     }
 }
 
-/// Of a message with a whole header.
 fn kind(packet: &Datagram<'_>) -> Kind {
-    let [kind, code, ..] = *packet.payload() else {
-        return Kind::Other;
+    let Some(kind) = packet.payload().first() else {
+        return Kind::Unwanted;
     };
-    match (packet.protocol, packet.source) {
-        (IpNumber::ICMP, IpAddr::V4(_)) => match (kind, code) {
-            (8, 0) => Kind::EchoRequest,
-            (3 | 11 | 12, _) => Kind::Error,
-            (4 | 5, _) => Kind::Unwanted,
+    if packet.source.is_ipv4() {
+        match kind {
+            8 => Kind::EchoRequest,
+            3 | 11 | 12 => Kind::Error,
+            4 | 5 => Kind::Unwanted,
             _ => Kind::Other,
-        },
-        (IpNumber::IPV6_ICMP, IpAddr::V6(_)) => match (kind, code) {
-            (128, 0) => Kind::EchoRequest,
-            (1..=4, _) => Kind::Error,
-            (137, _) => Kind::Unwanted,
+        }
+    } else {
+        match kind {
+            128 => Kind::EchoRequest,
+            1..=4 => Kind::Error,
+            137 => Kind::Unwanted,
             _ => Kind::Other,
-        },
-        _ => Kind::Other,
+        }
     }
 }
 
 /// An error to a VIP: it belongs to the flow that it quotes a packet of.
 fn error<'f>(site: &Site, packet: Datagram<'f>) -> Ruling<'f> {
-    let quoted = &packet.bytes[packet.header + HEADER..];
+    let quoted = &packet.payload()[HEADER..];
     let Some(quoted) = quoted_flow(quoted, packet.source) else {
         return Ruling::Settled("DropIcmpQuote");
     };
