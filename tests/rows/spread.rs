@@ -38,10 +38,10 @@ fn neighbouring_flows_of_ipv4_are_spread_like_chance() {
 #[test]
 fn neighbouring_flows_of_ipv6_are_spread_like_chance() {
     for (name, source) in v6_sources() {
-        spread(&name, Affinity::Tuple, Function::Fast, |nth| source(nth));
+        spread(&name, Affinity::Tuple, Function::Fast, source);
     }
     for (name, source) in v6_sources().into_iter().step_by(4) {
-        spread(&name, Affinity::Tuple, Function::SipHash, |nth| source(nth));
+        spread(&name, Affinity::Tuple, Function::SipHash, source);
     }
 }
 

@@ -109,7 +109,7 @@ fn replace_type(message: &mut [u8], kind: u8) {
 }
 
 /// A sum in one's complement.
-fn folded(mut sum: u32) -> u16 {
+const fn folded(mut sum: u32) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -58,37 +58,37 @@ const HASHES: [(Case, u16, u32); 8] = [
     (
         ("198.51.100.7", "203.0.113.10", Affinity::Tuple, Function::Fast),
         33591,
-        0x670389fa,
+        0x6703_89fa,
     ),
     (
         ("198.51.100.7", "203.0.113.10", Affinity::Source, Function::Fast),
         52485,
-        0x2d345efe,
+        0x2d34_5efe,
     ),
     (
         ("198.51.100.7", "203.0.113.10", Affinity::Tuple, Function::SipHash),
         64578,
-        0x2b6c3451,
+        0x2b6c_3451,
     ),
     (
         ("198.51.100.7", "203.0.113.10", Affinity::Source, Function::SipHash),
         48801,
-        0xe9d79020,
+        0xe9d7_9020,
     ),
     (
         ("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Tuple, Function::Fast),
         55483,
-        0x288b6469,
+        0x288b_6469,
     ),
     (
         ("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Source, Function::Fast),
         57907,
-        0x0e193ad2,
+        0x0e19_3ad2,
     ),
     (
         ("2001:db8:6::7", "2001:db8:cb00::10", Affinity::Tuple, Function::SipHash),
         27014,
-        0x803607d3,
+        0x8036_07d3,
     ),
     (
         (
@@ -98,7 +98,7 @@ const HASHES: [(Case, u16, u32); 8] = [
             Function::SipHash,
         ),
         15378,
-        0x374dfd63,
+        0x374d_fd63,
     ),
 ];
 

@@ -117,7 +117,7 @@ pub fn rows() -> Vec<Row> {
 }
 
 /// RFC 4291 §2.5.5.2.
-fn mapped(socket: SocketAddrV4) -> SocketAddrV6 {
+const fn mapped(socket: SocketAddrV4) -> SocketAddrV6 {
     SocketAddrV6::new(socket.ip().to_ipv6_mapped(), socket.port(), 0, 0)
 }
 

@@ -131,7 +131,7 @@ fn refused(packet: &Datagram<'_>, expires: bool) -> Option<&'static str> {
 }
 
 /// No host may send from there: RFC 1812 §5.3.7, RFC 4291 §2.5 and §2.7.
-fn is_martian(source: IpAddr) -> bool {
+const fn is_martian(source: IpAddr) -> bool {
     match source {
         IpAddr::V4(source) => matches!(source.octets()[0], 0 | 127 | 224..),
         IpAddr::V6(source) => {
