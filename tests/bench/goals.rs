@@ -5,6 +5,7 @@ use serde::Serialize;
 
 /// A goal, and whether the figure beside it meets it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Goal {
     pub at_most: f64,
     pub met: bool,

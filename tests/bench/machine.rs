@@ -1,13 +1,14 @@
 //! The machine that the figures are of.
 
-use std::{fs, thread};
+use std::fs;
 
 use serde::Serialize;
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Machine {
     pub processor: String,
-    /// Processors of this process, online.
+    /// Processors online.
     pub processors: usize,
     pub kernel: String,
     /// The kernel runs in a virtual machine.
@@ -28,7 +29,7 @@ impl Machine {
         let cpuinfo = read("/proc/cpuinfo");
         Self {
             processor: field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
-            processors: thread::available_parallelism().map_or(1, Into::into),
+            processors: processors(&cpuinfo),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             virtualized: field(&cpuinfo, "flags")
                 .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
@@ -54,6 +55,10 @@ fn frequency(cpuinfo: &str, processor: usize) -> String {
     }
 }
 
+fn processors(cpuinfo: &str) -> usize {
+    cpuinfo.lines().filter(|line| line.starts_with("processor")).count()
+}
+
 /// The first value of this name in a list of `name : value`.
 fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
@@ -67,7 +72,7 @@ fn read(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::field;
+    use super::{field, processors};
 
     #[test]
     fn fields_of_cpuinfo_are_found_by_their_whole_name() {
@@ -75,5 +80,11 @@ mod tests {
         assert_eq!(field(text, "model name"), Some("Some CPU @ 2.0: GHz"));
         assert_eq!(field(text, "model"), Some("49"));
         assert_eq!(field(text, "name"), None);
+    }
+
+    #[test]
+    fn every_processor_is_counted() {
+        let text = "processor\t: 0\nmodel name\t: Some processor\n\nprocessor\t: 1\nmodel name\t: Some processor\n";
+        assert_eq!(processors(text), 2);
     }
 }

@@ -40,6 +40,7 @@ use crate::{
 
 /// How long is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Effort {
     pub rounds: usize,
     /// Of each program in a round.

@@ -21,6 +21,7 @@ const SMALL: Size = Size {
 };
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Memory {
     pub parts: Vec<Part>,
     pub bytes: u64,
@@ -29,6 +30,7 @@ pub struct Memory {
 
 /// Maps of one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Part {
     pub name: String,
     pub maps: usize,

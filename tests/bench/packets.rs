@@ -33,6 +33,7 @@ pub struct Rival {
 
 /// One scenario's figures, all in ns for a packet.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PacketCase {
     pub name: &'static str,
     pub verdict: &'static str,
@@ -51,6 +52,7 @@ pub struct PacketCase {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RivalCase {
     pub name: String,
     /// Of the last packet.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use aya::programs::ProgramInfo;
+use holdfast::kernel::aya::PROGRAM_PINS;
 use serde::Serialize;
 
 use crate::goals::{self, Goal};
@@ -12,6 +13,7 @@ use crate::goals::{self, Goal};
 const INSTRUCTION: u32 = 8;
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ProgramFacts {
     pub name: String,
     /// Instructions the verifier followed until it was content.
@@ -24,13 +26,15 @@ pub struct ProgramFacts {
     pub machine_bytes: u32,
 }
 
-/// The programs pinned below `directory`; only the balancer has goals.
+/// The programs pinned below `directory`; only the fast path has goals.
 pub fn of_site(directory: &Path) -> Result<Vec<ProgramFacts>> {
     let facts = |name: &str| of_pin(name, &directory.join("prog").join(name));
     let mut balancer = facts("balancer")?;
     balancer.verified_goal = Some(goals::of_verified(balancer.verified));
     balancer.translated_goal = Some(goals::of_translated(balancer.translated));
-    Ok(vec![balancer, facts("agent")?])
+    let others = PROGRAM_PINS.iter().filter(|name| **name != "balancer");
+    let others = others.map(|name| facts(name)).collect::<Result<Vec<_>>>()?;
+    Ok([vec![balancer], others].concat())
 }
 
 pub fn of_pin(name: &str, path: &Path) -> Result<ProgramFacts> {

@@ -67,6 +67,7 @@ impl What {
 
 /// Times in ms.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PublishCase {
     pub size: &'static str,
     pub pools: usize,
@@ -79,6 +80,7 @@ pub struct PublishCase {
 }
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Step {
     pub name: &'static str,
     pub ms: Summary,

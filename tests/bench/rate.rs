@@ -40,6 +40,7 @@ const SIZE: Size = Size {
 };
 
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct RateCase {
     pub name: &'static str,
     pub frames_per_second: Summary,
@@ -94,13 +95,14 @@ impl Line {
 
     fn balancer(directory: &Path, arms: u8) -> Result<Self> {
         let wires = Wires::lay(arms)?;
-        let mut site = Site::serving(directory, wires.arms.clone(), SIZE)?;
-        let kernel = site.publisher.kernel_mut();
-        wires.inside.run(|| -> Result<()> {
+        // Inside, because a rehearsal comes by the first of the interfaces.
+        let site = wires.inside.run(|| -> Result<Site> {
+            let mut site = Site::serving(directory, wires.arms.clone(), SIZE)?;
             for arm in &wires.arms {
+                let kernel = site.publisher.kernel_mut();
                 kernel.attach(&arm.name, arm.ifindex, config::XdpMode::Native)?;
             }
-            Ok(())
+            Ok(site)
         })??;
         Self::over(wires, Forwarder::Balancer(Box::new(site)))
     }

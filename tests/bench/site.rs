@@ -17,9 +17,9 @@ use holdfast::{
 };
 use lb_common::{
     abi::{
-        agent::{Peer, Peers},
+        agent::{Peers, PrefixV4},
         hash_key::{HASH_KEY_BYTES, HashKey},
-        interfaces::Interfaces,
+        node::Node,
     },
     verdict::Verdict,
 };
@@ -58,11 +58,12 @@ pub struct Arm {
 }
 
 impl Arm {
-    /// One that there need not be: a test run sends nothing.
+    /// One that there need not be, because a test run sends nothing. But it comes
+    /// by the loopback interface, so that one is the first.
     pub fn imagined(number: u8) -> Self {
         Self {
             name: format!("lb{number}"),
-            ifindex: 4000 + u32::from(number),
+            ifindex: 1 + u32::from(number) * 4000,
             mac: [0x02, 0, 0, 0, 1, number],
         }
     }
@@ -157,11 +158,14 @@ impl Site {
         std::fs::create_dir(directory).with_context(|| format!("making {}", directory.display()))?;
         let mut kernel = KernelBalancer::open(directory)?;
         kernel.set_hash_key(&KEY)?;
-        let mut interfaces = Interfaces::default();
-        for (to, arm) in interfaces.ifindex.iter_mut().zip(&arms) {
+        let mut node = Node {
+            source_v4: encap_source(),
+            ..Node::default()
+        };
+        for (to, arm) in node.ifindex.iter_mut().zip(&arms) {
             *to = arm.ifindex;
         }
-        kernel.set_interfaces(&interfaces)?;
+        kernel.set_node(&node)?;
         kernel.set_peers(&peers())?;
         Ok(Self {
             publisher: Publisher::new(kernel),
@@ -252,14 +256,18 @@ impl Site {
 
 /// The agent trusts what the sites' balancers send.
 fn peers() -> Peers {
-    let (network, length) = ENCAP_SOURCE;
     let mut peers = Peers {
-        count: 1,
+        v4_count: 1,
         ..Peers::default()
     };
-    peers.peers[0] = Peer {
+    peers.v4[0] = encap_source();
+    peers
+}
+
+const fn encap_source() -> PrefixV4 {
+    let (network, length) = ENCAP_SOURCE;
+    PrefixV4 {
         network: u32::from_ne_bytes(network.octets()),
         mask: (u32::MAX << (32 - length)).to_be(),
-    };
-    peers
+    }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// A series, summed up. The unit is that of the measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Summary {
     pub least: f64,
     pub median: f64,

@@ -19,6 +19,7 @@ const TIMES: usize = 25;
 
 /// One kind of table, one number of backends, one step.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct TableCase {
     pub kind: &'static str,
     pub backends: usize,
