@@ -27,15 +27,15 @@ mod program {
         macros::{btf_map, xdp},
         programs::XdpContext,
     };
-    use bytemuck::{Pod, Zeroable};
     use lb_common::{
         abi::bench::{FIRST_PORT, SHAPE_V4, SHAPE_V6, SOURCE_BITS, Setting, one_of, scattered},
         checksum,
-        encap::presum_v4,
+        encap::{OUTER_TTL, presum_v4},
         frame::Frame as _,
         wire::{
-            DONT_FRAGMENT, ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4_LEN, IPV6_LEN, Ipv4, PROTOCOL_IPIP,
-            PROTOCOL_UDP, UDP_LEN, VERSION_IHL,
+            DONT_FRAGMENT, ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, EthernetIpv4, EthernetIpv6, EthernetWords,
+            GUE_LEN, GUE_PORT, Gue, IPV4_LEN, IPV6_LEN, Ipv4, Ipv6, PROTOCOL_IPIP, PROTOCOL_UDP, UDP_LEN, Udp, UdpGue,
+            VERSION_IHL,
         },
     };
 
@@ -161,10 +161,11 @@ mod program {
     #[inline(always)]
     pub fn mac_swap(context: XdpContext) -> u32 {
         let mut frame = XdpFrame::new(&context);
-        let Some(macs) = frame.load::<Macs>(0) else {
+        let Some(macs) = frame.load(0) else {
             return xdp_action::XDP_ABORTED;
         };
-        sent(frame.store(0, &macs.swapped()))
+        let macs = answered(macs, 0).macs;
+        sent(frame.store(0, &macs))
     }
 
     /// What no IP-in-IP balancer can do without: MAC addresses swapped, room
@@ -181,15 +182,23 @@ mod program {
     #[inline(always)]
     pub fn encap_floor_v6(context: XdpContext) -> u32 {
         let mut frame = XdpFrame::new(&context);
-        sent(outer_v6(&mut frame).is_some())
+        sent(ipip_v6(&mut frame).is_some())
     }
 
-    /// The same with outer IPv4 and UDP headers; the UDP checksum is zero.
+    /// The same with outer IPv4, UDP and GUE headers; the UDP checksum is zero.
     #[xdp(frags)]
     #[inline(always)]
-    pub fn encap_floor_udp(context: XdpContext) -> u32 {
+    pub fn encap_floor_gue(context: XdpContext) -> u32 {
         let mut frame = XdpFrame::new(&context);
-        sent(udp_v4(&mut frame).is_some())
+        sent(gue_v4(&mut frame).is_some())
+    }
+
+    /// The same with outer IPv6, UDP and GUE headers.
+    #[xdp(frags)]
+    #[inline(always)]
+    pub fn encap_floor_gue_v6(context: XdpContext) -> u32 {
+        let mut frame = XdpFrame::new(&context);
+        sent(gue_v6(&mut frame).is_some())
     }
 
     /// What no agent can do without: Ethernet moved over the outer IPv4 header,
@@ -209,61 +218,13 @@ mod program {
     const OUTER_DESTINATION: u32 = u32::from_ne_bytes([10, 0, 0, 1]);
     const PRESUM: u32 = presum_v4(OUTER_SOURCE, OUTER_DESTINATION);
 
-    /// Both MAC addresses, in words: LLVM copies arrays byte by byte.
-    #[derive(Clone, Copy, Pod, Zeroable)]
-    #[repr(C, packed)]
-    struct Macs {
-        first: u64,
-        second: u32,
-    }
-
-    impl Macs {
-        #[inline(always)]
-        const fn swapped(self) -> Self {
-            let (first, second) = (self.first, self.second as u64);
-            Self {
-                first: first >> 48 | second << 16 | first << 48,
-                second: (first >> 16) as u32,
-            }
-        }
-    }
-
-    /// An Ethernet header.
-    #[derive(Clone, Copy, Pod, Zeroable)]
-    #[repr(C, packed)]
-    struct Start {
-        macs: Macs,
-        ethertype: u16,
-    }
-
-    #[derive(Clone, Copy, Pod, Zeroable)]
-    #[repr(C, packed)]
-    struct OuterV4 {
-        start: Start,
-        ip: Ipv4,
-    }
-
-    #[derive(Clone, Copy, Pod, Zeroable)]
-    #[repr(C, packed)]
-    struct OuterUdp {
-        outer: OuterV4,
-        source_port: u16,
-        destination_port: u16,
-        length: u16,
-        checksum: u16,
-    }
-
-    /// Version to flow label, payload length, next header and hop limit, then
-    /// the addresses.
-    #[derive(Clone, Copy, Pod, Zeroable)]
-    #[repr(C, packed)]
-    struct OuterV6 {
-        start: Start,
-        version: u32,
-        payload_length: u16,
-        next_header_hop_limit: u16,
-        source: [u64; 2],
-        destination: [u64; 2],
+    /// The Ethernet header of an answer.
+    #[inline(always)]
+    const fn answered(macs: [u32; 3], ethertype: u16) -> EthernetWords {
+        let [a, b, c] = macs;
+        // Little-endian: the destination is `a` and the low half of `b`.
+        let macs = [b >> 16 | c << 16, c >> 16 | a << 16, a >> 16 | b << 16];
+        EthernetWords { macs, ethertype }
     }
 
     #[inline(always)]
@@ -273,73 +234,95 @@ mod program {
     }
 
     #[inline(always)]
-    fn udp_v4(frame: &mut XdpFrame<'_>) -> Option<()> {
-        const ADDED: u32 = IPV4_LEN + UDP_LEN;
+    fn gue_v4(frame: &mut XdpFrame<'_>) -> Option<()> {
+        const ADDED: u32 = IPV4_LEN + UDP_LEN + GUE_LEN;
         let outer = outer_v4(frame, ADDED, PROTOCOL_UDP)?;
-        let outer = OuterUdp {
-            outer,
-            source_port: 0xc000_u16.to_be(),
-            destination_port: 6080_u16.to_be(),
-            length: (u16::from_be(outer.ip.total_length) - IPV4_LEN as u16).to_be(),
-            checksum: 0,
-        };
-        stored(frame.adjust_head(-ADDED.cast_signed()) && frame.store(0, &outer))
+        let header = udp_gue(u16::from_be(outer.ip.total_length) - IPV4_LEN as u16);
+        let whole = frame.adjust_head(-ADDED.cast_signed())
+            && frame.store(0, &outer)
+            && frame.store(ETHERNET_LEN + IPV4_LEN, &header);
+        stored(whole)
+    }
+
+    #[inline(always)]
+    fn ipip_v6(frame: &mut XdpFrame<'_>) -> Option<()> {
+        let outer = outer_v6(frame, IPV6_LEN, PROTOCOL_IPIP)?;
+        stored(frame.adjust_head(-IPV6_LEN.cast_signed()) && frame.store(0, &outer))
+    }
+
+    #[inline(always)]
+    fn gue_v6(frame: &mut XdpFrame<'_>) -> Option<()> {
+        const ADDED: u32 = IPV6_LEN + UDP_LEN + GUE_LEN;
+        let outer = outer_v6(frame, ADDED, PROTOCOL_UDP)?;
+        let header = udp_gue(u16::from_be(outer.ip.payload_length));
+        let whole = frame.adjust_head(-ADDED.cast_signed())
+            && frame.store(0, &outer)
+            && frame.store(ETHERNET_LEN + IPV6_LEN, &header);
+        stored(whole)
     }
 
     /// Ethernet and IPv4 for the front of the frame, `added` bytes longer.
     #[inline(always)]
-    fn outer_v4(frame: &XdpFrame<'_>, added: u32, protocol: u8) -> Option<OuterV4> {
-        let macs = frame.load::<Macs>(0)?;
+    fn outer_v4(frame: &XdpFrame<'_>, added: u32, protocol: u8) -> Option<EthernetIpv4> {
+        let ethernet = answered(frame.load(0)?, ETHERTYPE_IPV4);
         let total_length = ((frame.linear_len() - ETHERNET_LEN + added) as u16).to_be();
-        let start = Start {
-            macs: macs.swapped(),
-            ethertype: ETHERTYPE_IPV4,
-        };
+        let sum = PRESUM + u32::from(u16::from_ne_bytes([0, protocol])) + u32::from(total_length);
         let ip = Ipv4 {
             version_ihl: VERSION_IHL,
             tos: 0,
             total_length,
             id: 0,
             fragment: DONT_FRAGMENT,
-            ttl: 64,
+            ttl: OUTER_TTL,
             protocol,
-            checksum: checksum::finish(PRESUM + u32::from(total_length)),
+            checksum: checksum::finish(sum),
             source: OUTER_SOURCE,
             destination: OUTER_DESTINATION,
         };
-        Some(OuterV4 { start, ip })
+        Some(EthernetIpv4 { ethernet, ip })
+    }
+
+    /// The same with IPv6.
+    #[inline(always)]
+    fn outer_v6(frame: &XdpFrame<'_>, added: u32, next_header: u8) -> Option<EthernetIpv6> {
+        let ethernet = answered(frame.load(0)?, ETHERTYPE_IPV6);
+        let payload = frame.linear_len() - ETHERNET_LEN + added - IPV6_LEN;
+        let ip = Ipv6 {
+            version_class_label: 0x6000_0000_u32.to_be(),
+            payload_length: (payload as u16).to_be(),
+            next_header,
+            hop_limit: OUTER_TTL,
+            source: [0xfd, 0, 0, 1],
+            destination: [0xfd, 0, 0, 2],
+        };
+        Some(EthernetIpv6 { ethernet, ip })
     }
 
     #[inline(always)]
-    fn outer_v6(frame: &mut XdpFrame<'_>) -> Option<()> {
-        let macs = frame.load::<Macs>(0)?;
-        let outer = OuterV6 {
-            start: Start {
-                macs: macs.swapped(),
-                ethertype: ETHERTYPE_IPV6,
+    const fn udp_gue(length: u16) -> UdpGue {
+        UdpGue {
+            udp: Udp {
+                source: 0xc000_u16.to_be(),
+                destination: GUE_PORT,
+                length: length.to_be(),
+                checksum: 0,
             },
-            version: 0x6000_0000_u32.to_be(),
-            payload_length: ((frame.linear_len() - ETHERNET_LEN) as u16).to_be(),
-            // IPv4 in IPv6, 64 hops.
-            next_header_hop_limit: u16::from_ne_bytes([PROTOCOL_IPIP, 64]),
-            source: [0xfd, 1],
-            destination: [0xfd, 2],
-        };
-        stored(frame.adjust_head(-IPV6_LEN.cast_signed()) && frame.store(0, &outer))
+            gue: Gue {
+                variant_length: 0,
+                protocol: PROTOCOL_IPIP,
+                flags: 0,
+            },
+        }
     }
 
     #[inline(always)]
     fn decapsulated(frame: &mut XdpFrame<'_>) -> Option<()> {
         // Word by word: what is only moved LLVM moves byte by byte.
-        let macs = Macs {
-            first: frame.load(0)?,
-            second: frame.load(8)?,
-        };
-        let start = Start {
-            macs,
+        let ethernet = EthernetWords {
+            macs: [frame.load(0)?, frame.load(4)?, frame.load(8)?],
             ethertype: ETHERTYPE_IPV4,
         };
-        stored(frame.adjust_head(IPV4_LEN.cast_signed()) && frame.store(0, &start))
+        stored(frame.adjust_head(IPV4_LEN.cast_signed()) && frame.store(0, &ethernet))
     }
 
     #[inline(always)]

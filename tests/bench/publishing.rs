@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use holdfast::{layout::Layout, plan::Content, publish::Published, revision::Revision};
+use holdfast::{layout::Layout, part::Part, plan::Content, publish::Published, revision::Revision};
 use serde::Serialize;
 
 use crate::{
@@ -138,11 +138,11 @@ fn publish(site: &mut Site, text: &str, change: impl FnOnce(&mut Content)) -> Re
     change(&mut content);
     let hops = site::hops(&content.config, &site.arms)?;
     lap.cut();
-    let revision = Revision::next(site.revision.as_ref(), &content, &hops)?;
+    let revision = Revision::next(site.revision.as_ref(), &Part::new(content), &hops)?;
     let revised = lap.cut();
-    let layout = Layout::of(&revision)?;
+    let layout = Layout::of(&revision, site.layout.as_ref())?;
     let laid_out = lap.cut();
-    let published = site.publish(revision, &layout)?;
+    let published = site.publish(revision, layout)?;
     lap.cut();
     // The daemon does it with the next publish; done here, it is on its own.
     site.publisher.collect()?;

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use aya::maps::{Map, MapData, PerCpuArray};
 use holdfast::{
     config::{self, Config, MacAddr},
-    digest::Digest,
     kernel::{Kernel as _, aya::KernelBalancer},
     layout::{Layout, RootFacts},
+    part::Part,
     plan::{Content, Overrides},
     publish::{Published, Publisher},
     rehearsal,
@@ -18,6 +18,7 @@ use holdfast::{
 use lb_common::{
     abi::{
         agent::{Peers, PrefixV4},
+        counters::{COUNTERS, FIRST_FREE},
         hash_key::{HASH_KEY_BYTES, HashKey},
         node::Node,
     },
@@ -148,6 +149,8 @@ pub struct Site {
     pub publisher: Publisher<KernelBalancer>,
     pub arms: Vec<Arm>,
     pub revision: Option<Revision>,
+    /// Of that revision: what did not change is taken from there.
+    pub layout: Option<Layout>,
     published: u64,
 }
 
@@ -171,6 +174,7 @@ impl Site {
             publisher: Publisher::new(kernel),
             arms,
             revision: None,
+            layout: None,
             published: 0,
         })
     }
@@ -180,25 +184,26 @@ impl Site {
         let mut site = Self::open(directory, arms)?;
         let content = content(&yaml(size, &site.arms))?;
         let hops = hops(&content.config, &site.arms)?;
-        let revision = Revision::next(None, &content, &hops)?;
-        let layout = Layout::of(&revision)?;
-        site.publish(revision, &layout)?;
+        let revision = Revision::next(None, &Part::new(content), &hops)?;
+        let layout = Layout::of(&revision, None)?;
+        site.publish(revision, layout)?;
         Ok(site)
     }
 
     /// Publishes, with the packets of a rehearsal.
-    pub fn publish(&mut self, revision: Revision, layout: &Layout) -> Result<Published> {
+    pub fn publish(&mut self, revision: Revision, layout: Layout) -> Result<Published> {
         self.published += 1;
         let facts = RootFacts {
             generation: self.published,
             revision: self.published,
             digest: revision.state.content.digest(),
-            state: Digest::of_canonical(&revision.state),
+            state: revision.state.digest(),
         };
-        let published = self.publisher.publish(layout, &facts, |kernel, active| {
+        let published = self.publisher.publish(&layout, &facts, |kernel, active| {
             rehearsal::rehearse(kernel, active, &revision).map_err(Into::into)
         })?;
         self.revision = Some(revision);
+        self.layout = Some(layout);
         Ok(published)
     }
 
@@ -208,8 +213,11 @@ impl Site {
 
     /// Packets of each verdict so far, by its name.
     pub fn verdicts(&self) -> Result<Vec<(&'static str, u64)>> {
-        let count = |verdict: &Verdict| Ok((verdict.name(), self.kernel().counter(*verdict as u16)?.packets));
-        Verdict::ALL.iter().map(count).collect()
+        let counters = self.kernel().counters(FIRST_FREE)?;
+        let verdicts = Verdict::ALL.iter().zip(counters);
+        Ok(verdicts
+            .map(|(verdict, counter)| (verdict.name(), counter.packets))
+            .collect())
     }
 
     /// Packets of each of the agent's verdicts so far, in their order.
@@ -223,19 +231,15 @@ impl Site {
     /// Σ Forward = Σ VIPs = Σ members: every packet was counted three times.
     pub fn conserves(&self) -> Result<()> {
         let revision = self.revision.as_ref().context("nothing is published")?;
-        let sum = |counters: &mut dyn Iterator<Item = u16>| -> Result<u64> {
-            let mut sum = 0;
-            for counter in counters {
-                sum += self.kernel().counter(counter)?.packets;
-            }
-            Ok(sum)
-        };
+        let counters = self.kernel().counters(COUNTERS)?;
+        let packets = |counter: u16| counters[usize::from(counter)].packets;
         let verdicts = self.verdicts()?;
         let forwarded = verdicts.iter().filter(|(name, _)| name.starts_with("Forward"));
         let forwarded: u64 = forwarded.map(|(_, packets)| packets).sum();
-        let vips = sum(&mut revision.state.vip_counters.values().copied())?;
+        let vips: u64 = revision.state.vip_counters.values().copied().map(packets).sum();
         let pools = revision.state.pools.values();
-        let members = sum(&mut pools.flat_map(|pool| pool.members.values().map(|member| member.counter)))?;
+        let members = pools.flat_map(|pool| pool.members.values().map(|member| packets(member.counter)));
+        let members: u64 = members.sum();
         ensure!(
             forwarded == vips && vips == members,
             "{forwarded} packets were forwarded, VIPs counted {vips}, members {members}"

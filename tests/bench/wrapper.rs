@@ -27,19 +27,22 @@ pub enum Floor {
     EncapV4,
     /// The same with IPv6.
     EncapV6,
-    /// The same with IPv4 and UDP.
-    EncapUdp,
+    /// The same with IPv4, UDP and GUE.
+    EncapGueV4,
+    /// The same with IPv6, UDP and GUE.
+    EncapGueV6,
     /// An outer IPv4 header taken off.
     Decap,
 }
 
 impl Floor {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Nop,
         Self::MacSwap,
         Self::EncapV4,
         Self::EncapV6,
-        Self::EncapUdp,
+        Self::EncapGueV4,
+        Self::EncapGueV6,
         Self::Decap,
     ];
 
@@ -50,7 +53,8 @@ impl Floor {
             Self::MacSwap => "mac_swap",
             Self::EncapV4 => "encap_floor",
             Self::EncapV6 => "encap_floor_v6",
-            Self::EncapUdp => "encap_floor_udp",
+            Self::EncapGueV4 => "encap_floor_gue",
+            Self::EncapGueV6 => "encap_floor_gue_v6",
             Self::Decap => "decap_floor",
         }
     }
