@@ -4,6 +4,7 @@
 use std::{
     cell::LazyCell,
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::{Duration, Instant},
 };
 
 use lb_common::abi::{
@@ -38,6 +39,7 @@ pub struct Draft<'p, K: Kernel> {
     /// Every slot the new ACTIVE leads to.
     named: BTreeSet<ChunkId>,
     written: u32,
+    installing: Duration,
 }
 
 /// Chunks that both roots name.
@@ -55,6 +57,8 @@ pub struct Drafted {
     pub shared: HashMap<(u16, Digest), Pair>,
     pub named: BTreeSet<ChunkId>,
     pub written: u32,
+    /// Of its time, what went into installing.
+    pub installing: Duration,
 }
 
 impl<'p, K: Kernel> Draft<'p, K> {
@@ -72,6 +76,7 @@ impl<'p, K: Kernel> Draft<'p, K> {
             shared: HashMap::new(),
             named: BTreeSet::new(),
             written: 0,
+            installing: Duration::ZERO,
         }
     }
 
@@ -115,6 +120,7 @@ impl<'p, K: Kernel> Draft<'p, K> {
             shared: self.shared,
             named: self.named,
             written: self.written,
+            installing: self.installing,
         }
     }
 
@@ -207,7 +213,10 @@ impl<'p, K: Kernel> Draft<'p, K> {
         self.installed.extend(self.slots.iter().map(|(slot, _)| *slot));
         let slots = self.slots.iter();
         let installs: Vec<_> = slots.map(|(slot, chunk)| (*slot, &self.created[*chunk])).collect();
-        self.publisher.kernel.install(&installs)?;
+        let began = Instant::now();
+        let installed = self.publisher.kernel.install(&installs);
+        self.installing += began.elapsed();
+        installed?;
         self.slots.clear();
         self.created.clear();
         Ok(())
