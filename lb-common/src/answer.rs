@@ -47,7 +47,14 @@ pub fn echo_v4<F: Frame>(frame: &mut F) -> bool {
             ..ip
         },
     };
-    frame.store(0, &reply) && frame.store(L4, &retyped(&icmp, ECHO_REPLY_V4))
+    let mut icmp = retyped(&icmp, ECHO_REPLY_V4);
+    // Both zeros say the same, but over a message of zeros alone, to which a
+    // request with id, sequence and data of zero turns: there receivers take
+    // this one only. In ICMPv6 the pseudo-header is never zero.
+    if icmp.checksum == 0 {
+        icmp.checksum = 0xffff;
+    }
+    frame.store(0, &reply) && frame.store(L4, &icmp)
 }
 
 /// As [`echo_v4`].
