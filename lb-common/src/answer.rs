@@ -47,7 +47,14 @@ pub fn echo_v4<F: Frame>(frame: &mut F) -> bool {
             ..ip
         },
     };
-    frame.store(0, &reply) && frame.store(L4, &retyped(&icmp, ECHO_REPLY_V4))
+    let mut icmp = retyped(&icmp, ECHO_REPLY_V4);
+    // Both zeros say the same, but over a message of zeros alone, to which a
+    // request with id, sequence and data of zero turns: there receivers take
+    // this one only. In ICMPv6 the pseudo-header is never zero.
+    if icmp.checksum == 0 {
+        icmp.checksum = 0xffff;
+    }
+    frame.store(0, &reply) && frame.store(L4, &icmp)
 }
 
 /// As [`echo_v4`].
@@ -86,8 +93,9 @@ const fn retyped(icmp: &Icmp, kind: u8) -> Icmp {
 }
 
 /// Turns a packet that is too big into the message that says so (RFC 1191 §4),
-/// with the MTU that would fit. `false`, if the frame does not hold what is to
-/// be quoted, or has no room in front; it is to be dropped then.
+/// with the MTU that would fit. The packet is as long as what is to be quoted.
+/// `false`, and the frame untouched, if its first buffer does not hold that, or
+/// there is no room in front.
 #[must_use]
 #[inline(always)]
 pub fn too_big_v4<F: Frame>(frame: &mut F, mtu: u16) -> bool {
@@ -135,8 +143,9 @@ pub fn too_big_v4<F: Frame>(frame: &mut F, mtu: u16) -> bool {
         },
         ip,
     };
-    frame.truncate(ETHERNET_LEN + QUOTED_V4 as u32)
-        && frame.adjust_head(-ADDED.cast_signed())
+    // First what may fail, so that the frame is untouched then.
+    frame.adjust_head(-ADDED.cast_signed())
+        && frame.truncate(ETHERNET_LEN + ADDED + QUOTED_V4 as u32)
         && frame.store(0, &answer)
         && frame.store(ETHERNET_LEN + IPV4_LEN, &icmp)
 }
@@ -187,8 +196,8 @@ pub fn too_big_v6<F: Frame>(frame: &mut F, mtu: u16) -> bool {
         },
         ip,
     };
-    frame.truncate(ETHERNET_LEN + QUOTED_V6 as u32)
-        && frame.adjust_head(-ADDED.cast_signed())
+    frame.adjust_head(-ADDED.cast_signed())
+        && frame.truncate(ETHERNET_LEN + ADDED + QUOTED_V6 as u32)
         && frame.store(0, &answer)
         && frame.store(ETHERNET_LEN + IPV6_LEN, &icmp)
 }

@@ -8,8 +8,8 @@
 //! The bound. When a flow finds no room, it goes to the oldest owner, new or not:
 //! its later packets will not be found either, and go there too. So a flood can
 //! put off the end of a drain, but break no TCP connection; each refusal is
-//! counted. An entry may be taken over when nothing but its first packet was
-//! seen, [`UNCONFIRMED`] ago: a flood of SYNs holds no room for long.
+//! counted. In a full line an entry may be taken over when nothing but its first
+//! packet was seen, [`UNCONFIRMED`] ago: a flood of SYNs holds no room for long.
 
 use crate::{
     abi::{
@@ -52,7 +52,8 @@ pub fn member<V: View>(view: &V, chain: &Chain, slot: u32, hash: FlowHash, openi
             see(&line, at, entry, opening, now);
             return entry.member();
         }
-        if is_vacant(entry, now) {
+        // While there is an empty place, nobody is put out of theirs.
+        if entry.is_empty() || vacancy.is_none() && is_stale(entry, now) {
             vacancy = Some((at, entry));
         }
     }
@@ -90,9 +91,10 @@ fn see<L: FlowLine>(line: &L, at: usize, entry: FlowEntry, opening: Opening, now
     let _ = line.exchange(at, entry, FlowEntry::new(entry.tag(), entry.member(), confirmed, now));
 }
 
+/// It may be taken over.
 #[inline(always)]
-const fn is_vacant(entry: FlowEntry, now: Seconds) -> bool {
-    entry.is_empty() || !entry.confirmed() && entry.age(now) > UNCONFIRMED
+const fn is_stale(entry: FlowEntry, now: Seconds) -> bool {
+    !entry.confirmed() && entry.age(now) > UNCONFIRMED
 }
 
 #[inline(always)]

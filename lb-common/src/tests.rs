@@ -2,13 +2,20 @@
 //! from the texts (RFCs, the definition in `hash`), not with the code under test.
 
 mod agent;
+mod answers;
 mod checksum;
+mod dirty;
+mod dirty_model;
 mod encap;
 mod hash;
+mod icmp;
 mod maps;
+mod outer;
 mod packets;
 mod parse;
 mod path;
+mod siphash;
+mod spread;
 
 use crate::abi::active::Active;
 

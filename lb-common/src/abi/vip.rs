@@ -219,4 +219,4 @@ impl VipLine {
 
 const _: () = assert!(size_of::<VipLine>() == 64);
 const _: () = assert!(core::mem::offset_of!(VipLine, child) == 60);
-const _: () = assert!(HAS_TCP | HAS_UDP | SOURCE_AFFINITY | SIPHASH <= FLAGS_MAX);
+const _: () = assert!((HAS_TCP | HAS_UDP | SOURCE_AFFINITY | SIPHASH) & !FLAGS_MAX == 0);

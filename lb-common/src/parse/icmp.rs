@@ -87,7 +87,7 @@ pub fn parse_v4<F: Frame, V: View>(frame: &F, view: &V, head: &Head, ip: &Ipv4, 
     let Some(icmp) = frame.load::<Icmp>(L4) else {
         return refused(Verdict::DropIcmp);
     };
-    if is_error_v4(kind) && is_about_outer_v4(frame, view, ip.destination, &icmp) {
+    if is_error_v4(kind) && is_about_outer_v4(frame, view, ip.destination, &icmp, l4_len) {
         return Odd::settled(Verdict::PassOuterError, frame_len);
     }
     if kind == QUENCH_V4 || kind == REDIRECT_V4 {
@@ -114,14 +114,18 @@ pub fn parse_v4<F: Frame, V: View>(frame: &F, view: &V, head: &Head, ip: &Ipv4, 
 }
 
 /// An error that came to one of our outer sources, and so is about a packet
-/// that we sent to a backend. Notes it.
+/// that we sent to a backend. Notes it. `len`: bytes of the message.
 #[inline(always)]
-fn is_about_outer_v4<F: Frame, V: View>(frame: &F, view: &V, destination: u32, icmp: &Icmp) -> bool {
+fn is_about_outer_v4<F: Frame, V: View>(frame: &F, view: &V, destination: u32, icmp: &Icmp, len: u32) -> bool {
     let Some(node) = view.node() else {
         return false;
     };
     if !node.sends_from_v4(destination) {
         return false;
+    }
+    // What follows the message is padding, and no quote.
+    if len < ICMP_LEN + IPV4_LEN {
+        return true;
     }
     let Some(quoted) = frame.load::<Ipv4>(ETHERNET_LEN + IPV4_LEN + ICMP_LEN) else {
         return true;
@@ -197,7 +201,7 @@ pub fn parse_v6<F: Frame, V: View>(frame: &F, view: &V, head: &Head, ip: &Ipv6, 
         return refused(Verdict::DropIcmp);
     };
     let vip = ip.destination;
-    if is_error_v6(kind) && is_about_outer_v6(frame, view, &vip, &icmp) {
+    if is_error_v6(kind) && is_about_outer_v6(frame, view, &vip, &icmp, payload.into()) {
         return Odd::settled(Verdict::PassOuterError, frame_len);
     }
     if kind == REDIRECT_V6 {
@@ -225,12 +229,15 @@ pub fn parse_v6<F: Frame, V: View>(frame: &F, view: &V, head: &Head, ip: &Ipv6, 
 
 /// As [`is_about_outer_v4`].
 #[inline(always)]
-fn is_about_outer_v6<F: Frame, V: View>(frame: &F, view: &V, destination: &[u32; 4], icmp: &Icmp) -> bool {
+fn is_about_outer_v6<F: Frame, V: View>(frame: &F, view: &V, destination: &[u32; 4], icmp: &Icmp, len: u32) -> bool {
     let Some(node) = view.node() else {
         return false;
     };
     if !node.sends_from_v6(destination) {
         return false;
+    }
+    if len < ICMP_LEN + IPV6_LEN {
+        return true;
     }
     let Some(quoted) = frame.load::<Ipv6>(ETHERNET_LEN + IPV6_LEN + ICMP_LEN) else {
         return true;

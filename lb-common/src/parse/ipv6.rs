@@ -32,6 +32,9 @@ pub fn parse<F: Frame, V: View>(frame: &F, view: &V, head: &Head) -> Odd {
     if !head.tagged && plain::v6(frame, head.group, |stated| stated <= frame_len).is_some() {
         return Odd::plain(frame_len);
     }
+    if plain::is_mapped(ip.destination) {
+        return Odd::settled(Verdict::PassNotVip, frame_len);
+    }
     let by_address = |protocols| Claim {
         key: VipKey::v6_address(ip.destination),
         protocols,

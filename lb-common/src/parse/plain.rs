@@ -80,6 +80,7 @@ pub fn v6<F: Frame>(frame: &F, group: bool, fits: impl FnOnce(u32) -> bool) -> O
     let payload = u32::from(u16::from_be(ip.payload_length));
     // What is longer than a packet can state (RFC 2675) is odd.
     if ip.version() != 6
+        || is_mapped(ip.destination)
         || payload < UDP_LEN
         || payload > u32::from(u16::MAX) - IPV6_LEN
         || !fits(ETHERNET_LEN + IPV6_LEN + payload)
@@ -100,6 +101,13 @@ pub fn v6<F: Frame>(frame: &F, group: bool, fits: impl FnOnce(u32) -> bool) -> O
         opening: transport.opening,
         refusal: refuse_v6(&ip, group, true).or(transport.refusal),
     })
+}
+
+/// ::ffff:0:0/96 (RFC 4291 §2.5.5.2): what [`crate::abi::vip::VipKey`] makes of
+/// an IPv4 address, and so nobody's where it stands in an IPv6 packet.
+#[inline(always)]
+pub const fn is_mapped(address: [u32; 4]) -> bool {
+    address[2] == MAPPED && address[0] | address[1] == 0
 }
 
 struct Transport {

@@ -36,14 +36,22 @@ fn decide<F: Frame, V: View>(frame: &mut F, view: &V) -> Result<Outcome, Next> {
         News::Plain => return Err(Next::Plain),
         News::Settled(verdict) => verdict,
         News::Refuse(claim, verdict) => judged(view, &claim, verdict),
-        News::EchoV4(claim) => match judged(view, &claim, Verdict::AnswerEcho) {
-            Verdict::AnswerEcho => answered(answer::echo_v4(frame)),
-            verdict => verdict,
-        },
-        News::EchoV6(claim) => match judged(view, &claim, Verdict::AnswerEcho) {
-            Verdict::AnswerEcho => answered(answer::echo_v6(frame)),
-            verdict => verdict,
-        },
+        News::EchoV4(claim) => {
+            let verdict = judged(view, &claim, Verdict::AnswerEcho);
+            if verdict == Verdict::AnswerEcho {
+                answered(answer::echo_v4(frame))
+            } else {
+                verdict
+            }
+        }
+        News::EchoV6(claim) => {
+            let verdict = judged(view, &claim, Verdict::AnswerEcho);
+            if verdict == Verdict::AnswerEcho {
+                answered(answer::echo_v6(frame))
+            } else {
+                verdict
+            }
+        }
         News::QuoteV4(quote) => return Ok(carry(&quote, frame, view, frame_len)),
         News::QuoteV6(quote) => return Ok(carry(&quote, frame, view, frame_len)),
     };

@@ -58,7 +58,7 @@ fn carry<F: Frame, V: View, T: Tuple + TooBig>(plain: &Plain<T>, frame: &mut F, 
         None => {}
         Some(Verdict::DropTooBig) => {
             let mtu = way.member.mtu.saturating_sub(u16::from(way.member.overhead));
-            let told = may_tell(view) && T::tell(frame, mtu);
+            let told = plain.length >= T::QUOTED && may_tell(view) && T::tell(frame, mtu);
             let verdict = if told {
                 Verdict::AnswerTooBig
             } else {
@@ -87,11 +87,17 @@ fn may_tell<V: View>(view: &V) -> bool {
 
 /// How a client of this family is told what fits.
 trait TooBig {
+    /// Bytes of the packet that the answer quotes. What is shorter is not
+    /// answered: behind it there is only padding.
+    const QUOTED: u16;
+
     /// `false`: the frame cannot be turned into the answer.
     fn tell<F: Frame>(frame: &mut F, mtu: u16) -> bool;
 }
 
 impl TooBig for FlowV4 {
+    const QUOTED: u16 = answer::QUOTED_V4 as u16;
+
     #[inline(always)]
     fn tell<F: Frame>(frame: &mut F, mtu: u16) -> bool {
         answer::too_big_v4(frame, mtu)
@@ -99,6 +105,8 @@ impl TooBig for FlowV4 {
 }
 
 impl TooBig for FlowV6 {
+    const QUOTED: u16 = answer::QUOTED_V6 as u16;
+
     #[inline(always)]
     fn tell<F: Frame>(frame: &mut F, mtu: u16) -> bool {
         answer::too_big_v6(frame, mtu)

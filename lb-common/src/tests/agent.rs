@@ -1,62 +1,19 @@
 use proptest::prelude::*;
 use std::vec::Vec;
 
-use super::{checksum::rfc_1071, packets};
+use super::{
+    maps::{self, ENCAPS},
+    outer::{Mix, fix_checksum, mixes, peers, set_tos},
+    packets::{self, VIP4},
+};
 use crate::{
-    abi::agent::{Peer, Peers},
+    abi::agent::{MAX_PEERS, Peers, PrefixV4, PrefixV6},
     agent::accept,
+    encap::{self, Inner},
+    frame::Frame as _,
+    hash::FlowHash,
     verdict::AgentVerdict,
 };
-
-const BALANCER: [u8; 4] = [10, 255, 3, 4];
-
-/// Trusts 10.255.0.0/16.
-fn peers() -> Peers {
-    let mut peers = Peers {
-        count: 1,
-        ..Peers::default()
-    };
-    peers.peers[0] = Peer {
-        network: u32::from_ne_bytes([10, 255, 0, 0]),
-        mask: u32::from_ne_bytes([255, 255, 0, 0]),
-    };
-    peers
-}
-
-/// Sets the checksum of the IPv4 header at `l3`, `len` bytes long.
-fn fix_checksum(frame: &mut [u8], l3: usize, len: usize) {
-    frame[l3 + 10..l3 + 12].fill(0);
-    let sum = rfc_1071(&frame[l3..l3 + len]);
-    frame[l3 + 10..l3 + 12].copy_from_slice(&sum.to_be_bytes());
-}
-
-/// A TCP packet in IP-in-IP, written without the code under test.
-fn encapsulated(source: [u8; 4], outer_tos: u8, inner_tos: u8) -> Vec<u8> {
-    let mut inner = packets::tcp(packets::VIP, b"hello");
-    inner[15] = inner_tos;
-    fix_checksum(&mut inner, 14, 20);
-    let total_length = ((inner.len() - 14 + 20) as u16).to_be_bytes();
-    let mut outer = [
-        0x45,
-        outer_tos,
-        total_length[0],
-        total_length[1],
-        0,
-        0,
-        0x40,
-        0,
-        64,
-        4,
-        0,
-        0,
-    ]
-    .to_vec();
-    outer.extend(source);
-    outer.extend([10, 0, 1, 11]);
-    let mut frame = [&inner[..14], &outer, &inner[14..]].concat();
-    fix_checksum(&mut frame, 14, 20);
-    frame
-}
 
 /// The verdict, and the frame as the host sees it then.
 fn accepted(frame: &[u8], peers: &Peers) -> (AgentVerdict, Vec<u8>) {
@@ -83,102 +40,282 @@ const FIGURE_4: [(u8, [Option<u8>; 4]); 4] = [
 ];
 
 #[test]
-fn ecn_is_decapsulated_as_in_figure_4_of_rfc_6040() {
+fn ecn_is_decapsulated_as_in_figure_4_of_rfc_6040_in_every_mix() {
     // The other six bits are the inner packet's and must not change.
     const DSCP: u8 = 0b1011_1000;
-    for (inner, columns) in FIGURE_4 {
-        for (outer, leaving) in OUTER.into_iter().zip(columns) {
-            let frame = encapsulated(BALANCER, outer, DSCP | inner);
-            let (verdict, bytes) = accepted(&frame, &peers());
-            let case = (inner, outer);
-            let Some(leaving) = leaving else {
-                assert_eq!(verdict, AgentVerdict::DropCongestion, "{case:?}");
-                assert_eq!(bytes, frame, "{case:?}");
-                continue;
-            };
-            let mut expected = packets::tcp(packets::VIP, b"hello");
-            expected[15] = DSCP | leaving;
-            fix_checksum(&mut expected, 14, 20);
-            assert_eq!(verdict, AgentVerdict::AcceptDecapsulated, "{case:?}");
-            assert_eq!(bytes, expected, "{case:?}");
+    const OUTER_DSCP: u8 = 0b0101_0100;
+    for mix in mixes() {
+        for (inner, columns) in FIGURE_4 {
+            for (outer, leaving) in OUTER.into_iter().zip(columns) {
+                let frame = mix.encapsulated(OUTER_DSCP | outer, &mix.inner(DSCP | inner));
+                let (verdict, bytes) = accepted(&frame, &peers());
+                let case = (mix, inner, outer);
+                let Some(leaving) = leaving else {
+                    assert_eq!(verdict, AgentVerdict::DropCongestion, "{case:?}");
+                    assert_eq!(bytes, frame, "{case:?}");
+                    continue;
+                };
+                assert_eq!(verdict, AgentVerdict::AcceptDecapsulated, "{case:?}");
+                assert_eq!(bytes, mix.inner(DSCP | leaving), "{case:?}");
+            }
         }
     }
 }
 
 #[test]
 fn only_configured_peers_are_trusted() {
-    for source in [[10, 254, 3, 4], [10, 0, 255, 4], [0, 0, 0, 0], [192, 0, 2, 1]] {
-        let frame = encapsulated(source, 0, 0);
-        assert_eq!(accepted(&frame, &peers()), (AgentVerdict::PassUntrusted, frame));
-    }
-    let frame = encapsulated(BALANCER, 0, 0);
-    // Prefixes beyond `count` are nobody's, and so is everything without any.
-    let unused = Peers { count: 0, ..peers() };
-    assert_eq!(accepted(&frame, &unused).0, AgentVerdict::PassUntrusted);
-    assert_eq!(accepted(&frame, &Peers::default()).0, AgentVerdict::PassUntrusted);
-}
-
-#[test]
-fn damaged_or_fragmented_packets_are_passed_on_untouched() {
-    type Damage = fn(&mut Vec<u8>);
-    let rows: [(&str, Damage); 7] = [
-        ("outer checksum", |frame| frame[24] ^= 1),
-        ("outer fragment", |frame| frame[20] = 0x20),
-        ("outer options", |frame| frame[14] = 0x46),
-        ("outer length beyond the frame", |frame| frame[17] += 1),
-        ("inner version", |frame| frame[34] = 0x65),
-        ("inner header length", |frame| frame[34] = 0x44),
-        ("inner length beyond the outer", |frame| frame[37] += 1),
-    ];
-    for (row, damage) in rows {
-        let mut frame = encapsulated(BALANCER, 0, 0);
-        damage(&mut frame);
-        if !row.contains("checksum") {
-            fix_checksum(&mut frame, 14, 20);
+    for mix in mixes() {
+        let frame = mix.encapsulated(0, &mix.inner(0));
+        // In IPv4 and in IPv6: another network, one that differs in its last
+        // bit, and nobody.
+        let (at, len, last) = if mix.outer_is_v4 { (26, 4, 1) } else { (22, 16, 7) };
+        for change in [0x80, 0x01] {
+            let mut frame = frame.clone();
+            frame[at + last] ^= change;
+            if mix.outer_is_v4 {
+                fix_checksum(&mut frame);
+            }
+            assert_eq!(
+                accepted(&frame, &peers()),
+                (AgentVerdict::PassUntrusted, frame),
+                "{mix:?}"
+            );
+        }
+        let mut nobody = frame.clone();
+        nobody[at..at + len].fill(0);
+        if mix.outer_is_v4 {
+            fix_checksum(&mut nobody);
         }
         assert_eq!(
-            accepted(&frame, &peers()),
-            (AgentVerdict::PassMalformed, frame),
-            "{row}"
+            accepted(&nobody, &peers()),
+            (AgentVerdict::PassUntrusted, nobody),
+            "{mix:?}"
+        );
+        // Prefixes beyond the count are nobody's, and so is everything without
+        // any, or with those of the other family.
+        let (v4_count, v6_count) = if mix.outer_is_v4 { (0, 1) } else { (1, 0) };
+        let other = Peers {
+            v4_count,
+            v6_count,
+            ..peers()
+        };
+        assert_eq!(accepted(&frame, &other).0, AgentVerdict::PassUntrusted, "{mix:?}");
+        assert_eq!(
+            accepted(&frame, &Peers::default()).0,
+            AgentVerdict::PassUntrusted,
+            "{mix:?}"
         );
     }
 }
 
 #[test]
+fn each_of_the_prefixes_is_trusted() {
+    for mix in mixes() {
+        let frame = mix.encapsulated(0, &mix.inner(0));
+        for at in 0..MAX_PEERS {
+            let mut others = Peers {
+                v4_count: MAX_PEERS as u32,
+                v6_count: MAX_PEERS as u32,
+                ..Peers::default()
+            };
+            others.v4.fill(PrefixV4 {
+                network: 1,
+                mask: u32::MAX,
+            });
+            others.v6.fill(PrefixV6 {
+                network: [1; 4],
+                mask: [u32::MAX; 4],
+            });
+            assert_eq!(accepted(&frame, &others).0, AgentVerdict::PassUntrusted);
+            others.v4[at] = peers().v4[0];
+            others.v6[at] = peers().v6[0];
+            assert_eq!(
+                accepted(&frame, &others).0,
+                AgentVerdict::AcceptDecapsulated,
+                "{mix:?} {at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn damaged_or_fragmented_packets_are_passed_on_untouched() {
+    for mix in mixes() {
+        let whole = mix.encapsulated(0, &mix.inner(0));
+        assert_eq!(
+            accepted(&whole, &peers()).0,
+            AgentVerdict::AcceptDecapsulated,
+            "{mix:?}"
+        );
+        for (row, at, byte) in damages(mix, &whole) {
+            let mut frame = whole.clone();
+            frame[at] = byte;
+            if mix.outer_is_v4 && (14..34).contains(&at) && row != "outer checksum" {
+                fix_checksum(&mut frame);
+            }
+            let malformed = (AgentVerdict::PassMalformed, frame.clone());
+            assert_eq!(accepted(&frame, &peers()), malformed, "{mix:?}: {row}");
+        }
+    }
+}
+
+/// What may be wrong with a packet of this mix: the place and what stands there.
+fn damages(mix: Mix, frame: &[u8]) -> Vec<(&'static str, usize, u8)> {
+    let inner = 14 + mix.overhead();
+    let gue = inner - mix.gue.map_or(0, |words| 4 + usize::from(words) * 4);
+    let mut damages = Vec::new();
+    if mix.outer_is_v4 {
+        damages.extend([
+            ("outer checksum", 24, frame[24] ^ 1),
+            ("outer fragment", 20, 0x20),
+            ("outer version", 14, 0x65),
+            ("outer length beyond the frame", 17, frame[17] + 1),
+            ("outer length cuts the inner packet", 17, frame[17] - 1),
+        ]);
+        if mix.gue.is_none() {
+            damages.push(("outer options", 14, 0x46));
+        }
+    } else {
+        damages.extend([
+            ("outer version", 14, 0x40),
+            ("outer length beyond the frame", 19, frame[19] + 1),
+            ("outer length cuts the inner packet", 19, frame[19] - 1),
+        ]);
+    }
+    if mix.gue.is_some() {
+        damages.extend([
+            ("UDP length", gue - 3, frame[gue - 3] ^ 1),
+            ("GUE variant 1", gue, frame[gue] | 0x40),
+            ("GUE variant 2", gue, frame[gue] | 0x80),
+            ("GUE control message", gue, frame[gue] | 0x20),
+            ("GUE protocol", gue + 1, 6),
+            ("GUE of the other family", gue + 1, 4 + 41 - frame[gue + 1]),
+            // From 31 words on there are no more: one less finds private data.
+            ("GUE private data", gue, if frame[gue] == 31 { 30 } else { 31 }),
+        ]);
+    }
+    damages.push(("inner version", inner, frame[inner] ^ 0x20));
+    if mix.inner.is_ipv4() {
+        damages.extend([
+            ("inner header length", inner, 0x44),
+            ("inner length beyond the outer", inner + 3, frame[inner + 3] + 1),
+            ("inner length below its header", inner + 3, 19),
+        ]);
+    } else {
+        damages.push(("inner length beyond the outer", inner + 5, frame[inner + 5] + 1));
+    }
+    damages
+}
+
+#[test]
 fn other_packets_are_passed_on_untouched() {
-    for frame in [
-        packets::tcp(packets::VIP, b"x"),
-        packets::tagged(&encapsulated(BALANCER, 0, 0)),
-        [0; 20].to_vec(),
-    ] {
+    let mut frames = [[0; 20].to_vec(), Vec::new()].to_vec();
+    for mix in mixes() {
+        let whole = mix.encapsulated(0, &mix.inner(0));
+        frames.push(mix.inner(0));
+        frames.push(packets::udp(mix.inner, b"x"));
+        frames.push(packets::tagged(&whole));
+        frames.push(whole[..14 + if mix.outer_is_v4 { 19 } else { 39 }].to_vec());
+        if mix.gue.is_some() {
+            let port = 14 + if mix.outer_is_v4 { 20 } else { 40 } + 3;
+            let mut frame = whole;
+            frame[port] ^= 1;
+            frames.push(frame);
+        }
+    }
+    for frame in frames {
         assert_eq!(accepted(&frame, &peers()), (AgentVerdict::PassNotEncapsulated, frame));
     }
 }
 
+/// Behind the outer packet there may be padding (RFC 894), behind the inner one
+/// what the balancer got.
+#[test]
+fn padding_is_no_part_of_the_packet() {
+    for mix in mixes() {
+        let frame = mix.encapsulated(0, &mix.inner(0));
+        let (verdict, bytes) = accepted(&[&frame[..], &[0; 9]].concat(), &peers());
+        assert_eq!(verdict, AgentVerdict::AcceptDecapsulated);
+        assert_eq!(bytes, [&mix.inner(0)[..], &[0; 9]].concat());
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn takes_off_what_encap_put_on(
+        encap in prop::sample::select(&ENCAPS[..4]),
+        vip in prop::sample::select(&packets::BOTH[..]),
+        payload in prop::collection::vec(any::<u8>(), 0..200),
+        hash: u64,
+        tos: u8,
+        padding in 0_usize..20,
+    ) {
+        let mut frame = packets::udp(vip, &payload);
+        set_tos(&mut frame, tos);
+        let inner = Inner {
+            protocol: if vip == VIP4 { 4 } else { 41 },
+            tos,
+            length: (frame.len() - 14) as u16,
+        };
+        frame.resize(frame.len() + padding, 0);
+        let member = maps::member(encap);
+        let overhead = usize::from(member.overhead);
+        let mut packet = packets::Packet::new(&frame, overhead, 0);
+        prop_assert!(encap::encapsulate(&mut packet.frame(), &member, FlowHash(hash), inner));
+
+        packet.headroom = 0;
+        packet.len += overhead;
+        let mut encapsulated = packet.frame();
+        prop_assert_eq!(accept(&mut encapsulated, &peers()), AgentVerdict::AcceptDecapsulated);
+        prop_assert_eq!(encapsulated.linear_len() as usize, frame.len());
+        prop_assert_eq!(&encapsulated.bytes()[12..], &frame[12..]);
+        prop_assert_eq!(&encapsulated.bytes()[..6], maps::NEXT_HOP_MAC);
+    }
+
+    #[test]
+    fn any_number_of_words_of_private_data_is_skipped(
+        words in 0_u8..=31,
+        outer_is_v4: bool,
+        inner in prop::sample::select(&packets::BOTH[..]),
+    ) {
+        let mix = Mix { outer_is_v4, gue: Some(words), inner };
+        let (verdict, bytes) = accepted(&mix.encapsulated(0, &mix.inner(0)), &peers());
+        prop_assert_eq!(verdict, AgentVerdict::AcceptDecapsulated);
+        prop_assert_eq!(bytes, mix.inner(0));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
     fn what_is_not_accepted_is_untouched(
+        mix in prop::sample::select(mixes()),
         outer_tos: u8,
         inner_tos: u8,
-        changes in prop::collection::vec((0_usize..80, any::<u8>()), 0..3),
+        changes in prop::collection::vec((0_usize..130, any::<u8>()), 0..3),
         sound: bool,
-        cut in prop::option::weighted(0.2, 0_usize..90),
+        cut in prop::option::weighted(0.2, 0_usize..150),
     ) {
-        let mut frame = encapsulated(BALANCER, outer_tos, inner_tos);
+        let mut frame = mix.encapsulated(outer_tos, &mix.inner(inner_tos));
         for (at, byte) in changes {
             if let Some(place) = frame.get_mut(at) {
                 *place = byte;
             }
         }
-        if sound {
-            fix_checksum(&mut frame, 14, 20);
+        if sound && mix.outer_is_v4 {
+            fix_checksum(&mut frame);
         }
         frame.truncate(cut.unwrap_or(usize::MAX));
         let mut packet = packets::Packet::new(&frame, 4, 0xa5);
         let before = packet.buffer.clone();
-        match accept(&mut packet.frame(), &peers()) {
+        let mut other = packets::Packet::new(&frame, 9, 0x5a);
+        let verdict = accept(&mut packet.frame(), &peers());
+        // What is around the frame decides nothing.
+        prop_assert_eq!(accept(&mut other.frame(), &peers()), verdict);
+        match verdict {
             AgentVerdict::AcceptDecapsulated => {
                 // Nothing outside of the frame is written.
                 prop_assert_eq!(&packet.buffer[..4], &before[..4]);

@@ -1,140 +1,191 @@
 use proptest::prelude::*;
-use std::{vec, vec::Vec};
+use std::vec::Vec;
 
 use crate::{
     abi::hash_key::HashKey,
-    hash::{FlowHash, FlowV4},
+    hash::{FlowHash, FlowV4, FlowV6},
 };
 
-/// A second implementation, from the text of `hash` alone: wire bytes in,
-/// arithmetic modulo 2^64 by way of 128 bits.
-fn by_definition(source: [u8; 4], destination: [u8; 4], ports: [[u8; 2]; 2], protocol: u8, key: &[u8; 32]) -> u64 {
-    let little_endian = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0_u128, |number, byte| number << 8 | u128::from(*byte))
-    };
-    let modulo = |number: u128| number % (1_u128 << 64);
-    let k: Vec<u128> = key.chunks(8).map(little_endian).collect();
-
-    let a = little_endian(&source) | little_endian(&destination) << 32;
-    let b = little_endian(&ports[0]) | little_endian(&ports[1]) << 16 | u128::from(protocol) << 32;
-    let mut h = modulo((a ^ k[0]) * (k[1] | 1));
-    h ^= h >> 32;
-    h = modulo((h ^ b ^ k[2]) * (k[3] | 1));
-    h ^= h >> 32;
-    h = modulo(h * 0x9E37_79B9_7F4A_7C15);
-    h ^= h >> 29;
-    h as u64
+/// What a flow is made of, as it stands on the wire.
+#[derive(Clone, Debug)]
+pub struct WireFlow<const N: usize> {
+    pub source: [u8; N],
+    pub destination: [u8; N],
+    pub ports: [[u8; 2]; 2],
+    pub protocol: u8,
 }
 
-fn flow(source: [u8; 4], destination: [u8; 4], ports: [[u8; 2]; 2], protocol: u8) -> FlowV4 {
-    FlowV4 {
-        source: u32::from_ne_bytes(source),
-        destination: u32::from_ne_bytes(destination),
-        source_port: u16::from_ne_bytes(ports[0]),
-        destination_port: u16::from_ne_bytes(ports[1]),
-        protocol,
+impl WireFlow<4> {
+    pub const fn flow(&self) -> FlowV4 {
+        FlowV4 {
+            source: u32::from_ne_bytes(self.source),
+            destination: u32::from_ne_bytes(self.destination),
+            source_port: u16::from_ne_bytes(self.ports[0]),
+            destination_port: u16::from_ne_bytes(self.ports[1]),
+            protocol: self.protocol,
+        }
     }
 }
 
-/// Flow `source:port → 203.0.113.10:443`, TCP.
-fn https(source: u32, port: u16) -> FlowV4 {
-    flow(
-        source.to_be_bytes(),
-        [203, 0, 113, 10],
-        [port.to_be_bytes(), 443_u16.to_be_bytes()],
-        6,
-    )
+impl WireFlow<16> {
+    pub const fn flow(&self) -> FlowV6 {
+        FlowV6 {
+            source: bytemuck::must_cast(self.source),
+            destination: bytemuck::must_cast(self.destination),
+            source_port: u16::from_ne_bytes(self.ports[0]),
+            destination_port: u16::from_ne_bytes(self.ports[1]),
+            protocol: self.protocol,
+        }
+    }
 }
 
-/// splitmix64 (Steele et al. 2014): random enough to test with.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ z >> 31
+impl<const N: usize> WireFlow<N> {
+    /// What is left of it where affinity is by source.
+    pub const fn source_only(&self) -> Self {
+        Self {
+            source: self.source,
+            destination: [0; N],
+            ports: [[0; 2]; 2],
+            protocol: 0,
+        }
+    }
+
+    /// `b` of the definition.
+    fn b(&self) -> u128 {
+        little_endian(&self.ports[0]) | little_endian(&self.ports[1]) << 16 | u128::from(self.protocol) << 32
+    }
 }
 
-fn keys() -> impl Iterator<Item = HashKey> {
-    let mut state = 2012;
-    (0..8).map(move |_| HashKey {
-        words: core::array::from_fn(|_| random(&mut state)),
+pub fn wire_flow<const N: usize>() -> impl Strategy<Value = WireFlow<N>>
+where
+    [u8; N]: Arbitrary + Clone,
+{
+    let parts = any::<([u8; N], [u8; N], [[u8; 2]; 2], u8)>();
+    parts.prop_map(|(source, destination, ports, protocol)| WireFlow {
+        source,
+        destination,
+        ports,
+        protocol,
     })
 }
 
-const FLOWS: u32 = 1_000_000;
+fn little_endian(bytes: &[u8]) -> u128 {
+    let bytes = bytes.iter().rev();
+    bytes.fold(0, |number, byte| number << 8 | u128::from(*byte))
+}
 
-/// Fails unless a million flows fall on the 65,536 slots as random numbers
-/// would: chi² per degree of freedom is 1 ± 0.0055 (one standard deviation).
-fn assert_spread(what: &str, mut flow: impl FnMut(u32) -> FlowV4) {
-    for (at, key) in keys().enumerate() {
-        let mut counts = vec![0_u32; 65_536];
-        for number in 0..FLOWS {
-            counts[FlowHash::v4(&flow(number), &key).slot() as usize] += 1;
-        }
-        let expected = f64::from(FLOWS) / 65_536.0;
-        let chi2: f64 = counts
-            .iter()
-            .map(|&count| (f64::from(count) - expected).powi(2) / expected)
-            .sum();
-        let per_degree = chi2 / 65_535.0;
-        assert!((0.95..=1.05).contains(&per_degree), "{what}, key {at}: {per_degree}");
-    }
+// A second implementation, from the text of `hash` alone: wire bytes in,
+// arithmetic modulo 2^64 by way of 128 bits.
+
+const MODULUS: u128 = 1 << 64;
+
+fn words(key: &[u8; 32]) -> Vec<u128> {
+    key.chunks(8).map(little_endian).collect()
+}
+
+fn last(h: u128) -> u64 {
+    let h = h * 0x9E37_79B9_7F4A_7C15 % MODULUS;
+    (h ^ h >> 29) as u64
+}
+
+fn rotl(number: u128, bits: u32) -> u128 {
+    (number << bits | number >> (64 - bits)) % MODULUS
+}
+
+fn by_definition_v4(flow: &WireFlow<4>, key: &[u8; 32]) -> u64 {
+    let k = words(key);
+    let a = little_endian(&flow.source) | little_endian(&flow.destination) << 32;
+    let mut h = (a ^ k[0]) * (k[1] | 1) % MODULUS;
+    h ^= h >> 32;
+    h = (h ^ flow.b() ^ k[2]) * (k[3] | 1) % MODULUS;
+    h ^= h >> 32;
+    last(h)
+}
+
+fn by_definition_v6(flow: &WireFlow<16>, key: &[u8; 32]) -> u64 {
+    let k = words(key);
+    let [s0, s1] = [little_endian(&flow.source[..8]), little_endian(&flow.source[8..])];
+    let [d0, d1] = [
+        little_endian(&flow.destination[..8]),
+        little_endian(&flow.destination[8..]),
+    ];
+    let mut x = (s0 ^ k[0]) * (k[1] | 1) % MODULUS;
+    x ^= x >> 32;
+    let mut y = (s1 ^ k[2]) * (k[3] | 1) % MODULUS;
+    y ^= y >> 32;
+    let mut h = (x + rotl(y, 23)) % MODULUS;
+    h ^= flow.b() ^ rotl(flow.b(), 40) ^ d0 ^ rotl(d1, 32) ^ k[2];
+    h = h * ((k[1] ^ k[3]) | 1) % MODULUS;
+    h ^= h >> 32;
+    last(h)
 }
 
 #[test]
-fn random_flows_spread_like_random_numbers() {
-    let mut state = 1;
-    assert_spread("random", |_| {
-        let bits = random(&mut state);
-        https((bits >> 32) as u32, bits as u16)
-    });
-}
-
-#[test]
-fn consecutive_ports_of_neighbouring_clients_spread_like_random_numbers() {
-    assert_spread("ports", |number| {
-        https(0x0a01_0203 + number / 50_000, (10_000 + number % 50_000) as u16)
-    });
-}
-
-#[test]
-fn consecutive_client_addresses_spread_like_random_numbers() {
-    assert_spread("addresses", |number| https(0x0a00_0000 + number, 40_000));
-}
-
-#[test]
-fn consecutive_vip_addresses_spread_like_random_numbers() {
-    assert_spread("destinations", |number| FlowV4 {
-        destination: (0xc612_0000 + number).to_be(),
-        ..https(0x0a01_0203, 40_000)
-    });
-}
-
-#[test]
-fn slot_and_entropy_are_bits_of_the_hash() {
+fn slot_entropy_port_and_label_are_bits_of_the_hash() {
     let hash = FlowHash(0x1234_5678_9abc_def0);
     assert_eq!(hash.slot(), 0x1234);
     // "Words are little-endian from the wire bytes".
     assert_eq!(hash.entropy().to_ne_bytes(), 0x5678_9abc_u32.to_le_bytes());
+    assert_eq!(
+        u16::from_be(hash.source_port()),
+        0xc000 | (0x5678_9abc_u32 >> 18) as u16
+    );
+    assert_eq!(hash.flow_label(), 0x56789);
+}
+
+/// Affinity by source: all connections of a client meet.
+#[test]
+fn by_source_only_the_source_counts() {
+    let key = HashKey::from_bytes(&core::array::from_fn(|at| at as u8));
+    let one = WireFlow {
+        source: [192, 0, 2, 1],
+        destination: [203, 0, 113, 10],
+        ports: [[1, 2], [1, 187]],
+        protocol: 6,
+    };
+    let other = WireFlow {
+        destination: [203, 0, 113, 11],
+        ports: [[3, 4], [0, 80]],
+        protocol: 17,
+        source: one.source,
+    };
+    assert_eq!(one.flow().hash_source(&key), other.flow().hash_source(&key));
+    assert_eq!(one.flow().siphash_source(&key), other.flow().siphash_source(&key));
+    assert_ne!(one.flow().hash(&key), other.flow().hash(&key));
+    assert_ne!(one.flow().siphash(&key), other.flow().siphash(&key));
 }
 
 proptest! {
     #[test]
-    fn hash_is_as_documented(
-        source: [u8; 4],
-        destination: [u8; 4],
-        ports: [[u8; 2]; 2],
-        protocol: u8,
-        key: [u8; 32],
-    ) {
-        let hash = FlowHash::v4(&flow(source, destination, ports, protocol), &HashKey::from_bytes(&key));
-        let expected = by_definition(source, destination, ports, protocol, &key);
+    fn hash_of_ipv4_is_as_documented(wire in wire_flow::<4>(), bytes: [u8; 32]) {
+        let key = HashKey::from_bytes(&bytes);
+        let hash = wire.flow().hash(&key);
+        let expected = by_definition_v4(&wire, &bytes);
         prop_assert_eq!(hash.0, expected);
         prop_assert_eq!(u64::from(hash.slot()), expected >> 48);
         prop_assert_eq!(u64::from(u32::from_le_bytes(hash.entropy().to_ne_bytes())), expected >> 16 & 0xffff_ffff);
+        prop_assert_eq!(wire.flow().hash_source(&key).0, by_definition_v4(&wire.source_only(), &bytes));
+    }
+
+    #[test]
+    fn hash_of_ipv6_is_as_documented(wire in wire_flow::<16>(), bytes: [u8; 32]) {
+        let key = HashKey::from_bytes(&bytes);
+        prop_assert_eq!(wire.flow().hash(&key).0, by_definition_v6(&wire, &bytes));
+        prop_assert_eq!(wire.flow().hash_source(&key).0, by_definition_v6(&wire.source_only(), &bytes));
+    }
+
+    #[test]
+    fn every_part_of_a_flow_counts(wire in wire_flow::<16>(), bytes: [u8; 32], bit in 0_u32..37 * 8) {
+        let mut other = wire.clone();
+        let (at, bit) = ((bit / 8) as usize, 1 << (bit % 8));
+        match at {
+            0..16 => other.source[at] ^= bit,
+            16..32 => other.destination[at - 16] ^= bit,
+            32..36 => other.ports[(at - 32) / 2][at % 2] ^= bit,
+            _ => other.protocol ^= bit,
+        }
+        let key = HashKey::from_bytes(&bytes);
+        prop_assert_ne!(wire.flow().hash(&key), other.flow().hash(&key));
+        prop_assert_ne!(wire.flow().siphash(&key), other.flow().siphash(&key));
     }
 }
