@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
 };
 
 use anyhow::Result;
@@ -22,7 +22,7 @@ fn flows_reach_the_tables_owner_and_are_counted_for_it() -> Result<()> {
     let oracle = Snapshot::read(balancer.pins())?.oracle(&balancer.site)?;
     let program = balancer.balancer()?;
     let sent = balancer.inside(|| {
-        let mut sent = BTreeMap::<[u8; 4], u64>::new();
+        let mut sent = BTreeMap::<IpAddr, u64>::new();
         for nth in 0..FLOWS {
             // Ports from 0 to 65,535, hosts one after the other.
             let [high, low] = nth.to_be_bytes();
@@ -30,14 +30,15 @@ fn flows_reach_the_tables_owner_and_are_counted_for_it() -> Result<()> {
             let frame = Packet::syn(from, WEB).bytes();
             let (_, bytes) = program.run(&frame, LOOPBACK)?;
             assert_eq!(bytes, oracle.judge(&frame, LOOPBACK).bytes, "{from}");
-            *sent.entry(bytes[30..34].try_into()?).or_default() += 1;
+            let outer: [u8; 4] = bytes[30..34].try_into()?;
+            *sent.entry(outer.into()).or_default() += 1;
         }
         Ok(sent)
     })?;
     let status = balancer.installation.status()?;
     let web = status.pools.iter().find(|pool| pool.name == "web");
     for backend in &web.expect("it is configured").backends {
-        let expected = sent.get(&backend.address.octets()).copied().unwrap_or_default();
+        let expected = sent.get(&backend.address).copied().unwrap_or_default();
         assert_eq!(backend.traffic.packets, expected, "{}", backend.name);
         assert!(expected > 0, "{} got nothing of {FLOWS} flows", backend.name);
         let slots = oracle.tables.shares("web")[backend.name.as_str()];

@@ -57,10 +57,7 @@ fn sixteen_bit_ports_and_every_slot_reach_the_tables_owner() -> Result<()> {
 
 #[test]
 fn the_hash_spreads_neighbouring_flows_like_chance() {
-    use lb_common::{
-        abi::hash_key::HashKey,
-        hash::{FlowHash, FlowV4},
-    };
+    use lb_common::{abi::hash_key::HashKey, hash::FlowV4};
     const SLOTS: u32 = 65_536;
     const PER_SLOT: u32 = 16;
     let mut random = Random::seeded(seed());
@@ -76,7 +73,7 @@ fn the_hash_spreads_neighbouring_flows_like_chance() {
                 destination_port: WEB.port().to_be(),
                 protocol: 6,
             };
-            slots[FlowHash::v4(&flow, &key).slot() as usize] += 1;
+            slots[flow.hash(&key).slot() as usize] += 1;
         }
         let expected = f64::from(PER_SLOT);
         let chi_squared: f64 = slots
