@@ -17,7 +17,7 @@ use crate::{
         BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, PathStatus, Pins, PoolStatus,
         Status, Traffic, VipStatus, Why, WhyQuery,
     },
-    config::{self, Backend, ConfigErrors, Parsed, Pool, Vip},
+    config::{self, Backend, ConfigErrors, Encap, Parsed, Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -350,6 +350,7 @@ impl Serving {
 }
 
 fn path_status(
+    encap: Encap,
     backend: &Backend,
     member: &MemberState,
     heard: Option<&PathMtu>,
@@ -357,7 +358,11 @@ fn path_status(
 ) -> PathStatus {
     PathStatus {
         mtu: member.hop.as_ref().map(|hop| hop.mtu),
-        learned_mtu: resolution.path_mtus.get(&backend.address).copied(),
+        learned_mtu: match encap {
+            Encap::Ipip | Encap::Gue => resolution.path_mtus.get(&backend.address).copied(),
+            // Nothing is put in front: clients are told by the routers.
+            Encap::L2 => None,
+        },
         too_big: heard.map_or(0, |heard| heard.too_big),
         errors: heard.map_or(0, |heard| heard.errors),
     }
@@ -454,7 +459,7 @@ fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths: &Pa
                 up: member.hop.is_some(),
                 slots: counts.get(&member.index).copied().unwrap_or(0),
                 next_hop: next_hop(&pool.name, &backend.name, member, resolution),
-                path: path_status(backend, member, paths.get(&backend.address), resolution),
+                path: path_status(pool.encap, backend, member, paths.get(&backend.address), resolution),
                 traffic: counted.traffic(member.counter),
             });
             PoolStatus {

@@ -129,7 +129,8 @@ impl KernelBalancer {
         }
         let pin = open_pin(&map_path(&self.directory, "HASH_KEY"))?;
         match sys::freeze(pin.as_fd()) {
-            // It is frozen already.
+            // It is frozen already: Linux asks first whether it may be written.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.hash_key()? == *key => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(()),
             frozen => frozen.map_err(KernelError::call("BPF_MAP_FREEZE")),
         }

@@ -11,7 +11,7 @@ use super::{
     numbers::{FreeCounters, FreeNumbers},
 };
 use crate::{
-    config::{Backend, BackendState, Config, Pool, TableKind, Vip},
+    config::{Backend, BackendState, Config, Encap, Pool, TableKind, Vip},
     part::Part,
     plan::Content,
     table::{
@@ -168,7 +168,7 @@ fn members(
         };
         let kept = before.and_then(|before| before.state.members.get(&backend.name));
         // The last good next hop stands until a better one is known.
-        let last = || before.and_then(|before| last_hop(backend, before, config));
+        let last = || before.and_then(|before| last_hop(pool, backend, before, config));
         let hop = hops.get(&id).cloned().or_else(last);
         let member = match kept {
             Some(kept) => MemberState {
@@ -249,9 +249,13 @@ pub fn cleaned(revision: &Revision, clean: &BTreeMap<String, BTreeSet<u16>>) -> 
 }
 
 /// The last good hop, as long as it was for the same address and leads through
-/// an interface that is still ours.
-fn last_hop(backend: &Backend, before: Before<'_>, config: &Config) -> Option<Hop> {
+/// an interface that is still ours. It may be a gateway's, to which frames that
+/// are not encapsulated must not go.
+fn last_hop(pool: &Pool, backend: &Backend, before: Before<'_>, config: &Config) -> Option<Hop> {
     let earlier = before.pool.backend(&backend.name)?;
+    if pool.encap == Encap::L2 && before.pool.encap != Encap::L2 {
+        return None;
+    }
     if (earlier.address, &earlier.next_hop) != (backend.address, &backend.next_hop) {
         return None;
     }

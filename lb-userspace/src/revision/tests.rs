@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    config::BackendState,
+    config::{BackendState, Encap},
     layout::Layout,
     plan::samples::{content, hop, hops, largest},
 };
@@ -183,4 +183,15 @@ fn largest_revision_is_laid_out_and_a_small_change_costs_what_it_changes() {
     let kept = lighter.state.pools.iter();
     let kept = kept.filter(|(name, pool)| pool.is(&resolved.state.pools[*name]));
     assert_eq!(kept.count(), 1_024, "weights are not part of a pool's state");
+}
+
+#[test]
+fn last_next_hop_is_not_kept_for_a_pool_that_encapsulates_no_more() {
+    let (_, before) = first(&content());
+    let reached = |encap| {
+        let next = after(&before, &Hops::new(), |content| content.config.pools[1].encap = encap);
+        next.state.pools["web"].members["be1"].hop.is_some()
+    };
+    assert!(reached(Encap::Ipip) && reached(Encap::Gue));
+    assert!(!reached(Encap::L2), "it may be a gateway's");
 }

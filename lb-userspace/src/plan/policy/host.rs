@@ -3,7 +3,11 @@
 //! between plan and apply, so it is asked at both.
 
 use super::{Code, Finding, ObjectName, Severity, finding, omission::MAX_TOLD};
-use crate::{config::Config, neighbours::Resolution, revision::BackendId};
+use crate::{
+    config::{BackendState, Config},
+    neighbours::Resolution,
+    revision::BackendId,
+};
 
 /// Refusals first.
 #[must_use]
@@ -72,7 +76,11 @@ fn missing_interfaces(target: &Config, resolution: &Resolution) -> Vec<Finding> 
 /// Told one by one as far as people read.
 fn missing_next_hops(target: &Config, resolution: &Resolution) -> Vec<Finding> {
     let backends = target.pools.iter().flat_map(|pool| {
-        pool.backends.iter().map(|backend| BackendId {
+        let wanted = pool.backends.iter().filter(|backend| match backend.state {
+            BackendState::Ready | BackendState::Drain => true,
+            BackendState::Maint => false,
+        });
+        wanted.map(|backend| BackendId {
             pool: pool.name.clone(),
             backend: backend.name.clone(),
         })
