@@ -15,15 +15,19 @@
 //!       h = (h ^ b ^ k2) * (k3 | 1);            h ^= h >> 32
 //!
 //! IPv6: s0, s1 = bytes 0..8 and 8..16 of the source, d0, d1 of the destination
-//!       x = (s0 ^ k0) * (k1 | 1);               x ^= x >> 32
-//!       y = (s1 ^ k2) * (k3 | 1);               y ^= y >> 32
-//!       h = x + rotl(y, 23)
+//!       p(s, k) = (low(s) + low(k)) * (high(s) + high(k)), low and high the halves
+//!                 of a word, the sums modulo 2^32, the product of 64 bits
+//!       h = p(s0, k0) + p(s1, k1)
 //!       h = h ^ b ^ rotl(b, 40) ^ d0 ^ rotl(d1, 32) ^ k2
-//!       h = h * ((k1 ^ k3) | 1);                h ^= h >> 32
+//!       h = h * (k3 | 1);                       h ^= h >> 32
 //!
 //! both: h = h * 0x9E3779B97F4A7C15;             h ^= h >> 29
 //! slot = h >> 48     entropy of the outer source = (h >> 16) & 0xffffffff
 //! ```
+//!
+//! `p` is NH of UMAC (Black et al., CRYPTO 1999): its two halves multiply each
+//! other, so that sources in a grid, networks times hosts, spread as evenly as
+//! random ones. A product of each half with a key of its own does not do that.
 //!
 //! By source alone: the destination, both ports and the protocol are zero.
 //! Where a VIP asks for it, `h` is SipHash-1-3 instead ([`crate::siphash`]).
@@ -169,14 +173,17 @@ const fn hash_v4(a: u64, b: u64, key: &HashKey) -> FlowHash {
 
 #[inline(always)]
 const fn hash_v6(source: &[u32; 4], rest: u64, key: &HashKey) -> FlowHash {
-    let mut x = (double(source, 0) ^ key.words[0]).wrapping_mul(key.words[1] | 1);
-    x ^= x >> 32;
-    let mut y = (double(source, 2) ^ key.words[2]).wrapping_mul(key.words[3] | 1);
-    y ^= y >> 32;
-    let h = x.wrapping_add(y.rotate_left(23)) ^ rest ^ key.words[2];
-    let mut h = h.wrapping_mul((key.words[1] ^ key.words[3]) | 1);
+    let h = product(double(source, 0), key.words[0]).wrapping_add(product(double(source, 2), key.words[1]));
+    let mut h = (h ^ rest ^ key.words[2]).wrapping_mul(key.words[3] | 1);
     h ^= h >> 32;
     last(h)
+}
+
+#[inline(always)]
+const fn product(word: u64, key: u64) -> u64 {
+    let low = (word as u32).wrapping_add(key as u32);
+    let high = ((word >> 32) as u32).wrapping_add((key >> 32) as u32);
+    (low as u64).wrapping_mul(high as u64)
 }
 
 #[inline(always)]

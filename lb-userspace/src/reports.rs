@@ -1,6 +1,8 @@
 //! What is served, for people and programs: `status`, `why`, `bpf dump`,
 //! `bpf verify`. Reads only.
 
+mod file;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
 use lb_common::{
@@ -12,12 +14,13 @@ use lb_common::{
     verdict::Verdict,
 };
 
+pub(crate) use self::file::FileJudged;
 use crate::{
     api::model::{
         BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, PathStatus, Pins, PoolStatus,
         Status, Traffic, VipStatus, Why, WhyQuery,
     },
-    config::{self, Backend, ConfigErrors, Encap, Parsed, Pool, Vip},
+    config::{Backend, Encap, Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -71,24 +74,6 @@ impl Serving {
         Ok(kernel
             .missing_pin()
             .map(|pin| format!("the pin {pin} is gone; remove all pins and restart holdfastd")))
-    }
-
-    /// Why the configuration file does not mean what is served; `None`: it
-    /// does. A text that was judged is not judged again: that of a thousand
-    /// pools takes seconds.
-    fn out_of_sync(&mut self) -> Option<String> {
-        let served = self.served.as_ref()?;
-        let text = match config::read(&self.config_file) {
-            Ok(text) => text,
-            Err(errors) => return Some(format!("{}: {errors}", self.config_file.display())),
-        };
-        let key = (Digest::of(text.as_bytes()), served.digest);
-        if let Some(known) = self.file_judged.as_ref().filter(|known| known.key == key) {
-            return known.out_of_sync.clone();
-        }
-        let name = self.config_file.display().to_string();
-        let judged = FileJudged::of(&name, &text, config::parse(&name, &text).as_ref(), served);
-        self.file_judged.insert(judged).out_of_sync.clone()
     }
 
     fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
@@ -377,28 +362,6 @@ fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r P
         .iter()
         .find(|vip| (vip.address, vip.port, vip.protocol) == wanted)?;
     Some((vip, config.pool(&vip.pool)?))
-}
-
-/// What the configuration file was found to mean.
-pub(crate) struct FileJudged {
-    /// Of the text, and of the generation it was compared with.
-    key: (Digest, Digest),
-    out_of_sync: Option<String>,
-}
-
-impl FileJudged {
-    /// `parsed` is what `text`, the content of the file `name`, means.
-    pub(crate) fn of(name: &str, text: &str, parsed: Result<&Parsed, &ConfigErrors>, served: &Served) -> Self {
-        let out_of_sync = match parsed {
-            Err(errors) => Some(format!("{name}: {errors}")),
-            Ok(parsed) if parsed.config == *served.state.config() => None,
-            Ok(_) => Some(format!("{name} means something else than is served")),
-        };
-        Self {
-            key: (Digest::of(text.as_bytes()), served.digest),
-            out_of_sync,
-        }
-    }
 }
 
 /// The counters of what is served, read at once.

@@ -109,13 +109,11 @@ fn by_definition_v6(flow: &WireFlow<16>, key: &[u8; 32]) -> u64 {
         little_endian(&flow.destination[..8]),
         little_endian(&flow.destination[8..]),
     ];
-    let mut x = (s0 ^ k[0]) * (k[1] | 1) % MODULUS;
-    x ^= x >> 32;
-    let mut y = (s1 ^ k[2]) * (k[3] | 1) % MODULUS;
-    y ^= y >> 32;
-    let mut h = (x + rotl(y, 23)) % MODULUS;
+    let half = 1 << 32;
+    let p = |s: u128, k: u128| (s % half + k % half) % half * ((s / half + k / half) % half);
+    let mut h = (p(s0, k[0]) + p(s1, k[1])) % MODULUS;
     h ^= flow.b() ^ rotl(flow.b(), 40) ^ d0 ^ rotl(d1, 32) ^ k[2];
-    h = h * ((k[1] ^ k[3]) | 1) % MODULUS;
+    h = h * (k[3] | 1) % MODULUS;
     h ^= h >> 32;
     last(h)
 }
