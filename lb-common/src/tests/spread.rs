@@ -145,6 +145,18 @@ fn clients_whose_halves_count_together() {
     });
 }
 
+/// Every host of a few in every network of many.
+#[test]
+fn grids_of_networks_and_hosts() {
+    let grid =
+        |at: u32, hosts: u32| u128::from(0x2001_0db8_0000_0000 + u64::from(at / hosts)) << 64 | u128::from(at % hosts);
+    assert_spread_v6("16 hosts a network", |at| https_v6(grid(at, 16), 40_000));
+    assert_spread_v6("1,000 hosts a network", |at| https_v6(grid(at, 1000), 40_000));
+    assert_spread("1,000 hosts a network, by source", |at, key| {
+        https_v6(grid(at, 1000), 40_000).hash_source(key)
+    });
+}
+
 #[test]
 fn consecutive_vip_addresses() {
     assert_spread_v4("IPv4", |number| FlowV4 {

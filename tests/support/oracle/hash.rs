@@ -72,13 +72,19 @@ fn fast(flow: &Flow, affinity: Affinity, key: &[u8; 32]) -> u64 {
     } else {
         let word = |bytes: &[u8], nth: usize| little_endian(&bytes[nth * 8..][..8]);
         let (d0, d1) = (word(&destination, 0), word(&destination, 1));
-        let x = folded(times(word(&source, 0) ^ k0, k1 | 1), 32);
-        let y = folded(times(word(&source, 1) ^ k2, k3 | 1), 32);
-        let h = plus(x, y.rotate_left(23));
+        let h = plus(crosswise(word(&source, 0), k0), crosswise(word(&source, 1), k1));
         let mixed = h ^ b ^ b.rotate_left(40) ^ d0 ^ d1.rotate_left(32) ^ k2;
-        folded(times(mixed, (k1 ^ k3) | 1), 32)
+        folded(times(mixed, k3 | 1), 32)
     };
     folded(times(last, 0x9E37_79B9_7F4A_7C15), 29)
+}
+
+/// NH of UMAC: both halves of a word, each with its half of the key, multiplied.
+fn crosswise(word: u64, key: u64) -> u64 {
+    const HALF: u64 = 1 << 32;
+    let low = (word % HALF + key % HALF) % HALF;
+    let high = (word / HALF + key / HALF) % HALF;
+    low * high
 }
 
 fn siphash(flow: &Flow, affinity: Affinity, key: &[u8; 32]) -> u64 {
