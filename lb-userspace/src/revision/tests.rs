@@ -119,7 +119,68 @@ fn backend_that_is_resolved_late_gets_the_slots_it_would_have_had() {
     assert_eq!(owners(&before, "web").len(), 2);
     hops.insert(id("web", "be1"), late);
     let next = Revision::next(Some(&before), &content, &hops, 0).expect("few objects");
-    assert_eq!(next, all);
+    assert_eq!(next.state, all.state);
+    assert_eq!(next.tables["web"].current, all.tables["web"].current);
+    // Flows that went to others meanwhile stay with them.
+    let moved = before.tables["web"].current.moved(&next.tables["web"].current);
+    assert_eq!(next.tables["web"].dirty.len(), moved as usize);
+}
+
+#[test]
+fn a_backend_that_is_taken_out_keeps_its_flows_until_its_slots_are_clean() {
+    let (content, before) = first(&content());
+    let hops = hops(&content);
+    let mut smaller = (*content).clone();
+    let web = smaller
+        .config
+        .pools
+        .iter_mut()
+        .find(|pool| pool.name == "web")
+        .expect("the pool");
+    web.backends.retain(|backend| backend.name != "be5");
+    let after = Revision::next(Some(&before), &Part::new(smaller), &hops, 7).expect("few objects");
+    let index = before.state.pools["web"].members["be5"].index;
+    let leaving = &after.state.pools["web"].members["be5"];
+    assert_eq!((leaving.index, leaving.leaving.is_some()), (index, true));
+    let dirty = &after.tables["web"].dirty;
+    assert_eq!(dirty.len() as u32, before.tables["web"].current.counts()[&index]);
+    assert!(
+        dirty
+            .chains()
+            .values()
+            .all(|chain| chain.oldest() == index && chain.since == 7)
+    );
+
+    let all: BTreeSet<u16> = dirty.chains().keys().copied().collect();
+    let clean = after.cleaned(&BTreeMap::from([("web".to_owned(), all)]));
+    assert!(clean.tables["web"].dirty.is_empty());
+    assert!(!clean.state.pools["web"].members.contains_key("be5"));
+    assert_eq!(clean.tables["web"].current, after.tables["web"].current);
+}
+
+#[test]
+fn a_drained_backend_keeps_its_flows_and_one_in_maint_does_not() {
+    let (content, before) = first(&content());
+    let hops = hops(&content);
+    let with = |state| {
+        let mut other = (*content).clone();
+        let web = other
+            .config
+            .pools
+            .iter_mut()
+            .find(|pool| pool.name == "web")
+            .expect("the pool");
+        web.backends[0].state = state;
+        Part::new(other)
+    };
+    let drained = Revision::next(Some(&before), &with(BackendState::Drain), &hops, 0).expect("few objects");
+    let index = before.state.pools["web"].members["be1"].index;
+    let slots = before.tables["web"].current.counts()[&index];
+    assert_eq!(drained.tables["web"].dirty.len() as u32, slots);
+    assert!(!drained.tables["web"].current.counts().contains_key(&index));
+    let gone = Revision::next(Some(&drained), &with(BackendState::Maint), &hops, 0).expect("few objects");
+    assert!(gone.tables["web"].dirty.is_empty());
+    assert_eq!(gone.tables["web"].current, drained.tables["web"].current);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{Arc, OnceLock},
 };
 
@@ -21,10 +22,10 @@ mod tests;
 
 /// Chains by slot; a slot without one is clean. The owner of each chain is that
 /// of its slot. A clone is another handle.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Dirty(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     chains: BTreeMap<u16, Chain>,
     written: OnceLock<Written>,
@@ -160,6 +161,13 @@ impl PartialEq for Dirty {
 }
 
 impl Eq for Dirty {}
+
+/// Thousands of chains help nobody who debugs.
+impl fmt::Debug for Dirty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dirty({} slots)", self.len())
+    }
+}
 
 /// `None`: the slot is clean.
 fn next_chain(known: Option<&Chain>, before: MemberIndex, after: MemberIndex, change: &Change<'_>) -> Option<Chain> {
