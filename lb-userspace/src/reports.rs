@@ -2,25 +2,17 @@
 //! `bpf verify`. Reads only.
 
 mod file;
+mod objects;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
-use lb_common::{
-    abi::{
-        counters::{Counter, FIRST_FREE},
-        path_mtu::PathMtu,
-        root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
-    },
-    verdict::Verdict,
-};
+use lb_common::abi::root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS};
 
 pub(crate) use self::file::FileJudged;
+use self::objects::{Counted, pools, vips};
 use crate::{
-    api::model::{
-        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, PathStatus, Pins, PoolStatus,
-        Status, Traffic, VipStatus, Why, WhyQuery,
-    },
-    config::{Backend, Encap, Pool, Vip},
+    api::model::{BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, Status, Why, WhyQuery},
+    config::{Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -30,7 +22,7 @@ use crate::{
     layout,
     neighbours::Resolution,
     rehearsal::{self, Probe},
-    revision::{BackendId, MemberState, Revision},
+    revision::Revision,
     serving::{Served, Serving},
     table::Table,
 };
@@ -57,6 +49,7 @@ impl Serving {
             verdicts: traffic.verdicts(),
             vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),
             pools: served.map_or_else(Vec::new, |served| pools(served, resolution, &traffic, &paths)),
+            flow_events: traffic.flow_events(),
             pins: self.pins()?,
         })
     }
@@ -334,25 +327,6 @@ impl Serving {
     }
 }
 
-fn path_status(
-    encap: Encap,
-    backend: &Backend,
-    member: &MemberState,
-    heard: Option<&PathMtu>,
-    resolution: &Resolution,
-) -> PathStatus {
-    PathStatus {
-        mtu: member.hop.as_ref().map(|hop| hop.mtu),
-        learned_mtu: match encap {
-            Encap::Ipip | Encap::Gue => resolution.path_mtus.get(&backend.address).copied(),
-            // Nothing is put in front: clients are told by the routers.
-            Encap::L2 => None,
-        },
-        too_big: heard.map_or(0, |heard| heard.too_big),
-        errors: heard.map_or(0, |heard| heard.errors),
-    }
-}
-
 /// The VIP that a question is about, and its pool.
 fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r Pool)> {
     let config = revision.config();
@@ -362,90 +336,6 @@ fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r P
         .iter()
         .find(|vip| (vip.address, vip.port, vip.protocol) == wanted)?;
     Some((vip, config.pool(&vip.pool)?))
-}
-
-/// The counters of what is served, read at once.
-struct Counted(Vec<Counter>);
-
-impl Counted {
-    fn of(kernel: &KernelBalancer, served: Option<&Served>) -> Result<Self, Failure> {
-        let highest = served.and_then(|served| served.state.counters().max()).unwrap_or(0);
-        let end = FIRST_FREE.max(u32::from(highest) + 1);
-        Ok(Self(kernel.counters(end)?))
-    }
-
-    fn traffic(&self, counter: u16) -> Traffic {
-        let Counter { packets, bytes } = self.0[usize::from(counter)];
-        Traffic { packets, bytes }
-    }
-
-    fn verdicts(&self) -> BTreeMap<String, Traffic> {
-        let verdicts = Verdict::ALL.iter();
-        verdicts
-            .map(|verdict| (verdict.name().to_owned(), self.traffic(*verdict as u16)))
-            .collect()
-    }
-}
-
-fn vips(served: &Served, counted: &Counted) -> Vec<VipStatus> {
-    let vips = served.state.config().vips.iter();
-    vips.map(|vip| VipStatus {
-        name: vip.name.clone(),
-        address: vip.address,
-        port: vip.port,
-        protocol: vip.protocol,
-        pool: vip.pool.clone(),
-        traffic: counted.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0)),
-    })
-    .collect()
-}
-
-/// What ICMP errors said of the ways to backends, by address.
-type Paths = BTreeMap<IpAddr, PathMtu>;
-
-fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths: &Paths) -> Vec<PoolStatus> {
-    let pools = served.state.config().pools.iter();
-    let pools = pools.filter_map(|pool| {
-        let (state, tables) = served.state.pool(&pool.name)?;
-        Some((pool, state, tables))
-    });
-    pools
-        .map(|(pool, state, tables)| {
-            let counts = tables.current.counts();
-            let backends = pool.backends.iter();
-            let backends = backends.filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
-            let backends = backends.map(|(backend, member)| BackendStatus {
-                name: backend.name.clone(),
-                address: backend.address,
-                weight: backend.weight,
-                state: backend.state,
-                up: member.hop.is_some(),
-                slots: counts.get(&member.index).copied().unwrap_or(0),
-                next_hop: next_hop(&pool.name, &backend.name, member, resolution),
-                path: path_status(pool.encap, backend, member, paths.get(&backend.address), resolution),
-                traffic: counted.traffic(member.counter),
-            });
-            PoolStatus {
-                name: pool.name.clone(),
-                table_digest: tables.current.digest(),
-                backends: backends.collect(),
-            }
-        })
-        .collect()
-}
-
-/// For people: the next hop, or why there is none.
-fn next_hop(pool: &str, backend: &str, member: &MemberState, resolution: &Resolution) -> String {
-    let id = BackendId {
-        pool: pool.to_owned(),
-        backend: backend.to_owned(),
-    };
-    match (&member.hop, resolution.problems.get(&id)) {
-        (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
-        (Some(hop), Some(problem)) => format!("{} via {} (last known: {problem})", hop.mac, hop.interface),
-        (None, Some(problem)) => problem.to_string(),
-        (None, None) => "not resolved yet".to_owned(),
-    }
 }
 
 fn chunk_digest(table: &Table) -> Digest {

@@ -73,6 +73,9 @@ pub struct Status {
     pub verdicts: BTreeMap<String, Traffic>,
     pub vips: Vec<VipStatus>,
     pub pools: Vec<PoolStatus>,
+    /// What happened in dirty slots, by name: packets.
+    #[serde(default)]
+    pub flow_events: BTreeMap<String, u64>,
     pub pins: Pins,
 }
 
@@ -123,7 +126,26 @@ pub struct PoolStatus {
     pub name: String,
     /// Of the lookup table: SHA-256 over its slots.
     pub table_digest: Digest,
+    /// Slots that may still have flows of earlier owners.
+    #[serde(default)]
+    pub dirty_slots: u32,
     pub backends: Vec<BackendStatus>,
+    /// Backends that are not in the configuration any more, but still have
+    /// flows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<LeavingStatus>,
+}
+
+/// A backend that leaves slowly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeavingStatus {
+    pub name: String,
+    pub address: IpAddr,
+    /// Slots in which flows may still be its own.
+    pub dirty_slots: u32,
+    #[serde(flatten)]
+    pub traffic: Traffic,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +159,9 @@ pub struct BackendStatus {
     pub up: bool,
     /// Slots of the lookup table it owns, of 65,536.
     pub slots: u32,
+    /// Slots of others in which flows may still be its own.
+    #[serde(default)]
+    pub dirty_slots: u32,
     /// `aa:bb:cc:dd:ee:ff via IFACE`, or why there is none.
     pub next_hop: String,
     pub path: PathStatus,

@@ -28,6 +28,9 @@ pub(super) fn text(status: &Status, look: Look) -> String {
     if !status.pools.is_empty() {
         parts.push(backends(status, look));
     }
+    if status.pools.iter().any(|pool| pool.dirty_slots > 0) {
+        parts.push(dirty(status));
+    }
     parts.push(verdicts(status, look));
     parts.push(pins(&status.pins));
     parts.join("\n\n")
@@ -185,6 +188,24 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         or_none(backend.path.mtu),
         backend.next_hop.clone(),
     ]
+}
+
+/// Whose flows are still to end, where owners of slots changed.
+fn dirty(status: &Status) -> String {
+    let columns = [words("POOL"), words("STILL HAS FLOWS"), numbers("DIRTY SLOTS")];
+    let rows = status.pools.iter().flat_map(|pool| {
+        let backends = pool
+            .backends
+            .iter()
+            .map(|backend| (&backend.name, "", backend.dirty_slots));
+        let leaving = pool
+            .leaving
+            .iter()
+            .map(|leaving| (&leaving.name, " (leaving)", leaving.dirty_slots));
+        let all = backends.chain(leaving).filter(|(.., slots)| *slots > 0);
+        all.map(|(name, mark, slots)| vec![pool.name.clone(), format!("{name}{mark}"), count(u64::from(slots))])
+    });
+    table(&columns, rows)
 }
 
 /// Verdicts that packets came to; wide: every verdict there is.

@@ -1,0 +1,165 @@
+//! VIPs, pools and backends as `status` shows them: what is served, what was
+//! counted, what the kernel knows of the ways.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use lb_common::{
+    abi::{
+        counters::{Counter, FIRST_EVENT, FIRST_FREE},
+        member::MemberIndex,
+        path_mtu::PathMtu,
+    },
+    verdict::{FlowEvent, Verdict},
+};
+
+use crate::{
+    api::model::{BackendStatus, Failure, LeavingStatus, PathStatus, PoolStatus, Traffic, VipStatus},
+    config::{Backend, Encap},
+    kernel::aya::KernelBalancer,
+    neighbours::Resolution,
+    revision::{BackendId, MemberState},
+    serving::Served,
+    table::dirty::Dirty,
+};
+
+/// The counters of what is served, read at once.
+pub struct Counted(Vec<Counter>);
+
+impl Counted {
+    pub fn of(kernel: &KernelBalancer, served: Option<&Served>) -> Result<Self, Failure> {
+        let highest = served.and_then(|served| served.state.counters().max()).unwrap_or(0);
+        let end = FIRST_FREE.max(u32::from(highest) + 1);
+        Ok(Self(kernel.counters(end)?))
+    }
+
+    fn traffic(&self, counter: u16) -> Traffic {
+        let Counter { packets, bytes } = self.0[usize::from(counter)];
+        Traffic { packets, bytes }
+    }
+
+    /// What happened in dirty slots, by name.
+    pub fn flow_events(&self) -> BTreeMap<String, u64> {
+        let events = FlowEvent::ALL.iter();
+        events
+            .map(|event| {
+                let index = FIRST_EVENT as u16 + *event as u16;
+                (event.name().to_owned(), self.traffic(index).packets)
+            })
+            .collect()
+    }
+
+    pub fn verdicts(&self) -> BTreeMap<String, Traffic> {
+        let verdicts = Verdict::ALL.iter();
+        verdicts
+            .map(|verdict| (verdict.name().to_owned(), self.traffic(*verdict as u16)))
+            .collect()
+    }
+}
+
+pub fn vips(served: &Served, counted: &Counted) -> Vec<VipStatus> {
+    let vips = served.state.config().vips.iter();
+    vips.map(|vip| VipStatus {
+        name: vip.name.clone(),
+        address: vip.address,
+        port: vip.port,
+        protocol: vip.protocol,
+        pool: vip.pool.clone(),
+        traffic: counted.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0)),
+    })
+    .collect()
+}
+
+/// What ICMP errors said of the ways to backends, by address.
+pub type Paths = BTreeMap<IpAddr, PathMtu>;
+
+pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths: &Paths) -> Vec<PoolStatus> {
+    let pools = served.state.config().pools.iter();
+    let pools = pools.filter_map(|pool| {
+        let (state, tables) = served.state.pool(&pool.name)?;
+        Some((pool, state, tables))
+    });
+    pools
+        .map(|(pool, state, tables)| {
+            let counts = tables.current.counts();
+            let draining = draining(&tables.dirty);
+            let dirty_slots = |member: &MemberState| draining.get(&member.index).copied().unwrap_or(0);
+            let leaving = state.members.iter().filter_map(|(name, member)| {
+                Some(LeavingStatus {
+                    name: name.clone(),
+                    address: member.leaving.as_ref()?.address,
+                    dirty_slots: dirty_slots(member),
+                    traffic: counted.traffic(member.counter),
+                })
+            });
+            let backends = pool.backends.iter();
+            let backends = backends.filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
+            let backends = backends.map(|(backend, member)| BackendStatus {
+                name: backend.name.clone(),
+                address: backend.address,
+                weight: backend.weight,
+                state: backend.state,
+                up: member.hop.is_some(),
+                slots: counts.get(&member.index).copied().unwrap_or(0),
+                dirty_slots: dirty_slots(member),
+                next_hop: next_hop(&pool.name, &backend.name, member, resolution),
+                path: path_status(pool.encap, backend, member, paths.get(&backend.address), resolution),
+                traffic: counted.traffic(member.counter),
+            });
+            PoolStatus {
+                name: pool.name.clone(),
+                table_digest: tables.current.digest(),
+                dirty_slots: tables.dirty.len() as u32,
+                backends: backends.collect(),
+                leaving: leaving.collect(),
+            }
+        })
+        .collect()
+}
+
+/// In how many dirty slots each member is an earlier owner.
+fn draining(dirty: &Dirty) -> BTreeMap<MemberIndex, u32> {
+    let mut slots = BTreeMap::new();
+    for chain in dirty.chains().values() {
+        let earlier: BTreeSet<MemberIndex> = chain.earlier.into_iter().collect();
+        for member in earlier.into_iter().filter(|member| *member != chain.owner) {
+            *slots.entry(member).or_default() += 1;
+        }
+    }
+    slots
+}
+
+/// For people: the next hop, or why there is none.
+fn next_hop(pool: &str, backend: &str, member: &MemberState, resolution: &Resolution) -> String {
+    let id = BackendId {
+        pool: pool.to_owned(),
+        backend: backend.to_owned(),
+    };
+    match (&member.hop, resolution.problems.get(&id)) {
+        (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
+        (Some(hop), Some(problem)) => format!("{} via {} (last known: {problem})", hop.mac, hop.interface),
+        (None, Some(problem)) => problem.to_string(),
+        (None, None) => "not resolved yet".to_owned(),
+    }
+}
+
+fn path_status(
+    encap: Encap,
+    backend: &Backend,
+    member: &MemberState,
+    heard: Option<&PathMtu>,
+    resolution: &Resolution,
+) -> PathStatus {
+    PathStatus {
+        mtu: member.hop.as_ref().map(|hop| hop.mtu),
+        learned_mtu: match encap {
+            Encap::Ipip | Encap::Gue => resolution.path_mtus.get(&backend.address).copied(),
+            // Nothing is put in front: clients are told by the routers.
+            Encap::L2 => None,
+        },
+        too_big: heard.map_or(0, |heard| heard.too_big),
+        errors: heard.map_or(0, |heard| heard.errors),
+    }
+}
