@@ -206,8 +206,32 @@ mod program {
     #[xdp(frags)]
     #[inline(always)]
     pub fn decap_floor(context: XdpContext) -> u32 {
-        let mut frame = XdpFrame::new(&context);
-        if decapsulated(&mut frame).is_some() {
+        taken_off(&context, IPV4_LEN)
+    }
+
+    #[xdp(frags)]
+    #[inline(always)]
+    pub fn decap_floor_v6(context: XdpContext) -> u32 {
+        taken_off(&context, IPV6_LEN)
+    }
+
+    #[xdp(frags)]
+    #[inline(always)]
+    pub fn decap_floor_gue(context: XdpContext) -> u32 {
+        taken_off(&context, IPV4_LEN + UDP_LEN + GUE_LEN)
+    }
+
+    #[xdp(frags)]
+    #[inline(always)]
+    pub fn decap_floor_gue_v6(context: XdpContext) -> u32 {
+        taken_off(&context, IPV6_LEN + UDP_LEN + GUE_LEN)
+    }
+
+    /// Outer headers of so many bytes in front of an IPv4 packet.
+    #[inline(always)]
+    fn taken_off(context: &XdpContext, outer: u32) -> u32 {
+        let mut frame = XdpFrame::new(context);
+        if decapsulated(&mut frame, outer).is_some() {
             xdp_action::XDP_PASS
         } else {
             xdp_action::XDP_ABORTED
@@ -316,13 +340,13 @@ mod program {
     }
 
     #[inline(always)]
-    fn decapsulated(frame: &mut XdpFrame<'_>) -> Option<()> {
+    fn decapsulated(frame: &mut XdpFrame<'_>, outer: u32) -> Option<()> {
         // Word by word: what is only moved LLVM moves byte by byte.
         let ethernet = EthernetWords {
             macs: [frame.load(0)?, frame.load(4)?, frame.load(8)?],
             ethertype: ETHERTYPE_IPV4,
         };
-        stored(frame.adjust_head(IPV4_LEN.cast_signed()) && frame.store(0, &ethernet))
+        stored(frame.adjust_head(outer.cast_signed()) && frame.store(0, &ethernet))
     }
 
     #[inline(always)]

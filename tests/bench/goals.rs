@@ -21,14 +21,19 @@ impl Goal {
 }
 
 /// Scenarios, and ns over their floor.
-const PACKETS: [(&str, f64); 8] = [
+const PACKETS: [(&str, f64); 13] = [
     ("v4-tcp-1-flow", 12.0),
     ("v4-tcp-1m-flows", 15.0),
     ("v4-udp-1-flow", 12.0),
     ("v4-udp-1m-flows", 15.0),
     ("v4-syn-all-new", 15.0),
-    ("v4-tcp-64-pools-1m-flows", 80.0),
+    ("v6-tcp-1-flow", 12.0),
+    ("v6-tcp-1m-flows", 15.0),
+    ("gue-v4-in-v4-1-flow", 14.0),
+    ("gue-v4-in-v4-1m-flows", 17.0),
+    ("v4-64-pools-1m-flows", 80.0),
     ("v4-not-a-vip", 8.0),
+    ("v6-not-a-vip", 8.0),
     ("v4-not-a-vip-of-16000", 8.0),
 ];
 

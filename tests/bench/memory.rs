@@ -10,14 +10,15 @@ use serde::Serialize;
 use crate::{
     goals::{self, Goal},
     progress::Progress,
-    site::{Arm, Site, Size},
+    site::{Arm, Carried, Shape, Site},
 };
 
 /// A configuration as small as they come in earnest.
-const SMALL: Size = Size {
+const SMALL: Shape = Shape {
     pools: 2,
     backends_in_pool: 10,
     vips: 4,
+    carried: Carried::IpipV4,
 };
 
 #[derive(Clone, Debug, Serialize)]

@@ -108,7 +108,7 @@ fn sites(directory: &Path, scenarios: &[Scenario], progress: &Progress) -> Resul
         .filter(|kind| scenarios.iter().any(|one| one.site == **kind));
     for kind in wanted {
         progress.say(&format!("publishing the configuration {}", kind.name()));
-        let site = Site::serving(&directory.join(kind.name()), kind.arms(), kind.size());
+        let site = Site::serving(&directory.join(kind.name()), kind.arms(), kind.shape());
         sites.insert(*kind, site.with_context(|| format!("publishing {}", kind.name()))?);
     }
     Ok(sites)

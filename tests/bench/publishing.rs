@@ -12,36 +12,39 @@ use serde::Serialize;
 
 use crate::{
     progress::Progress,
-    site::{self, Arm, Site, Size},
+    site::{self, Arm, Carried, Shape, Site},
     statistics::Summary,
 };
 
 /// Changes that are published of each configuration.
 const TIMES: usize = 11;
 
-const SIZES: [(&str, Size); 3] = [
+const SHAPES: [(&str, Shape); 3] = [
     (
         "small",
-        Size {
+        Shape {
             pools: 1,
             backends_in_pool: 10,
             vips: 1,
+            carried: Carried::IpipV4,
         },
     ),
     (
         "middle",
-        Size {
+        Shape {
             pools: 64,
             backends_in_pool: 16,
             vips: 64,
+            carried: Carried::IpipV4,
         },
     ),
     (
         "large",
-        Size {
+        Shape {
             pools: 64,
             backends_in_pool: 16,
             vips: 16_000,
+            carried: Carried::IpipV4,
         },
     ),
 ];
@@ -103,15 +106,15 @@ pub const STEPS: [&str; 8] = [
 type Times = [f64; STEPS.len()];
 
 pub fn measure(directory: &Path, progress: &Progress) -> Result<Vec<PublishCase>> {
-    progress.begin("publishing", SIZES.len() * (TIMES + 1));
+    progress.begin("publishing", SHAPES.len() * (TIMES + 1));
     let mut cases = Vec::new();
-    for (name, size) in SIZES {
+    for (name, shape) in SHAPES {
         let place = directory.join(format!("publish-{name}"));
         let mut site = Site::open(&place, vec![Arm::imagined(0)])?;
-        let text = site::yaml(size, &site.arms);
+        let text = site::yaml(shape, &site.arms);
         progress.step(&format!("{name}: first"));
         let (published, times) = publish(&mut site, &text, |_| {})?;
-        cases.push(case(name, size, What::First, published, &[times])?);
+        cases.push(case(name, shape, What::First, published, &[times])?);
         let mut all = Vec::new();
         let mut last = published;
         for nth in 0..TIMES {
@@ -125,7 +128,7 @@ pub fn measure(directory: &Path, progress: &Progress) -> Result<Vec<PublishCase>
             all.push(times);
             last = published;
         }
-        cases.push(case(name, size, What::OneBackend, last, &all)?);
+        cases.push(case(name, shape, What::OneBackend, last, &all)?);
     }
     progress.end();
     Ok(cases)
@@ -161,7 +164,7 @@ fn publish(site: &mut Site, text: &str, change: impl FnOnce(&mut Content)) -> Re
     Ok((published, times.map(|took| took.as_secs_f64())))
 }
 
-fn case(name: &'static str, size: Size, what: What, published: Published, all: &[Times]) -> Result<PublishCase> {
+fn case(name: &'static str, shape: Shape, what: What, published: Published, all: &[Times]) -> Result<PublishCase> {
     let summed_up = |of: &dyn Fn(&Times) -> f64| Summary::of(all.iter().map(|times| of(times) * 1e3));
     let steps = STEPS.iter().enumerate().map(|(at, name)| {
         let ms = summed_up(&|times| times[at]).context("nothing was published")?;
@@ -169,9 +172,9 @@ fn case(name: &'static str, size: Size, what: What, published: Published, all: &
     });
     Ok(PublishCase {
         size: name,
-        pools: size.pools,
-        backends: size.pools * size.backends_in_pool,
-        vips: size.vips + 1,
+        pools: shape.pools,
+        backends: shape.pools * shape.backends_in_pool,
+        vips: shape.vips,
         what,
         chunks_written: published.written,
         steps: steps.collect::<Result<_>>()?,

@@ -22,7 +22,7 @@ use support::{
 
 use crate::{
     progress::Progress,
-    site::{Arm, FIRST_VIP, PORT, Site, Size},
+    site::{Arm, Carried, FIRST_VIP, PORT, Shape, Site},
     statistics::Summary,
     wrapper::{Floor, Wrapper},
 };
@@ -33,10 +33,11 @@ const FRAMES: u32 = 1 << 20;
 const ARRIVAL: Duration = Duration::from_millis(100);
 
 const CLIENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(198, 18, 0, 1), 20_000);
-const SIZE: Size = Size {
+const SHAPE: Shape = Shape {
     pools: 1,
     backends_in_pool: 10,
     vips: 1,
+    carried: Carried::IpipV4,
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -97,7 +98,7 @@ impl Line {
         let wires = Wires::lay(arms)?;
         // Inside, because a rehearsal comes by the first of the interfaces.
         let site = wires.inside.run(|| -> Result<Site> {
-            let mut site = Site::serving(directory, wires.arms.clone(), SIZE)?;
+            let mut site = Site::serving(directory, wires.arms.clone(), SHAPE)?;
             for arm in &wires.arms {
                 let kernel = site.publisher.kernel_mut();
                 kernel.attach(&arm.name, arm.ifindex, config::XdpMode::Native)?;

@@ -1,11 +1,17 @@
 //! Configurations of a size of our choice, published as the daemon does it but
 //! in this process, below pins of their own.
 
-use std::{fmt::Write as _, net::Ipv4Addr, path::Path, sync::LazyLock};
+use std::{
+    fmt::Write as _,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+    sync::LazyLock,
+};
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Map, MapData, PerCpuArray};
 use holdfast::{
+    agent,
     config::{self, Config, MacAddr},
     kernel::{Kernel as _, aya::KernelBalancer},
     layout::{Layout, RootFacts},
@@ -15,9 +21,10 @@ use holdfast::{
     rehearsal,
     revision::{BackendId, Hop, Hops, Revision},
 };
+use ipnet::{Ipv4Net, Ipv6Net};
 use lb_common::{
     abi::{
-        agent::{Peers, PrefixV4},
+        agent::Peers,
         counters::{COUNTERS, FIRST_FREE},
         hash_key::{HASH_KEY_BYTES, HashKey},
         node::Node,
@@ -27,12 +34,24 @@ use lb_common::{
 
 /// The first VIP of every site; the others follow it, one address each.
 pub const FIRST_VIP: Ipv4Addr = Ipv4Addr::new(172, 20, 0, 1);
-/// Its port, for TCP and for UDP.
+/// Its twin, for TCP and UDP; it has no others after it.
+pub const FIRST_VIP_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1);
+/// A VIP that chooses a slot by the source address alone.
+pub const BY_SOURCE: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 1);
+/// A VIP whose flows are hashed with SipHash.
+pub const BY_SIPHASH: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 2);
+/// Of all of them.
 pub const PORT: u16 = 443;
 /// In none of the sites.
 pub const NOBODYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub const NOBODYS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
 /// Where encapsulated packets come from.
-pub const ENCAP_SOURCE: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 255, 0, 0), 16);
+pub const SOURCE_V4: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 255, 0, 0), 16);
+pub const SOURCE_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0xfd00, 0xff, 0, 0, 0, 0, 0, 0), 64);
+
+/// VIPs of every site beside those that are counted.
+#[cfg(test)]
+pub const MORE_VIPS: usize = 5;
 
 /// Any will do, but the same one in every run.
 static KEY: LazyLock<HashKey> = LazyLock::new(|| {
@@ -42,12 +61,47 @@ static KEY: LazyLock<HashKey> = LazyLock::new(|| {
 
 /// How much is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub struct Shape {
     pub pools: usize,
     pub backends_in_pool: usize,
-    /// Addresses; each has a VIP for TCP, and the first one for UDP too. Spread
-    /// over the pools in turn.
+    /// IPv4 addresses with a VIP for TCP each, spread over the pools in turn.
     pub vips: usize,
+    pub carried: Carried,
+}
+
+/// How packets travel to backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    IpipV4,
+    IpipV6,
+    GueV4,
+    GueV6,
+    L2,
+}
+
+impl Carried {
+    const fn encap(self) -> &'static str {
+        match self {
+            Self::IpipV4 | Self::IpipV6 => "ipip",
+            Self::GueV4 | Self::GueV6 => "gue",
+            Self::L2 => "l2",
+        }
+    }
+
+    /// The address of a backend, by its number in the whole site.
+    fn backend(self, number: usize) -> IpAddr {
+        let number = number as u32 + 1;
+        match self {
+            Self::IpipV4 | Self::GueV4 | Self::L2 => {
+                Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 0).to_bits() | number).into()
+            }
+            Self::IpipV6 | Self::GueV6 => {
+                let [_, high, middle, low] = number.to_be_bytes();
+                let low = u16::from_be_bytes([middle, low]);
+                Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, high.into(), low).into()
+            }
+        }
+    }
 }
 
 /// An interface as the balancer sees it.
@@ -71,42 +125,49 @@ impl Arm {
 }
 
 /// The configuration's text. Backends are behind the last of the arms.
-pub fn yaml(size: Size, arms: &[Arm]) -> String {
+pub fn yaml(shape: Shape, arms: &[Arm]) -> String {
     let mut text = String::from("apiVersion: holdfast/v1\nenvironment: bench\nnode:\n  interfaces:\n");
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all that is written");
     for arm in arms {
         line(format!("    - {{ name: {}, mode: native }}", arm.name));
     }
+    let ((v4, v4_bits), (v6, v6_bits)) = (SOURCE_V4, SOURCE_V6);
     line(format!(
-        "  encapSource: {{ v4: {}/{} }}",
-        ENCAP_SOURCE.0, ENCAP_SOURCE.1
+        "  encapSource: {{ v4: {v4}/{v4_bits}, v6: \"{v6}/{v6_bits}\" }}"
     ));
     line("  hashKeyFile: /var/lib/holdfast/hash.key\npools:".to_owned());
     let behind = arms.last().map_or("lb0", |arm| &arm.name);
-    for pool in 0..size.pools {
-        line(format!("  - name: pool{pool}\n    encap: ipip\n    backends:"));
-        for backend in 0..size.backends_in_pool {
-            let number = pool * size.backends_in_pool + backend;
+    for pool in 0..shape.pools {
+        line(format!(
+            "  - name: pool{pool}\n    encap: {}\n    backends:",
+            shape.carried.encap()
+        ));
+        for backend in 0..shape.backends_in_pool {
+            let number = pool * shape.backends_in_pool + backend;
+            let address = shape.carried.backend(number);
             let [_, high, middle, low] = (number as u32 + 1).to_be_bytes();
             line(format!(
-                "      - {{ name: be{backend}, address: 10.{high}.{middle}.{low}, weight: 100, \
+                "      - {{ name: be{backend}, address: \"{address}\", weight: 100, \
                  nextHop: {{ mac: \"02:00:01:{high:02x}:{middle:02x}:{low:02x}\", interface: {behind} }} }}"
             ));
         }
     }
     line("vips:".to_owned());
-    for vip in 0..size.vips {
-        let address = Ipv4Addr::from_bits(FIRST_VIP.to_bits() + vip as u32);
-        let pool = vip % size.pools;
+    let mut vip = |name: &str, address: IpAddr, protocol: &str, pool: usize, more: &str| {
         line(format!(
-            "  - {{ name: vip{vip}, address: {address}, port: {PORT}, protocol: tcp, pool: pool{pool} }}"
+            "  - {{ name: {name}, address: \"{address}\", port: {PORT}, protocol: {protocol}, \
+             pool: pool{pool}{more} }}"
         ));
-        if vip == 0 {
-            line(format!(
-                "  - {{ name: vip{vip}-udp, address: {address}, port: {PORT}, protocol: udp, pool: pool{pool} }}"
-            ));
-        }
+    };
+    for nth in 0..shape.vips {
+        let address = Ipv4Addr::from_bits(FIRST_VIP.to_bits() + nth as u32);
+        vip(&format!("vip{nth}"), address.into(), "tcp", nth % shape.pools, "");
     }
+    vip("udp", FIRST_VIP.into(), "udp", 0, "");
+    vip("six", FIRST_VIP_V6.into(), "tcp", 0, "");
+    vip("six-udp", FIRST_VIP_V6.into(), "udp", 0, "");
+    vip("by-source", BY_SOURCE.into(), "tcp", 0, ", affinity: source");
+    vip("by-siphash", BY_SIPHASH.into(), "tcp", 0, ", hash: siphash");
     text
 }
 
@@ -161,15 +222,8 @@ impl Site {
         std::fs::create_dir(directory).with_context(|| format!("making {}", directory.display()))?;
         let mut kernel = KernelBalancer::open(directory)?;
         kernel.set_hash_key(&KEY)?;
-        let mut node = Node {
-            source_v4: encap_source(),
-            ..Node::default()
-        };
-        for (to, arm) in node.ifindex.iter_mut().zip(&arms) {
-            *to = arm.ifindex;
-        }
-        kernel.set_node(&node)?;
-        kernel.set_peers(&peers())?;
+        kernel.set_node(&node(&arms)?)?;
+        kernel.set_peers(&peers()?)?;
         Ok(Self {
             publisher: Publisher::new(kernel),
             arms,
@@ -180,7 +234,7 @@ impl Site {
     }
 
     /// Opens one and publishes a configuration of this size.
-    pub fn serving(directory: &Path, arms: Vec<Arm>, size: Size) -> Result<Self> {
+    pub fn serving(directory: &Path, arms: Vec<Arm>, size: Shape) -> Result<Self> {
         let mut site = Self::open(directory, arms)?;
         let content = content(&yaml(size, &site.arms))?;
         let hops = hops(&content.config, &site.arms)?;
@@ -259,19 +313,22 @@ impl Site {
 }
 
 /// The agent trusts what the sites' balancers send.
-fn peers() -> Peers {
-    let mut peers = Peers {
-        v4_count: 1,
-        ..Peers::default()
-    };
-    peers.v4[0] = encap_source();
-    peers
+fn peers() -> Result<Peers> {
+    let v4 = Ipv4Net::new(SOURCE_V4.0, SOURCE_V4.1)?;
+    let v6 = Ipv6Net::new(SOURCE_V6.0, SOURCE_V6.1)?;
+    Ok(agent::peers([v4.into(), v6.into()]))
 }
 
-const fn encap_source() -> PrefixV4 {
-    let (network, length) = ENCAP_SOURCE;
-    PrefixV4 {
-        network: u32::from_ne_bytes(network.octets()),
-        mask: (u32::MAX << (32 - length)).to_be(),
+/// What the program has to know of this host.
+fn node(arms: &[Arm]) -> Result<Node> {
+    let peers = peers()?;
+    let mut node = Node {
+        source_v4: peers.v4[0],
+        source_v6: peers.v6[0],
+        ..Node::default()
+    };
+    for (to, arm) in node.ifindex.iter_mut().zip(arms) {
+        *to = arm.ifindex;
     }
+    Ok(node)
 }

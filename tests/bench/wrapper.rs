@@ -32,18 +32,27 @@ pub enum Floor {
     /// The same with IPv6, UDP and GUE.
     EncapGueV6,
     /// An outer IPv4 header taken off.
-    Decap,
+    DecapV4,
+    /// The same with IPv6.
+    DecapV6,
+    /// The same with IPv4, UDP and GUE.
+    DecapGueV4,
+    /// The same with IPv6, UDP and GUE.
+    DecapGueV6,
 }
 
 impl Floor {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Nop,
         Self::MacSwap,
         Self::EncapV4,
         Self::EncapV6,
         Self::EncapGueV4,
         Self::EncapGueV6,
-        Self::Decap,
+        Self::DecapV4,
+        Self::DecapV6,
+        Self::DecapGueV4,
+        Self::DecapGueV6,
     ];
 
     /// Of its program.
@@ -55,7 +64,10 @@ impl Floor {
             Self::EncapV6 => "encap_floor_v6",
             Self::EncapGueV4 => "encap_floor_gue",
             Self::EncapGueV6 => "encap_floor_gue_v6",
-            Self::Decap => "decap_floor",
+            Self::DecapV4 => "decap_floor",
+            Self::DecapV6 => "decap_floor_v6",
+            Self::DecapGueV4 => "decap_floor_gue",
+            Self::DecapGueV6 => "decap_floor_gue_v6",
         }
     }
 }
