@@ -141,7 +141,7 @@ fn publish(site: &mut Site, text: &str, change: impl FnOnce(&mut Content)) -> Re
     change(&mut content);
     let hops = site::hops(&content.config, &site.arms)?;
     lap.cut();
-    let revision = Revision::next(site.revision.as_ref(), &Part::new(content), &hops)?;
+    let revision = Revision::next(site.revision.as_ref(), &Part::new(content), &hops, 0)?;
     let revised = lap.cut();
     let layout = Layout::of(&revision, site.layout.as_ref())?;
     let laid_out = lap.cut();

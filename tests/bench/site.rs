@@ -238,7 +238,7 @@ impl Site {
         let mut site = Self::open(directory, arms)?;
         let content = content(&yaml(size, &site.arms))?;
         let hops = hops(&content.config, &site.arms)?;
-        let revision = Revision::next(None, &Part::new(content), &hops)?;
+        let revision = Revision::next(None, &Part::new(content), &hops, 0)?;
         let layout = Layout::of(&revision, None)?;
         site.publish(revision, layout)?;
         Ok(site)

@@ -1,7 +1,7 @@
 //! Published content: nobody can alter it, and losing a piece of it changes no
 //! packet.
 
-use std::{os::fd::AsFd as _, path::Path};
+use std::{collections::BTreeSet, os::fd::AsFd as _, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError};
@@ -121,7 +121,8 @@ fn fates_of(balancer: &Balancer) -> Result<Vec<Fate>> {
 }
 
 /// Slots of one kind, of the root at these bits of ACTIVE.
-pub fn slots(snapshot: &Snapshot, root: u32, kind: u16) -> Result<Vec<u16>> {
+/// Small pools share a chunk, which is then named more than once.
+pub fn slots(snapshot: &Snapshot, root: u32, kind: u16) -> Result<BTreeSet<u16>> {
     let root = (snapshot.active >> root) as u16;
     let image = snapshot.chunks.get(&root).context("a root")?;
     let (_, entries) = holdfast::layout::read_root(image)?;

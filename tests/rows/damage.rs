@@ -1,11 +1,12 @@
 //! Fates that no packet has by itself: nothing published, content that cannot
 //! be read, no room in front of the frame.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
+        chunk::LINES,
         member::Member,
         root::{KIND_MEMBERS, KIND_TABLE, KIND_VIPS},
     },
@@ -76,7 +77,7 @@ fn an_encapsulation_the_program_does_not_know_drops() -> Result<()> {
     let (_, mut snapshot) = published()?;
     for slot in slots(&snapshot, 0, KIND_MEMBERS)? {
         let members = snapshot.chunks.get_mut(&slot).context("members")?;
-        for line in 0..16 {
+        for line in 0..LINES as usize {
             members.line_mut::<Member>(line).encap = 9;
         }
     }
@@ -134,7 +135,8 @@ fn empty(snapshot: &mut Snapshot, kinds: &[u16], roots: &[u32]) -> Result<()> {
     Ok(())
 }
 
-fn slots(snapshot: &Snapshot, root: u32, kind: u16) -> Result<Vec<u16>> {
+/// Small pools share a chunk, which is then named more than once.
+fn slots(snapshot: &Snapshot, root: u32, kind: u16) -> Result<BTreeSet<u16>> {
     let root = (snapshot.active >> root) as u16;
     let image = snapshot.chunks.get(&root).context("a root")?;
     let (_, entries) = holdfast::layout::read_root(image)?;

@@ -17,8 +17,10 @@ const QUOTED: usize = 8;
 enum Kind {
     EchoRequest,
     Error,
-    /// Source quench (RFC 6633), redirects, and what has no type at all.
+    /// Source quench (RFC 6633) and redirects.
     Unwanted,
+    /// Not even a type.
+    Empty,
     Other,
 }
 
@@ -30,8 +32,9 @@ pub fn rule<'f>(site: &Site, packet: Datagram<'f>) -> Ruling<'f> {
     let kind = kind(&packet);
     let wrong = match kind {
         Kind::Other => Some("PassNotVip"),
+        Kind::Empty => Some("DropIcmp"),
+        Kind::Unwanted | Kind::EchoRequest | Kind::Error if packet.has_options => Some("DropOptions"),
         Kind::Unwanted => Some("DropIcmp"),
-        Kind::EchoRequest | Kind::Error if packet.has_options => Some("DropOptions"),
         Kind::EchoRequest | Kind::Error if message.len() < HEADER => Some("DropIcmp"),
         Kind::EchoRequest => refused(&packet, false).or_else(|| (message[1] != 0).then_some("DropIcmp")),
         Kind::Error => refused(&packet, true),
@@ -55,7 +58,7 @@ fn to_host(site: &Site, packet: &Datagram<'_>) -> &'static str {
 
 fn kind(packet: &Datagram<'_>) -> Kind {
     let Some(kind) = packet.payload().first() else {
-        return Kind::Unwanted;
+        return Kind::Empty;
     };
     if packet.source.is_ipv4() {
         match kind {
