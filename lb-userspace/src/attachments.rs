@@ -5,11 +5,12 @@
 use std::collections::BTreeSet;
 
 use lb_common::abi::{
-    agent::{Peers, PrefixV4},
+    agent::{Peers, PrefixV4, PrefixV6},
     node::{MAX_INTERFACES, Node},
 };
 
 use crate::{
+    agent,
     api::model::Failure,
     config::{EncapSource, Interface},
     failure,
@@ -23,10 +24,10 @@ impl Serving {
     pub(crate) fn prepare_interfaces(&mut self, next: &Served, resolution: &Resolution) -> Result<(), Failure> {
         let wanted = wanted(next);
         // Until the switch both revisions hold.
-        let mut interfaces = ours(next, resolution);
+        let mut node = ours(next, resolution);
         let mut peers = peers(&[&next.state.config().node.encap_source]);
         if let Some(served) = &self.served {
-            interfaces = both(interfaces, ours(served, resolution));
+            node = both(node, ours(served, resolution));
             let sources = [
                 &next.state.config().node.encap_source,
                 &served.state.config().node.encap_source,
@@ -34,7 +35,7 @@ impl Serving {
             peers = self::peers(&sources);
         }
         let kernel = self.publisher.kernel_mut();
-        kernel.set_node(&interfaces)?;
+        kernel.set_node(&node)?;
         kernel.set_peers(&peers)?;
         for interface in wanted {
             if let Err(problem) = self.attach(interface, resolution) {
@@ -159,8 +160,19 @@ fn wanted(served: &Served) -> impl Iterator<Item = &Interface> {
     interfaces.filter(|interface| !content.overrides.detached.contains(&interface.name))
 }
 
+/// ICMP errors that each CPU may send in a second (RFC 1812 §4.3.2.8 asks for a
+/// limit): what is too big is dropped in any case, and one answer is enough for
+/// a client.
+const ANSWERS_PER_SECOND: u32 = 100;
+
 fn ours(served: &Served, resolution: &Resolution) -> Node {
-    let mut ours = Node::default();
+    let source = &served.state.config().node.encap_source;
+    let mut ours = Node {
+        source_v4: source.v4.map(agent::prefix_v4).unwrap_or_default(),
+        source_v6: source.v6.map(agent::prefix_v6).unwrap_or_default(),
+        answers_per_second: ANSWERS_PER_SECOND,
+        ..Node::default()
+    };
     let interfaces = served.state.config().node.interfaces.iter().take(MAX_INTERFACES);
     for (place, interface) in ours.ifindex.iter_mut().zip(interfaces) {
         *place = resolution.links.get(&interface.name).map_or(0, |link| link.ifindex);
@@ -168,14 +180,24 @@ fn ours(served: &Served, resolution: &Resolution) -> Node {
     ours
 }
 
-/// Those of `first`, then those of `second` that are not among them.
+/// The interfaces of `first`, then those of `second` that are not among them. A
+/// source that only `second` has goes on until it is gone.
 fn both(first: Node, second: Node) -> Node {
     let more = second
         .ifindex
         .into_iter()
         .filter(|ifindex| !first.ifindex.contains(ifindex));
     let all = first.ifindex.into_iter().filter(|ifindex| *ifindex != 0).chain(more);
-    let mut both = Node::default();
+    let mut both = Node {
+        ifindex: [0; MAX_INTERFACES],
+        ..first
+    };
+    if first.source_v4 == PrefixV4::default() {
+        both.source_v4 = second.source_v4;
+    }
+    if first.source_v6 == PrefixV6::default() {
+        both.source_v6 = second.source_v6;
+    }
     for (place, ifindex) in both.ifindex.iter_mut().zip(all) {
         *place = ifindex;
     }
@@ -184,17 +206,7 @@ fn both(first: Node, second: Node) -> Node {
 
 /// The agent pinned here takes what this balancer sends.
 fn peers(sources: &[&EncapSource]) -> Peers {
-    let mut peers = Peers {
-        v4_count: sources.len() as u32,
-        ..Peers::default()
-    };
-    for (peer, source) in peers.v4.iter_mut().zip(sources) {
-        *peer = PrefixV4 {
-            network: u32::from_ne_bytes(source.v4.network().octets()),
-            mask: u32::from_ne_bytes(source.v4.netmask().octets()),
-        };
-    }
-    peers
+    agent::peers(sources.iter().flat_map(|source| source.prefixes()))
 }
 
 fn not_attached(interface: &Interface, why: &str) -> Failure {

@@ -1,6 +1,11 @@
 //! `holdfastd`: the only place that spawns tasks and reads the clock.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -23,7 +28,7 @@ use crate::{
     config::{self, Config},
     failure,
     kernel::trace::ProgramLog,
-    neighbours::{self, NetlinkError, Resolution},
+    neighbours::{self, Change, NetlinkError, Resolution, Resolver, Targets},
     plan::{Content, Overrides, Plan},
     serving::Serving,
     startup::{Found, Places},
@@ -91,8 +96,9 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
         pin_dir: &arguments.pin_dir,
     };
     let found = Found::look(&places)?;
+    let resolver = Mutex::new(Resolver::default());
     let resolution = match found.unresolved()? {
-        Some(config) => resolve_within(&config, RESOLVE_AT_START).await?,
+        Some(config) => resolve_within(&resolver, &Targets::of(&config), RESOLVE_AT_START).await?,
         None => Resolution {
             links: neighbours::links().await?,
             ..Resolution::default()
@@ -101,6 +107,8 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
     let serving = found.serve(&resolution, Timestamp::now())?;
     let daemon = Arc::new(Daemon {
         serving: Mutex::new(serving),
+        resolver,
+        targets: Mutex::default(),
         resolution: RwLock::new(resolution),
     });
     daemon.follow_once().await;
@@ -128,11 +136,15 @@ async fn told_to_stop() {
 }
 
 /// Resolves until every backend has a next hop, or time is up.
-async fn resolve_within(config: &Config, limit: Duration) -> Result<Resolution, NetlinkError> {
-    let deadline = tokio::time::Instant::now() + limit;
+async fn resolve_within(
+    resolver: &Mutex<Resolver>,
+    targets: &Targets,
+    limit: Duration,
+) -> Result<Resolution, NetlinkError> {
+    let deadline = Instant::now() + limit;
     loop {
-        let resolution = neighbours::resolve(config).await?;
-        if resolution.problems.is_empty() || tokio::time::Instant::now() >= deadline {
+        let resolution = resolver.lock().await.look(targets, Instant::now()).await?;
+        if resolution.problems.is_empty() || Instant::now() >= deadline {
             return Ok(resolution);
         }
         tokio::time::sleep(RESOLVE_STEP).await;
@@ -158,7 +170,13 @@ async fn follow(daemon: Arc<Daemon>) {
                     changes = futures_util::stream::pending().boxed();
                 }
                 tokio::time::sleep(SETTLE).await;
-                while changes.next().now_or_never() == Some(Some(())) {}
+                let mut routes = change == Some(Change::Routes);
+                while let Some(Some(change)) = changes.next().now_or_never() {
+                    routes |= change == Change::Routes;
+                }
+                if routes {
+                    daemon.resolver.lock().await.doubt();
+                }
             }
         }
         daemon.follow_once().await;
@@ -167,6 +185,9 @@ async fn follow(daemon: Arc<Daemon>) {
 
 struct Daemon {
     serving: Mutex<Serving>,
+    resolver: Mutex<Resolver>,
+    /// What is looked for, of the generation it was made for.
+    targets: Mutex<(u64, Arc<Targets>)>,
     /// As of the last look.
     resolution: RwLock<Resolution>,
 }
@@ -187,18 +208,23 @@ impl Daemon {
         });
     }
 
+    /// What the served generation needs resolved.
+    async fn wanted(&self) -> Option<(u64, Arc<Targets>)> {
+        let serving = self.serving.lock().await;
+        let served = serving.served.as_ref()?;
+        let mut targets = self.targets.lock().await;
+        if targets.0 != served.generation || *targets.1 == Targets::default() {
+            *targets = (served.generation, Arc::new(Targets::of(served.state.config())));
+        }
+        Some(targets.clone())
+    }
+
     async fn follow_once(&self) {
-        let served = self
-            .serving
-            .lock()
-            .await
-            .served
-            .as_ref()
-            .map(|served| (served.generation, served.state.config().clone()));
-        let Some((generation, config)) = served else {
+        let Some((generation, targets)) = self.wanted().await else {
             return;
         };
-        let mut resolution = match neighbours::resolve(&config).await {
+        let looked = self.resolver.lock().await.look(&targets, Instant::now()).await;
+        let mut resolution = match looked {
             Ok(resolution) => resolution,
             Err(error) => {
                 tracing::warn!(%error, "next hops could not be looked up");
@@ -232,7 +258,7 @@ impl Daemon {
 
     /// Next hops for a content that may have new backends.
     async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
-        Ok(resolve_within(config, RESOLVE_FOR_PLAN).await?)
+        Ok(resolve_within(&self.resolver, &Targets::of(config), RESOLVE_FOR_PLAN).await?)
     }
 
     async fn plan_for(
@@ -303,7 +329,7 @@ impl Daemon {
     }
 
     async fn plan_rollback(&self, request: RollbackRequest, peer: Peer) -> Result<Plan, Failure> {
-        let (target, running) = {
+        let (number, target, running) = {
             let serving = self.serving.lock().await;
             let store = serving
                 .store
@@ -322,6 +348,7 @@ impl Daemon {
             let found = store.generation(number)?;
             let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
             (
+                number,
                 content,
                 serving.served.as_ref().map(|served| served.state.state.content.clone()),
             )
@@ -330,7 +357,9 @@ impl Daemon {
         let present: BTreeSet<_> = target.config.objects().collect();
         let removed = running.iter().flat_map(|running| running.config.objects());
         let removed = removed.filter(|object| !present.contains(object)).collect();
-        self.plan_for(target, removed, &peer).await
+        let mut plan = self.plan_for(target, removed, &peer).await?;
+        plan.rollback_to = Some(number);
+        Ok(plan)
     }
 
     async fn plan_interfaces(&self, request: InterfacesRequest, attach: bool, peer: Peer) -> Result<Plan, Failure> {
@@ -358,6 +387,7 @@ impl Daemon {
         let resolution = self.resolve_for(&request.plan.target.config).await?;
         let mut serving = self.serving.lock().await;
         let cause = match serving.served.as_ref() {
+            Some(_) if request.plan.rollback_to.is_some() => "rollback",
             Some(served) if request.plan.target.config == *served.state.config() => "attach or detach",
             Some(_) | None => "apply",
         };

@@ -1,25 +1,23 @@
 //! From a revision to the content of its chunks. Pure; `publish` decides in
 //! which slots they go.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+mod members;
 
-use lb_common::{
-    abi::{
-        ABI_VERSION,
-        chunk::{CHUNK_BYTES, ChunkId, LINES},
-        member::{ENCAP_IPIP_V4, Macs, Member, NEXT_HOP_KNOWN, encap_overhead},
-        root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
-        vip::{VipKey, VipRecord},
-    },
-    encap::presum_v4,
+use std::collections::BTreeMap;
+
+use lb_common::abi::{
+    ABI_VERSION,
+    chunk::{CHUNK_BYTES, ChunkId, LINES},
+    member::Member,
+    root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
+    vip::{VipKey, VipRecord},
 };
 
 use crate::{
-    config::{Backend, EncapSource, Pool},
     digest::Digest,
     kernel::ChunkImage,
-    revision::{MemberState, Revision},
-    vips::{VipTable, VipTableError, address_records, vip_key},
+    revision::Revision,
+    vips::{VipTable, VipTableError, address_records, vip_flags, vip_key},
 };
 
 /// The chunks of a revision, by what they are.
@@ -63,7 +61,7 @@ impl Layout {
         let mut tables = Vec::new();
         for pool in &config.pools {
             let (state, pool_tables) = revision.pool(&pool.name).expect("a revision holds all its pools");
-            let lines = lines_of(pool, &state.members, &config.node.encap_source);
+            let lines = members::lines(pool, &state.members, &config.node.encap_source);
             let (members, base) = packing.place(&lines);
             places.insert(
                 pool.name.as_str(),
@@ -149,45 +147,6 @@ impl Packing {
     }
 }
 
-/// The members of a pool by their number; number 0 is nobody, and zero.
-fn lines_of(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &EncapSource) -> Vec<Member> {
-    let highest = members.values().map(|member| member.index).max().unwrap_or(0);
-    let mut lines = vec![bytemuck::Zeroable::zeroed(); usize::from(highest) + 1];
-    for backend in &pool.backends {
-        if let Some(member) = members.get(&backend.name) {
-            lines[usize::from(member.index)] = record_of(backend, member, source);
-        }
-    }
-    lines
-}
-
-fn record_of(backend: &Backend, member: &MemberState, source: &EncapSource) -> Member {
-    let source_word = wire(source.v4.network());
-    let destination = wire(backend.address);
-    let mut record = Member {
-        source: [source_word, 0, 0, 0],
-        destination: [destination, 0, 0, 0],
-        presum: presum_v4(source_word, destination),
-        entropy_mask: wire(source.v4.hostmask()),
-        counter: member.counter,
-        encap: ENCAP_IPIP_V4,
-        overhead: encap_overhead(ENCAP_IPIP_V4).unwrap_or(0),
-        ..bytemuck::Zeroable::zeroed()
-    };
-    if let Some(hop) = &member.hop {
-        record.macs = Macs::new(hop.mac.0, hop.interface_mac.0);
-        record.ifindex = hop.ifindex;
-        record.mtu = hop.mtu;
-        record.flags |= NEXT_HOP_KNOWN;
-    }
-    record
-}
-
-/// An address as a packet holds it.
-const fn wire(address: Ipv4Addr) -> u32 {
-    u32::from_ne_bytes(address.octets())
-}
-
 fn records(revision: &Revision, places: &BTreeMap<&str, PoolPlace>) -> (Vec<VipKey>, Vec<Record>) {
     let config = revision.config();
     let vips = config.vips.iter().map(|vip| {
@@ -196,7 +155,7 @@ fn records(revision: &Revision, places: &BTreeMap<&str, PoolPlace>) -> (Vec<VipK
             vip_key(vip),
             Record {
                 counter,
-                flags: 0,
+                flags: vip_flags(vip),
                 pool: places.get(vip.pool.as_str()).copied(),
             },
         )

@@ -2,36 +2,34 @@
 //!
 //! For each backend: which way does the route go, and what is the MAC address
 //! of the gateway, or of the backend itself? An entry that is missing or old is
-//! *used* (`NTF_USE`), which makes the kernel resolve it.
+//! *used* (`NTF_USE`), which makes the kernel resolve it, by ARP or neighbour
+//! discovery. Links and neighbours are read anew for each look, in one dump
+//! each; routes are asked for one by one, and their answers kept (`ways`).
+
+mod netlink;
+mod targets;
+mod ways;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
+    time::Instant,
 };
 
-use futures_util::{StreamExt as _, TryStreamExt as _, future};
-use rtnetlink::{
-    Handle, MulticastGroup, RouteMessageBuilder,
-    packet_route::{
-        AddressFamily,
-        address::AddressAttribute,
-        link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
-        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState as State},
-        route::{RouteAddress, RouteAttribute, RouteMessage},
-    },
-};
+use futures_util::StreamExt as _;
+use rtnetlink::{MulticastGroup, packet_core::NetlinkPayload, packet_route::RouteNetlinkMessage};
 
+use self::{
+    netlink::{Neighbours, Netlink},
+    targets::Target,
+    ways::Ways,
+};
 use crate::{
-    config::{Backend, Config, MacAddr, XdpMode},
+    config::{MacAddr, XdpMode},
     revision::{BackendId, Hop, Hops},
 };
 
-/// A netlink socket of its own for each question: the kernel runs one dump a
-/// socket at a time (a second one is EBUSY), and one that nobody reads to its
-/// end goes away only with its socket.
-struct Netlink {
-    handle: Handle,
-}
+pub use self::targets::Targets;
 
 /// The kernel's network configuration could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +59,7 @@ pub struct Resolution {
     pub problems: BTreeMap<BackendId, Problem>,
     pub links: BTreeMap<String, Link>,
     /// The balancer's own addresses.
-    pub local: BTreeSet<Ipv4Addr>,
+    pub local: BTreeSet<IpAddr>,
 }
 
 /// Why a backend's next hop is not known.
@@ -75,9 +73,41 @@ pub enum Problem {
     Local,
     #[error("the route to it leads through {0}, which is not one of node.interfaces")]
     ForeignInterface(String),
-    #[error("{0} does not answer ARP yet")]
-    Unresolved(Ipv4Addr),
+    #[error("encap l2 needs it on link, and the route to it goes through the gateway {0}")]
+    NotOnLink(IpAddr),
+    #[error("{address} does not answer {} yet", asking(*.address))]
+    Unresolved { address: IpAddr },
+    #[error("the route to it was not looked up yet")]
+    NotAsked,
 }
+
+const fn asking(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "ARP",
+        IpAddr::V6(_) => "neighbour discovery",
+    }
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    ifindex: u32,
+    /// `None`: the address itself is on that link. An IPv4 route may have an
+    /// IPv6 gateway.
+    gateway: Option<IpAddr>,
+}
+
+/// What may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Some neighbour's address or state.
+    Neighbour,
+    /// Links, addresses, rules or routes: ways may lead elsewhere.
+    Routes,
+}
+
+/// Routes asked for at once on one socket.
+const QUESTIONS_AT_ONCE: usize = 32;
 
 /// The links of this network namespace, by name.
 ///
@@ -87,237 +117,152 @@ pub async fn links() -> Result<BTreeMap<String, Link>, NetlinkError> {
     Netlink::open()?.links().await
 }
 
-/// Resolves the next hop of every backend.
-///
-/// # Errors
-/// When the kernel does not answer.
-pub async fn resolve(config: &Config) -> Result<Resolution, NetlinkError> {
-    let netlink = Netlink::open()?;
-    let links = netlink.links().await?;
-    let neighbours = netlink.neighbours().await?;
-    let local = netlink.addresses().await?;
-    let mut resolution = Resolution {
-        links,
-        local,
-        ..Resolution::default()
-    };
-    for pool in &config.pools {
-        for backend in &pool.backends {
-            let id = BackendId {
-                pool: pool.name.clone(),
-                backend: backend.name.clone(),
-            };
-            match netlink.hop(config, backend, &resolution.links, &neighbours).await {
-                Ok(hop) => drop(resolution.hops.insert(id, hop)),
-                Err(problem) => drop(resolution.problems.insert(id, problem)),
-            }
-        }
-    }
-    Ok(resolution)
-}
-
-/// Tells when a link, a neighbour or a route may have changed.
+/// Tells what may have changed.
 ///
 /// # Errors
 /// When the kernel gives no socket.
-pub fn changes() -> std::io::Result<impl futures_util::Stream<Item = ()> + Unpin> {
-    let groups = [MulticastGroup::Link, MulticastGroup::Neigh, MulticastGroup::Ipv4Route];
+pub fn changes() -> std::io::Result<impl futures_util::Stream<Item = Change> + Unpin> {
+    let groups = [
+        MulticastGroup::Link,
+        MulticastGroup::Neigh,
+        MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
+        MulticastGroup::Ipv4Ifaddr,
+        MulticastGroup::Ipv6Ifaddr,
+        MulticastGroup::Ipv4Rule,
+        MulticastGroup::Ipv6Rule,
+    ];
     let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)?;
     tokio::spawn(connection);
-    Ok(messages.map(|_| ()))
+    Ok(messages.map(|(message, _)| change(&message.payload)))
 }
 
-impl Netlink {
-    fn open() -> std::io::Result<Self> {
-        let (connection, handle, _) = rtnetlink::new_connection()?;
-        // Ends with the last handle.
-        tokio::spawn(connection);
-        Ok(Self { handle })
+fn change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Change {
+    if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(_) | RouteNetlinkMessage::DelNeighbour(_)) =
+        payload
+    {
+        Change::Neighbour
+    } else {
+        Change::Routes
+    }
+}
+
+/// Resolves next hops, look by look.
+pub struct Resolver {
+    ways: Ways,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self { ways: Ways::new() }
+    }
+}
+
+impl Resolver {
+    /// Routes may lead elsewhere: they are asked for again.
+    pub fn doubt(&mut self) {
+        self.ways.doubt();
     }
 
-    async fn links(&self) -> Result<BTreeMap<String, Link>, NetlinkError> {
-        let links = self.handle.link().get().execute();
-        Ok(links
-            .try_filter_map(|message| future::ready(Ok(link(&message))))
-            .try_collect()
-            .await?)
+    /// Resolves the next hop of every backend, as far as is known now.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn look(&mut self, targets: &Targets, now: Instant) -> Result<Resolution, NetlinkError> {
+        let netlink = Netlink::open()?;
+        let links = netlink.links().await?;
+        let neighbours = netlink.neighbours().await?;
+        let local = netlink.addresses().await?;
+        let asked = targets.backends.iter().filter(|target| target.given.is_none());
+        let due = self.ways.due(asked.map(|target| target.address), now);
+        let ask = |address| {
+            let netlink = &netlink;
+            async move { (address, netlink.way(address).await) }
+        };
+        let mut answers = futures_util::stream::iter(due)
+            .map(ask)
+            .buffer_unordered(QUESTIONS_AT_ONCE);
+        while let Some((address, answer)) = answers.next().await {
+            self.ways.learn(address, answer, now);
+        }
+        let seen = Seen::new(&links, &neighbours, &self.ways, targets);
+        let (hops, problems, doubtful) = seen.hops();
+        for (ifindex, address) in self.ways.to_use(doubtful, now) {
+            netlink.use_neighbour(ifindex, address).await;
+        }
+        Ok(Resolution {
+            hops,
+            problems,
+            links,
+            local,
+        })
+    }
+}
+
+/// All that one look saw. Decides without asking.
+struct Seen<'a> {
+    links: &'a BTreeMap<String, Link>,
+    by_index: BTreeMap<u32, (&'a str, &'a Link)>,
+    neighbours: &'a Neighbours,
+    ways: &'a Ways,
+    targets: &'a Targets,
+}
+
+impl<'a> Seen<'a> {
+    fn new(
+        links: &'a BTreeMap<String, Link>,
+        neighbours: &'a Neighbours,
+        ways: &'a Ways,
+        targets: &'a Targets,
+    ) -> Self {
+        let by_index = links.iter().map(|(name, link)| (link.ifindex, (name.as_str(), link)));
+        Self {
+            links,
+            by_index: by_index.collect(),
+            neighbours,
+            ways,
+            targets,
+        }
     }
 
-    async fn hop(
-        &self,
-        config: &Config,
-        backend: &Backend,
-        links: &BTreeMap<String, Link>,
-        neighbours: &Neighbours,
-    ) -> Result<Hop, Problem> {
-        if let Some(given) = &backend.next_hop {
-            let link = links
+    /// Hops, why there are none, and neighbours that the kernel has doubts
+    /// about.
+    fn hops(&self) -> (Hops, BTreeMap<BackendId, Problem>, BTreeSet<(u32, IpAddr)>) {
+        let (mut hops, mut problems, mut doubtful) = (Hops::new(), BTreeMap::new(), BTreeSet::new());
+        for target in &self.targets.backends {
+            match self.hop(target, &mut doubtful) {
+                Ok(hop) => drop(hops.insert(target.id.clone(), hop)),
+                Err(problem) => drop(problems.insert(target.id.clone(), problem)),
+            }
+        }
+        (hops, problems, doubtful)
+    }
+
+    fn hop(&self, target: &Target, doubtful: &mut BTreeSet<(u32, IpAddr)>) -> Result<Hop, Problem> {
+        if let Some(given) = &target.given {
+            let link = self
+                .links
                 .get(&given.interface)
                 .ok_or_else(|| Problem::NoInterface(given.interface.clone()))?;
             return Ok(hop_through(&given.interface, link, given.mac));
         }
-        let (ifindex, neighbour) = self.route(backend.address).await?;
-        let Some((name, link)) = links.iter().find(|(_, link)| link.ifindex == ifindex) else {
-            return Err(Problem::NoRoute);
-        };
-        if !config.node.interfaces.iter().any(|interface| interface.name == *name) {
-            return Err(Problem::ForeignInterface(name.clone()));
+        let way = self.ways.of(target.address)?;
+        let (name, link) = *self.by_index.get(&way.ifindex).ok_or(Problem::NoRoute)?;
+        if !self.targets.interfaces.contains(name) {
+            return Err(Problem::ForeignInterface(name.to_owned()));
         }
-        let known = neighbours.get(&(ifindex, neighbour));
+        if let Some(gateway) = way.gateway.filter(|_| target.on_link) {
+            return Err(Problem::NotOnLink(gateway));
+        }
+        let neighbour = (way.ifindex, way.gateway.unwrap_or(target.address));
+        let known = self.neighbours.get(&neighbour);
         if known.is_none_or(|known| !known.fresh) {
-            self.use_neighbour(ifindex, neighbour).await;
+            doubtful.insert(neighbour);
         }
         match known.and_then(|known| known.mac) {
             Some(mac) => Ok(hop_through(name, link, mac)),
-            None => Err(Problem::Unresolved(neighbour)),
+            None => Err(Problem::Unresolved { address: neighbour.1 }),
         }
-    }
-
-    /// The interface towards `address`, and whom to ask for there.
-    async fn route(&self, address: Ipv4Addr) -> Result<(u32, Ipv4Addr), Problem> {
-        let query = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(address, 32)
-            .build();
-        let answer = self.handle.route().get(query).execute().try_next().await;
-        let Ok(Some(route)) = answer else {
-            return Err(Problem::NoRoute);
-        };
-        if route.header.kind == rtnetlink::packet_route::route::RouteType::Local {
-            return Err(Problem::Local);
-        }
-        way(&route)
-            .map(|(ifindex, gateway)| (ifindex, gateway.unwrap_or(address)))
-            .ok_or(Problem::NoRoute)
-    }
-
-    async fn neighbours(&self) -> Result<Neighbours, NetlinkError> {
-        let all = self
-            .handle
-            .neighbours()
-            .get()
-            .set_address_family(AddressFamily::Inet)
-            .execute();
-        let known = all.try_filter_map(|message| future::ready(Ok(neighbour(&message))));
-        Ok(known.try_collect().await?)
-    }
-
-    async fn addresses(&self) -> Result<BTreeSet<Ipv4Addr>, NetlinkError> {
-        let all = self.handle.address().get().execute();
-        let messages: Vec<_> = all.try_collect().await?;
-        let attributes = messages.into_iter().flat_map(|message| message.attributes);
-        Ok(attributes
-            .filter_map(|attribute| {
-                if let AddressAttribute::Local(IpAddr::V4(address)) = attribute {
-                    Some(address)
-                } else {
-                    None
-                }
-            })
-            .collect())
-    }
-
-    /// Makes the kernel resolve an address, or look whether it still holds. A
-    /// refusal shows as a hop that stays unresolved.
-    async fn use_neighbour(&self, ifindex: u32, address: Ipv4Addr) {
-        let request = self.handle.neighbours().add(ifindex, IpAddr::V4(address));
-        let request = request.state(State::None).flags(NeighbourFlags::Use).replace();
-        if let Err(error) = request.execute().await {
-            tracing::debug!(%address, %error, "NTF_USE was refused");
-        }
-    }
-}
-
-/// By interface and address.
-type Neighbours = BTreeMap<(u32, Ipv4Addr), Neighbour>;
-
-struct Neighbour {
-    /// Never all zero.
-    mac: Option<MacAddr>,
-    /// The kernel has no doubt about it now.
-    fresh: bool,
-}
-
-fn neighbour(message: &NeighbourMessage) -> Option<((u32, Ipv4Addr), Neighbour)> {
-    let mut address = None;
-    let mut mac = None;
-    for attribute in &message.attributes {
-        if let NeighbourAttribute::Destination(NeighbourAddress::Inet(destination)) = attribute {
-            address = Some(*destination);
-        } else if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
-            mac = <[u8; 6]>::try_from(bytes.as_slice())
-                .ok()
-                .filter(|mac| *mac != [0; 6])
-                .map(MacAddr);
-        }
-    }
-    let state = message.header.state;
-    let valid = matches!(
-        state,
-        State::Reachable | State::Stale | State::Delay | State::Probe | State::Permanent | State::Noarp
-    );
-    let fresh = matches!(
-        state,
-        State::Reachable | State::Permanent | State::Noarp | State::Delay | State::Probe | State::Incomplete
-    );
-    Some((
-        (message.header.ifindex, address?),
-        Neighbour {
-            mac: mac.filter(|_| valid),
-            fresh,
-        },
-    ))
-}
-
-fn way(route: &RouteMessage) -> Option<(u32, Option<Ipv4Addr>)> {
-    let mut ifindex = None;
-    let mut gateway = None;
-    for attribute in &route.attributes {
-        if let RouteAttribute::Oif(oif) = attribute {
-            ifindex = Some(*oif);
-        } else if let RouteAttribute::Gateway(RouteAddress::Inet(address)) = attribute {
-            gateway = Some(*address);
-        }
-    }
-    Some((ifindex?, gateway))
-}
-
-fn link(message: &LinkMessage) -> Option<(String, Link)> {
-    let mut name = None;
-    let mut mac = [0; 6];
-    let mut mtu = 0;
-    let mut xdp = None;
-    for attribute in &message.attributes {
-        if let LinkAttribute::IfName(text) = attribute {
-            name = Some(text.clone());
-        } else if let LinkAttribute::Address(bytes) = attribute {
-            mac = <[u8; 6]>::try_from(bytes.as_slice()).unwrap_or_default();
-        } else if let LinkAttribute::Mtu(bytes) = attribute {
-            mtu = u16::try_from(*bytes).unwrap_or(u16::MAX);
-        } else if let LinkAttribute::Xdp(parts) = attribute {
-            xdp = parts.iter().find_map(mode);
-        }
-    }
-    Some((
-        name?,
-        Link {
-            ifindex: message.header.index,
-            mac: MacAddr(mac),
-            mtu,
-            xdp,
-        },
-    ))
-}
-
-fn mode(part: &LinkXdp) -> Option<XdpMode> {
-    let LinkXdp::Attached(attached) = part else {
-        return None;
-    };
-    if *attached == XdpAttached::Driver {
-        Some(XdpMode::Native)
-    } else if *attached == XdpAttached::SocketBuffer {
-        Some(XdpMode::Generic)
-    } else {
-        None
     }
 }
 
@@ -330,3 +275,6 @@ fn hop_through(interface: &str, link: &Link, mac: MacAddr) -> Hop {
         mtu: link.mtu,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,25 @@
 //! Packets through a candidate before it is switched to, and through what is
 //! served when somebody asks why.
 
-use std::net::Ipv4Addr;
+mod probe;
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use lb_common::{
     abi::{active::Active, hash_key::HashKey},
-    hash::FlowV4,
-    wire::{ETHERNET_LEN, IPV4_LEN},
+    wire::ETHERNET_LEN,
 };
 
 use crate::{
-    config::{Protocol, Vip},
+    config::{Backend, Encap, MacAddr, Pool, Vip},
     kernel::{KernelError, aya::KernelBalancer},
-    revision::Revision,
+    revision::{MemberState, Revision},
 };
+
+pub use self::probe::Probe;
 
 /// VIPs that are tried before a switch, at most, spread over all of them.
 const REHEARSED_VIPS: usize = 256;
@@ -27,83 +33,107 @@ const XDP_REDIRECT: u32 = 4;
 pub enum Objection {
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    #[error("a packet for VIP {vip} went to {got:?} instead of {expected:?}")]
+    #[error("a packet for VIP {vip} went {} instead of {}", where_to(.got.as_ref()), where_to(.expected.as_ref()))]
     OtherBackend {
         vip: String,
-        expected: Option<Ipv4Addr>,
-        got: Option<Ipv4Addr>,
+        expected: Option<Destination>,
+        got: Option<Destination>,
     },
 }
 
-/// A packet by its five-tuple; addresses and ports as people write them.
+/// What a packet on its way to a backend is told by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
-    pub source: Ipv4Addr,
-    pub source_port: u16,
-    pub destination: Ipv4Addr,
-    pub destination_port: u16,
-    pub protocol: Protocol,
+pub enum Destination {
+    /// Of the outer header.
+    Outer(IpAddr),
+    /// Of a frame that is not encapsulated.
+    Mac(MacAddr),
 }
 
-impl Probe {
-    /// The shortest whole packet: a SYN, or an empty datagram.
-    #[must_use]
-    pub fn packet(&self) -> Vec<u8> {
-        let l4: Vec<u8> = match self.protocol {
-            // Sequence and acknowledgement 0, five words, SYN, a window.
-            Protocol::Tcp => [[0; 8].as_slice(), &[0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]].concat(),
-            // Length 8, no checksum.
-            Protocol::Udp => vec![0, 8, 0, 0],
-        };
-        let total = IPV4_LEN as u16 + 4 + l4.len() as u16;
-        let mut packet = vec![0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2, 0x08, 0x00];
-        packet.extend([0x45, 0]);
-        packet.extend(total.to_be_bytes());
-        packet.extend([0, 0, 0x40, 0, 64, self.protocol.number(), 0, 0]);
-        packet.extend(self.source.octets());
-        packet.extend(self.destination.octets());
-        let sum = packet[ETHERNET_LEN as usize..]
-            .chunks(2)
-            .map(|two| u32::from(u16::from_be_bytes([two[0], two[1]])));
-        let checksum = lb_common::checksum::finish(sum.sum());
-        packet[ETHERNET_LEN as usize + 10..][..2].copy_from_slice(&checksum.to_be_bytes());
-        packet.extend(self.source_port.to_be_bytes());
-        packet.extend(self.destination_port.to_be_bytes());
-        packet.extend(l4);
-        packet
-    }
-
-    /// Slot of this flow in its pool's lookup table.
-    #[must_use]
-    pub const fn slot(&self, key: &HashKey) -> u32 {
-        let flow = FlowV4 {
-            source: u32::from_ne_bytes(self.source.octets()),
-            destination: u32::from_ne_bytes(self.destination.octets()),
-            source_port: self.source_port.to_be(),
-            destination_port: self.destination_port.to_be(),
-            protocol: self.protocol.number(),
-        };
-        flow.hash(key).slot()
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outer(address) => address.fmt(f),
+            Self::Mac(mac) => mac.fmt(f),
+        }
     }
 }
 
-/// Whom the revision means the flow for: name, and whether it can be reached.
-#[must_use]
-pub fn owner<'r>(revision: &'r Revision, pool: &str, slot: u32) -> Option<(&'r str, bool)> {
-    let (state, tables) = revision.pool(pool)?;
-    let name = revision.member_name(pool, tables.current.slots()[slot as usize])?;
-    Some((name, state.members.get(name)?.hop.is_some()))
+fn where_to(destination: Option<&Destination>) -> String {
+    destination.map_or_else(|| "nowhere".to_owned(), |destination| format!("to {destination}"))
 }
 
-/// Outer destination of what the program sent; `None`: it sent nothing.
+/// A backend of a pool and its member.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'r> {
+    pub backend: &'r Backend,
+    pub member: &'r MemberState,
+}
+
+/// Whom the revision means a slot of a pool for.
 #[must_use]
-pub fn outer_destination(action: u32, packet: &[u8]) -> Option<Ipv4Addr> {
+pub fn owner<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32) -> Option<Owner<'r>> {
+    let (state, tables) = revision.pool(&pool.name)?;
+    let name = revision.member_name(&pool.name, tables.current.slots()[slot as usize])?;
+    Some(Owner {
+        backend: pool.backends.iter().find(|backend| backend.name == name)?,
+        member: state.members.get(name)?,
+    })
+}
+
+impl Owner<'_> {
+    /// How packets to it are told from others; `None`: it cannot be reached.
+    #[must_use]
+    pub fn destination(&self, encap: Encap) -> Option<Destination> {
+        let hop = self.member.hop.as_ref()?;
+        Some(match encap {
+            Encap::Ipip | Encap::Gue => Destination::Outer(self.backend.address),
+            Encap::L2 => Destination::Mac(hop.mac),
+        })
+    }
+}
+
+/// Where the program sent a packet of a pool with this `encap`; `None`: it sent
+/// nothing.
+#[must_use]
+pub fn destination(encap: Encap, action: u32, packet: &[u8]) -> Option<Destination> {
     if action != XDP_TX && action != XDP_REDIRECT {
         return None;
     }
-    let at = ETHERNET_LEN as usize + 16;
-    let octets: [u8; 4] = packet.get(at..at + 4)?.try_into().ok()?;
-    Some(Ipv4Addr::from(octets))
+    match encap {
+        Encap::Ipip | Encap::Gue => outer_destination(packet).map(Destination::Outer),
+        Encap::L2 => packet.first_chunk().map(|mac| Destination::Mac(MacAddr(*mac))),
+    }
+}
+
+fn outer_destination(packet: &[u8]) -> Option<IpAddr> {
+    let (ethernet, ip) = packet.split_at_checked(ETHERNET_LEN as usize)?;
+    match ethernet.last_chunk()? {
+        [0x08, 0x00] => {
+            let octets: [u8; 4] = *ip.get(16..)?.first_chunk()?;
+            Some(Ipv4Addr::from(octets).into())
+        }
+        [0x86, 0xdd] => {
+            let octets: [u8; 16] = *ip.get(24..)?.first_chunk()?;
+            Some(Ipv6Addr::from(octets).into())
+        }
+        [_, _] => None,
+    }
+}
+
+/// The backend of `pool` that a packet in `slot` was sent to: the slot's owner if
+/// it may be that, since two of them can be on one host.
+#[must_use]
+pub fn reached<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32, sent: Destination) -> Option<&'r Backend> {
+    let (state, _) = revision.pool(&pool.name)?;
+    let members = pool.backends.iter().filter_map(|backend| {
+        let member = state.members.get(&backend.name)?;
+        Some(Owner { backend, member })
+    });
+    let mut candidates = owner(revision, pool, slot).into_iter().chain(members);
+    candidates
+        .find(|candidate| candidate.destination(pool.encap) == Some(sent))
+        .map(|candidate| candidate.backend)
 }
 
 /// Sends a packet for VIPs of the candidate through the private instance.
@@ -120,18 +150,26 @@ pub fn rehearse(kernel: &KernelBalancer, active: Active, revision: &Revision) ->
 }
 
 /// A source that is neither the VIP nor our own: from one of the networks that
-/// are nobody's (RFC 5737).
-fn stranger(revision: &Revision, vip: &Vip) -> Ipv4Addr {
-    const NOBODYS: [Ipv4Addr; 3] = [
-        Ipv4Addr::new(192, 0, 2, 1),
-        Ipv4Addr::new(198, 51, 100, 1),
-        Ipv4Addr::new(203, 0, 113, 1),
+/// are nobody's (RFC 5737, RFC 3849, RFC 9637).
+fn stranger(revision: &Revision, vip: &Vip) -> IpAddr {
+    const NOBODYS: [IpAddr; 6] = [
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
+        IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)),
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+        IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
+        IpAddr::V6(Ipv6Addr::new(0x3fff, 0xfff, 0, 0, 0, 0, 0, 1)),
     ];
-    let own = revision.config().node.encap_source.v4;
-    let free = NOBODYS
-        .into_iter()
-        .find(|source| *source != vip.address && !own.contains(source));
-    free.unwrap_or(NOBODYS[0])
+    let of_family = || {
+        NOBODYS
+            .into_iter()
+            .filter(|source| source.is_ipv4() == vip.address.is_ipv4())
+    };
+    let own = &revision.config().node.encap_source;
+    // Three networks, and a VIP and a prefix are in two at most.
+    of_family()
+        .find(|source| *source != vip.address && !own.contains(*source))
+        .unwrap_or(vip.address)
 }
 
 fn try_vip(
@@ -141,6 +179,9 @@ fn try_vip(
     key: &HashKey,
     vip: &Vip,
 ) -> Result<(), Objection> {
+    let Some(pool) = revision.config().pool(&vip.pool) else {
+        return Ok(());
+    };
     let probe = Probe {
         source: stranger(revision, vip),
         source_port: 49152,
@@ -148,16 +189,10 @@ fn try_vip(
         destination_port: vip.port,
         protocol: vip.protocol,
     };
-    let owner = owner(revision, &vip.pool, probe.slot(key));
-    let expected = owner.filter(|(_, reachable)| *reachable).and_then(|(name, _)| {
-        let pool = revision.config().pool(&vip.pool)?;
-        pool.backends
-            .iter()
-            .find(|backend| backend.name == name)
-            .map(|backend| backend.address)
-    });
+    let owner = owner(revision, pool, probe.slot(vip, key));
+    let expected = owner.and_then(|owner| owner.destination(pool.encap));
     let (action, packet) = kernel.test_run(active, &probe.packet())?;
-    let got = outer_destination(action, &packet);
+    let got = destination(pool.encap, action, &packet);
     if got == expected {
         return Ok(());
     }

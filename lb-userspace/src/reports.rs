@@ -1,7 +1,7 @@
 //! What is served, for people and programs: `status`, `why`, `bpf dump`,
 //! `bpf verify`. Reads only.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use lb_common::{
     abi::root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
@@ -13,7 +13,7 @@ use crate::{
         BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, PoolStatus, Status,
         Traffic, VipStatus, Why, WhyQuery,
     },
-    config,
+    config::{self, Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -23,7 +23,7 @@ use crate::{
     layout,
     neighbours::Resolution,
     rehearsal::{self, Probe},
-    revision::BackendId,
+    revision::{BackendId, Revision},
     serving::{Served, Serving},
     table::Table,
 };
@@ -201,37 +201,34 @@ impl Serving {
     /// instance, and what it sent is read from the bytes that came out.
     ///
     /// # Errors
-    /// When the kernel does not run it, or the question is not about IPv4.
+    /// When the kernel does not run it, or the addresses are of two families.
     pub fn why(&self, query: &WhyQuery) -> Result<Why, Failure> {
-        let (IpAddr::V4(source), IpAddr::V4(destination)) = (query.src, query.dst) else {
+        if query.src.is_ipv4() != query.dst.is_ipv4() {
             return Err(failure::bad_request(
-                "IPv6 is not balanced yet: ask about IPv4 addresses".to_owned(),
+                "no packet has one IPv4 and one IPv6 address: ask about two of a family".to_owned(),
             ));
-        };
+        }
         let probe = Probe {
-            source,
+            source: query.src,
             source_port: query.sport,
-            destination,
+            destination: query.dst,
             destination_port: query.dport,
             protocol: query.proto,
         };
         let kernel = self.publisher.kernel();
         let (verdict, action, packet) = kernel.explain(kernel.active(), &probe.packet())?;
         let served = self.served.as_ref();
-        let vip = served.and_then(|served| {
-            let same =
-                |vip: &&config::Vip| (vip.address, vip.port, vip.protocol) == (destination, query.dport, query.proto);
-            served.state.config().vips.iter().find(same)
-        });
-        let pool = vip.and_then(|vip| served?.state.config().pool(&vip.pool));
-        let outer = rehearsal::outer_destination(action, &packet);
-        let backend = pool.and_then(|pool| pool.backends.iter().find(|backend| Some(backend.address) == outer));
-        let slot = pool
-            .map(|_| kernel.hash_key().map(|key| probe.slot(&key)))
+        let asked = served.and_then(|served| asked(&served.state, query));
+        let slot = asked
+            .map(|(vip, _)| kernel.hash_key().map(|key| probe.slot(vip, &key)))
             .transpose()?;
+        let backend = served.zip(asked).zip(slot).and_then(|((served, (_, pool)), slot)| {
+            let sent = rehearsal::destination(pool.encap, action, &packet)?;
+            rehearsal::reached(&served.state, pool, slot, sent)
+        });
         Ok(Why {
-            vip: vip.map(|vip| vip.name.clone()),
-            pool: pool.map(|pool| pool.name.clone()),
+            vip: asked.map(|(vip, _)| vip.name.clone()),
+            pool: asked.map(|(_, pool)| pool.name.clone()),
             slot,
             backend: backend.map(|backend| backend.name.clone()),
             chain: Vec::new(),
@@ -414,6 +411,17 @@ impl Serving {
             Err(error) => check("journal", false, error.to_string()),
         }
     }
+}
+
+/// The VIP that a question is about, and its pool.
+fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r Pool)> {
+    let config = revision.config();
+    let wanted = (query.dst, query.dport, query.proto);
+    let vip = config
+        .vips
+        .iter()
+        .find(|vip| (vip.address, vip.port, vip.protocol) == wanted)?;
+    Some((vip, config.pool(&vip.pool)?))
 }
 
 fn chunk_digest(table: &Table) -> Digest {

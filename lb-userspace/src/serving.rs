@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::model::{Applied, ApplyRequest, Failure, Mode},
-    config::{self, Config, ObjectName},
+    config::{self, ObjectName},
     digest::Digest,
     failure,
     kernel::aya::KernelBalancer,
     layout::{Layout, RootFacts},
     neighbours::Resolution,
-    plan::{Base, Content, Finding, Plan, Severity, code::Code, diff, policy},
+    plan::{Base, Content, Finding, Plan, Severity, diff, policy},
     publish::{Published, Publisher},
     rehearsal,
     revision::{Revision, State},
@@ -92,7 +92,7 @@ impl Serving {
             removed: &removed,
             changes: &changes,
         });
-        findings.extend(local_addresses(&target.config, resolution));
+        findings.extend(policy::host::judge(&target.config, resolution));
         let previous = self.served.as_ref().map(|served| &served.state);
         let effects = match Revision::next(previous, &target, &resolution.hops) {
             Ok(next) => next.effects(previous),
@@ -115,6 +115,7 @@ impl Serving {
                 digest: self.served.as_ref().map(|served| served.digest),
             },
             target,
+            rollback_to: None,
             removed,
             changes,
             effects,
@@ -151,9 +152,11 @@ impl Serving {
         if judged.map_err(|errors| failure::bad_configuration(errors.to_string()))? != plan.target.config {
             return Err(policy::Altered::Changes.into());
         }
+        self.check_rollback(&plan)?;
         // Addresses may have come to this host since the plan was made.
         let mut plan = plan;
-        plan.findings.extend(local_addresses(&plan.target.config, resolution));
+        plan.findings
+            .extend(policy::host::judge(&plan.target.config, resolution));
         if plan.is_refused() {
             self.note_refusal(&plan, digest, author, now);
             return Err(failure::refused(&plan));
@@ -358,6 +361,21 @@ impl Serving {
         self.mode_reason = Some(reason);
     }
 
+    /// A plan that says it goes back goes where it says.
+    fn check_rollback(&self, plan: &Plan) -> Result<(), Failure> {
+        let Some(number) = plan.rollback_to else {
+            return Ok(());
+        };
+        let earlier = match &self.store {
+            Some(store) => store.generation(number)?,
+            None => None,
+        };
+        match earlier {
+            Some((_, content)) if content == plan.target => Ok(()),
+            Some(_) | None => Err(policy::Altered::Rollback(number).into()),
+        }
+    }
+
     fn check_writable(&self) -> Result<(), Failure> {
         match self.mode {
             Mode::Normal => Ok(()),
@@ -401,30 +419,6 @@ pub fn restored(state: serde_json::Value) -> Option<Revision> {
         Some((name, Table::from_bytes(bytemuck::cast_slice(&slots)).ok()?))
     });
     Revision::restore(stored.state, tables.collect::<Option<_>>()?)
-}
-
-/// Backends that are this host: packets for them would come back for ever.
-fn local_addresses(config: &Config, resolution: &Resolution) -> Vec<Finding> {
-    let backends = config
-        .pools
-        .iter()
-        .flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
-    let local = backends.filter(|(_, backend)| resolution.local.contains(&backend.address));
-    local
-        .map(|(pool, backend)| Finding {
-            code: Code::LocalBackend.to_string(),
-            severity: Severity::Refuse,
-            message: format!(
-                "backend {} has the address {} of this host",
-                backend.name, backend.address
-            ),
-            object: Some(ObjectName::Backend {
-                pool: pool.name.clone(),
-                backend: backend.name.clone(),
-            }),
-            fix: Some("give it the address of another host".to_owned()),
-        })
-        .collect()
 }
 
 fn revision_cause(before: &Revision, after: &Revision) -> String {

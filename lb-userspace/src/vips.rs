@@ -12,15 +12,18 @@
 //! The result is a *shape* without chunk numbers, so that the same shape can be
 //! rendered twice: for the active chunks, and for the fallback's.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
 use bytemuck::Zeroable;
 use lb_common::abi::{
     chunk::{ChunkId, LINES},
-    vip::{ADDRESS_LEVEL, HAS_TCP, HAS_UDP, MAX_VIP_CHILDREN, RECORDS_PER_LINE, VipKey, VipLine, VipRecord},
+    vip::{
+        ADDRESS_LEVEL, HAS_TCP, HAS_UDP, MAX_VIP_CHILDREN, RECORDS_PER_LINE, SIPHASH, SOURCE_AFFINITY, VipKey, VipLine,
+        VipRecord,
+    },
 };
 
-use crate::config::{Protocol, Vip};
+use crate::config::{Affinity, HashKind, Protocol, Vip};
 
 #[cfg(test)]
 mod tests;
@@ -134,9 +137,31 @@ impl VipTable {
 
 /// The key of a VIP.
 #[must_use]
-pub const fn vip_key(vip: &Vip) -> VipKey {
-    let address = u32::from_ne_bytes(vip.address.octets());
-    VipKey::v4(address, vip.port.to_be(), vip.protocol.number())
+pub fn vip_key(vip: &Vip) -> VipKey {
+    VipKey::v6(words(vip.address), vip.port.to_be(), vip.protocol.number())
+}
+
+/// The flags of a VIP's record.
+#[must_use]
+pub const fn vip_flags(vip: &Vip) -> u16 {
+    let affinity = match vip.affinity {
+        Affinity::Tuple => 0,
+        Affinity::Source => SOURCE_AFFINITY,
+    };
+    let hash = match vip.hash {
+        HashKind::Fast => 0,
+        HashKind::Siphash => SIPHASH,
+    };
+    affinity | hash
+}
+
+/// An address as keys hold it: 16 bytes on the wire, IPv4 mapped.
+fn words(address: IpAddr) -> [u32; 4] {
+    let bytes = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    bytemuck::cast(bytes.octets())
 }
 
 /// One key for each address that has a VIP, and the `HAS_*` flags of its
@@ -150,10 +175,10 @@ pub fn address_records(vips: &[Vip]) -> Vec<(VipKey, u16)> {
             Protocol::Udp => HAS_UDP,
         };
     }
-    let key = |octets| VipKey::v4_address(u32::from_ne_bytes(octets));
+    let key = |address| VipKey::v6_address(words(address));
     flags
         .into_iter()
-        .map(|(address, flags)| (key(address.octets()), flags))
+        .map(|(address, flags)| (key(address), flags))
         .collect()
 }
 

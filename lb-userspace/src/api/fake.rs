@@ -176,9 +176,11 @@ fn content(number: u64) -> Value {
         "environment": "lab",
         "node": {"interfaces": [{"name": "lb0", "mode": "native"}], "encapSource": {"v4": "10.255.0.0/16"},
                  "hashKeyFile": "/var/lib/holdfast/hash.key"},
-        "pools": [{"name": "web", "encap": "ipip", "table": "minmove", "backends": [
+        "pools": [{"name": "web", "encap": "ipip", "table": "minmove",
+            "drain": {"idle": "1m", "deadline": "1h"}, "backends": [
             {"name": "be1", "address": "10.0.1.11", "weight": number, "state": "ready"}]}],
-        "vips": [{"name": "web4", "address": "203.0.113.10", "port": 443, "protocol": "tcp", "pool": "web"}],
+        "vips": [{"name": "web4", "address": "203.0.113.10", "port": 443, "protocol": "tcp", "pool": "web",
+                  "affinity": "tuple", "hash": "fast"}],
     }})
 }
 

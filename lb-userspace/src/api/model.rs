@@ -1,12 +1,12 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{API_VERSION, Address, BackendState, ObjectName, Protocol, XdpMode},
+    config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
     digest::Digest,
     plan::{Change, Content, Plan, PoolEffect},
 };
@@ -109,7 +109,7 @@ pub struct InterfaceStatus {
 #[serde(rename_all = "camelCase")]
 pub struct VipStatus {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub port: u16,
     pub protocol: Protocol,
     pub pool: String,
@@ -130,7 +130,7 @@ pub struct PoolStatus {
 #[serde(rename_all = "camelCase")]
 pub struct BackendStatus {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub weight: u32,
     pub state: BackendState,
     /// Its next hop is known (health checks come later).
@@ -182,9 +182,9 @@ impl Kind for Why {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhyQuery {
-    pub src: Address,
+    pub src: IpAddr,
     pub sport: u16,
-    pub dst: Address,
+    pub dst: IpAddr,
     pub dport: u16,
     pub proto: Protocol,
 }
@@ -288,7 +288,7 @@ pub struct GenerationSummary {
     pub digest: Digest,
     pub author: String,
     pub applied: Timestamp,
-    /// `apply`, `rollback to N`, `first start`, …
+    /// `apply`, `rollback`, `first start`, …
     pub cause: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -10,12 +10,9 @@ use super::{
     terminal::{Look, Terminal},
     text::{NONE, count, fields, numbers, table, words},
 };
-use crate::{
-    api::{
-        client::Client,
-        model::{BackendStatus, Document, Kind, PoolStatus, Status, VipStatus},
-    },
-    config::BackendState,
+use crate::api::{
+    client::Client,
+    model::{BackendStatus, Document, Kind, PoolStatus, Status, VipStatus},
 };
 
 #[derive(Serialize)]
@@ -228,20 +225,13 @@ fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
         ("Pool", pool.clone()),
         ("Address", backend.address.to_string()),
         ("Weight", backend.weight.to_string()),
-        ("State", state(backend.state).to_owned()),
+        ("State", backend.state.to_string()),
         ("Up", yes_no(backend.up).to_owned()),
         ("Slots", format!("{} of 65,536", count(u64::from(backend.slots)))),
         ("Next hop", backend.next_hop.clone()),
         ("Packets", count(backend.traffic.packets)),
         ("Bytes", count(backend.traffic.bytes)),
     ])
-}
-
-pub(super) const fn state(state: BackendState) -> &'static str {
-    match state {
-        BackendState::Ready => "ready",
-        BackendState::Maint => "maint",
-    }
 }
 
 pub(super) const fn yes_no(yes: bool) -> &'static str {

@@ -176,7 +176,7 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         backend.name.clone(),
         backend.address.to_string(),
         backend.weight.to_string(),
-        super::objects::state(backend.state).to_owned(),
+        backend.state.to_string(),
         super::objects::yes_no(backend.up).to_owned(),
         count(backend.traffic.packets),
         count(backend.traffic.bytes),

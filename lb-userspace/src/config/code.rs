@@ -53,9 +53,9 @@ codes! {
     NumberOutOfRange = 1023,
     /// Not one of the words a key takes.
     UnknownWord = 1024,
-    /// Not an IPv4 address.
+    /// Not an IP address.
     AddressInvalid = 1025,
-    /// An IPv4 address that no single host can have.
+    /// An address that no single host can have.
     AddressNotUnicast = 1026,
     /// Not a prefix, or not one that packets may come from.
     PrefixInvalid = 1027,
@@ -67,6 +67,8 @@ codes! {
     InterfaceInvalid = 1030,
     /// An entry of `removed` names no kind of object there is.
     ObjectInvalid = 1031,
+    /// Not a time, such as `30s`.
+    TimeInvalid = 1032,
     /// More of something than there may be.
     TooMany = 1040,
     /// None of something there must be.
@@ -89,6 +91,12 @@ codes! {
     BackendIsSource = 1049,
     /// An object is in the file and in `removed`.
     PresentAndRemoved = 1050,
+    /// Packets must be encapsulated to a family that has no `encapSource`.
+    NoSource = 1051,
+    /// A VIP has an address that encapsulated packets come from.
+    VipIsSource = 1052,
+    /// `drain.idle` is longer than `drain.deadline`.
+    DrainOrder = 1053,
 }
 
 impl fmt::Display for Code {

@@ -15,11 +15,13 @@ use serde::{
 use serde_saphyr::Spanned;
 
 use super::{
-    BackendState, Encap, Protocol, TableKind, XdpMode,
+    Affinity, BackendState, Encap, HashKind, Protocol, TableKind, XdpMode,
     limits::{
         ENVIRONMENT_PATTERN, INTERFACE_PATTERN, MAC_PATTERN, MAX_BACKENDS_IN_POOL, MAX_INTERFACES, MAX_NAME_BYTES,
-        MAX_POOLS, MAX_PORT, MAX_REMOVED, MAX_VIPS, MAX_WEIGHT, MIN_PORT, NAME_PATTERN, OBJECT_PATTERN, PREFIX_PATTERN,
+        MAX_POOLS, MAX_PORT, MAX_REMOVED, MAX_VIPS, MAX_WEIGHT, MIN_PORT, NAME_PATTERN, OBJECT_PATTERN,
+        PREFIX_V4_PATTERN, PREFIX_V6_PATTERN, SECONDS_PATTERN,
     },
+    schema::address_formats,
 };
 
 /// Text as written, with its place.
@@ -61,8 +63,11 @@ pub struct FileNode {
     /// runs.
     #[schemars(with = "Vec<FileInterface>", length(min = 1, max = MAX_INTERFACES))]
     pub interfaces: Spanned<Vec<FileInterface>>,
-    /// Where encapsulated packets come from.
-    pub encap_source: FileEncapSource,
+    /// Where encapsulated packets come from: of each family that packets are
+    /// encapsulated to.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "FileEncapSource")]
+    pub encap_source: Option<FileEncapSource>,
     /// Absolute path of 32 secret bytes that key the flow hash; made when the
     /// file does not exist.
     #[schemars(with = "String", regex(pattern = "^/"))]
@@ -89,8 +94,14 @@ pub struct FileInterface {
 #[schemars(rename = "EncapSource")]
 pub struct FileEncapSource {
     /// IPv4 prefix, /8 to /32, host bits zero; the flow hash fills them.
-    #[schemars(with = "String", regex(pattern = PREFIX_PATTERN))]
-    pub v4: Text,
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "String", regex(pattern = PREFIX_V4_PATTERN))]
+    pub v4: Option<Text>,
+    /// IPv6 prefix, /32 to /128, host bits zero; the flow hash fills the last
+    /// 32 of them.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "String", regex(pattern = PREFIX_V6_PATTERN))]
+    pub v6: Option<Text>,
 }
 
 /// Backends that share the work.
@@ -109,9 +120,28 @@ pub struct FilePool {
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "TableKind", extend("default" = TableKind::default()))]
     pub table: Option<Spanned<Word<TableKind>>>,
+    /// How long connections stay with a backend that gets no new ones.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "FileDrain")]
+    pub drain: Option<FileDrain>,
     /// At least one of them ready and with a weight above 0.
     #[schemars(length(min = 1, max = MAX_BACKENDS_IN_POOL))]
     pub backends: Vec<FileBackend>,
+}
+
+/// How long connections stay with a backend that gets no new ones.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Drain")]
+pub struct FileDrain {
+    /// Until no packet of them was seen for as long as this: 1s to 1h.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "String", regex(pattern = SECONDS_PATTERN), extend("default" = super::limits::DEFAULT_DRAIN_IDLE))]
+    pub idle: Option<Text>,
+    /// At most as long as this after the change: 1s to 24h, not below `idle`.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "String", regex(pattern = SECONDS_PATTERN), extend("default" = super::limits::DEFAULT_DRAIN_DEADLINE))]
+    pub deadline: Option<Text>,
 }
 
 /// One server of a pool.
@@ -122,8 +152,8 @@ pub struct FileBackend {
     /// Unique in its pool.
     #[schemars(with = "String", length(max = MAX_NAME_BYTES), regex(pattern = NAME_PATTERN))]
     pub name: Text,
-    /// IPv4 address the packets are sent to; unique in its pool.
-    #[schemars(with = "String", extend("format" = "ipv4"))]
+    /// Address the packets are sent to; unique in its pool.
+    #[schemars(with = "String", extend("anyOf" = address_formats()))]
     pub address: Text,
     /// Share of the pool's flows, relative to the other backends.
     #[serde(default, deserialize_with = "written")]
@@ -161,8 +191,8 @@ pub struct FileVip {
     /// Unique among VIPs.
     #[schemars(with = "String", length(max = MAX_NAME_BYTES), regex(pattern = NAME_PATTERN))]
     pub name: Text,
-    /// IPv4 address clients connect to.
-    #[schemars(with = "String", extend("format" = "ipv4"))]
+    /// Address clients connect to.
+    #[schemars(with = "String", extend("anyOf" = address_formats()))]
     pub address: Text,
     /// Port clients connect to; backends get the packet with the same one.
     #[schemars(with = "u16", range(min = MIN_PORT, max = MAX_PORT))]
@@ -173,6 +203,14 @@ pub struct FileVip {
     /// Name of the pool that answers.
     #[schemars(with = "String", length(max = MAX_NAME_BYTES), regex(pattern = NAME_PATTERN))]
     pub pool: Text,
+    /// Which packets go to the same backend.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "Affinity", extend("default" = Affinity::default()))]
+    pub affinity: Option<Spanned<Word<Affinity>>>,
+    /// How a flow is hashed.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "HashKind", extend("default" = HashKind::default()))]
+    pub hash: Option<Spanned<Word<HashKind>>>,
 }
 
 /// A key that may be absent but, if it is written, needs a value: `weight:`

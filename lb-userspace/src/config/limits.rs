@@ -5,6 +5,8 @@
 
 use lb_common::abi::{member, node};
 
+use super::Seconds;
+
 /// Bytes in a configuration file (4 MiB): room for `MAX_VIPS` and
 /// `MAX_BACKENDS` at 80 bytes each, with their names and comments.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -37,7 +39,20 @@ pub const MAX_PORT: u16 = u16::MAX;
 
 /// Prefix lengths of `encapSource.v4`: shorter ones would claim other
 /// people's addresses as ours.
-pub const MIN_PREFIX: u8 = 8;
+pub const MIN_PREFIX_V4: u8 = 8;
+
+/// The same of `encapSource.v6`. The flow hash fills 32 bits at most, so a
+/// prefix longer than /96 has less room for it.
+pub const MIN_PREFIX_V6: u8 = 32;
+
+/// `drain.idle`.
+pub const MIN_DRAIN: Seconds = Seconds(1);
+pub const MAX_DRAIN_IDLE: Seconds = Seconds(3600);
+pub const DEFAULT_DRAIN_IDLE: Seconds = Seconds(60);
+
+/// `drain.deadline`.
+pub const MAX_DRAIN_DEADLINE: Seconds = Seconds(24 * 3600);
+pub const DEFAULT_DRAIN_DEADLINE: Seconds = Seconds(3600);
 
 /// Of a name and of an environment: one label of a host name (RFC 1123 §2.1).
 pub const MAX_NAME_BYTES: usize = 63;
@@ -57,7 +72,11 @@ pub const INTERFACE_PATTERN: &str = r"^[^/:\s\x00-\x1f\x7f]{1,15}$";
 
 pub const MAC_PATTERN: &str = "^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$";
 
-pub const PREFIX_PATTERN: &str = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/([89]|[12][0-9]|3[0-2])$";
+pub const PREFIX_V4_PATTERN: &str = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/([89]|[12][0-9]|3[0-2])$";
+
+pub const PREFIX_V6_PATTERN: &str = r"^[0-9A-Fa-f:.]+/(3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-8])$";
+
+pub const SECONDS_PATTERN: &str = "^(0|[1-9][0-9]*)[smh]$";
 
 pub const OBJECT_PATTERN: &str =
     "^((vip|pool)/[a-z0-9][a-z0-9._-]*|backend/[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*)$";

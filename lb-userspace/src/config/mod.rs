@@ -14,6 +14,7 @@ pub mod problem;
 mod rules;
 mod sample;
 mod schema;
+mod seconds;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,11 @@ mod words;
 use std::{
     collections::BTreeSet,
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -37,6 +38,7 @@ pub use self::{
     load::{Loaded, load},
     sample::sample,
     schema::schema,
+    seconds::Seconds,
 };
 
 /// The only `apiVersion` there is.
@@ -83,11 +85,41 @@ pub enum XdpMode {
     Generic,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Outer sources: a prefix for each family of backends that packets are
+/// encapsulated to; host bits from the flow hash, in IPv6 the last 32 of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EncapSource {
-    /// Outer sources: the prefix, host bits from the flow hash.
-    pub v4: Ipv4Net,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v4: Option<Ipv4Net>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v6: Option<Ipv6Net>,
+}
+
+impl EncapSource {
+    /// The prefixes there are, IPv4 first.
+    pub fn prefixes(&self) -> impl Iterator<Item = IpNet> {
+        let v4 = self.v4.map(IpNet::V4);
+        v4.into_iter().chain(self.v6.map(IpNet::V6))
+    }
+
+    /// Packets that come from there were encapsulated by us.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.prefixes().any(|prefix| prefix.contains(&address))
+    }
+}
+
+/// `10.255.0.0/16 and fd00:ff::/64`, or `nowhere`.
+impl fmt::Display for EncapSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.v4, self.v6) {
+            (None, None) => f.write_str("nowhere"),
+            (Some(v4), None) => write!(f, "{v4}"),
+            (None, Some(v6)) => write!(f, "{v6}"),
+            (Some(v4), Some(v6)) => write!(f, "{v4} and {v6}"),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +128,7 @@ pub struct Pool {
     pub name: String,
     pub encap: Encap,
     pub table: TableKind,
+    pub drain: Drain,
     /// Sorted by name.
     pub backends: Vec<Backend>,
 }
@@ -104,9 +137,44 @@ pub struct Pool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Encap {
-    /// IP in IP (RFC 2003).
+    /// IP in IP (RFC 2003, RFC 2473, RFC 4213), outer family by the backend.
     #[default]
     Ipip,
+    /// Generic UDP encapsulation, variant 0 (draft-ietf-intarea-gue), for
+    /// networks that spread load by ports; outer family by the backend.
+    Gue,
+    /// Nothing is put in front: only the MAC addresses change. The backend is
+    /// on the same link, and has the VIP on its loopback interface.
+    L2,
+}
+
+impl fmt::Display for Encap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::L2 => "l2",
+        })
+    }
+}
+
+/// When a slot that changed its owner stops remembering the earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Drain {
+    /// No packet of an old flow was seen for as long as this.
+    pub idle: Seconds,
+    /// At the latest then, counted from the change. Not below `idle`.
+    pub deadline: Seconds,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            idle: limits::DEFAULT_DRAIN_IDLE,
+            deadline: limits::DEFAULT_DRAIN_DEADLINE,
+        }
+    }
 }
 
 /// How a pool's lookup table is built.
@@ -125,7 +193,7 @@ pub enum TableKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Backend {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Share of the pool's slots, relative to the others; 0..=65,535.
     pub weight: u32,
     pub state: BackendState,
@@ -134,15 +202,27 @@ pub struct Backend {
     pub next_hop: Option<NextHop>,
 }
 
-/// What the operator wants of a backend (HAProxy's words). `drain` comes with
-/// the work on dirty slots: without it, it would break connections.
+/// What the operator wants of a backend (HAProxy's words).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendState {
     #[default]
     Ready,
-    /// Out of service: owns no slot.
+    /// Gets no new flows and keeps those it has, as long as the pool's `drain`
+    /// lets it.
+    Drain,
+    /// Out of service: owns no slot, and loses its flows at once.
     Maint,
+}
+
+impl fmt::Display for BackendState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,12 +237,64 @@ pub struct NextHop {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Vip {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// 1..=65,535.
     pub port: u16,
     pub protocol: Protocol,
     /// Name of a pool.
     pub pool: String,
+    pub affinity: Affinity,
+    pub hash: HashKind,
+}
+
+impl Vip {
+    /// `203.0.113.10:443/tcp`, `[2001:db8::10]:443/tcp`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("{}/{}", SocketAddr::new(self.address, self.port), self.protocol)
+    }
+}
+
+/// Which packets go to the same backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Affinity {
+    /// Those of one connection: addresses, ports and protocol.
+    #[default]
+    Tuple,
+    /// Those of one client address, for all VIPs with this affinity that share
+    /// a pool.
+    Source,
+}
+
+impl fmt::Display for Affinity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tuple => "tuple",
+            Self::Source => "source",
+        })
+    }
+}
+
+/// How a flow is hashed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HashKind {
+    /// A keyed multiply for each word.
+    #[default]
+    Fast,
+    /// SipHash-1-3 (Aumasson and Bernstein, 2012): slower, and made to hold
+    /// against somebody who sees where flows go.
+    Siphash,
+}
+
+impl fmt::Display for HashKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "fast",
+            Self::Siphash => "siphash",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
@@ -346,8 +478,4 @@ macro_rules! serde_as_text {
     )+};
 }
 
-serde_as_text!(MacAddr, ObjectName);
-
-/// Addresses of the API are of both families; those of the configuration are
-/// IPv4 until IPv6 is balanced.
-pub type Address = IpAddr;
+serde_as_text!(MacAddr, ObjectName, Seconds);

@@ -1,14 +1,17 @@
 //! What can be wrong with a configuration: the measured value, the limit, and
 //! what to do about it.
 
-use std::{io, net::Ipv4Addr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
 
 use super::{
-    Protocol,
+    Encap, Protocol, Seconds,
     code::Code,
-    limits::{MAX_FILE_BYTES, MAX_INTERFACE_BYTES, MAX_NAME_BYTES, MIN_PREFIX},
+    limits::{MAX_FILE_BYTES, MAX_INTERFACE_BYTES, MAX_NAME_BYTES},
     words::{listed, nearest, shown},
 };
 
@@ -64,18 +67,32 @@ pub enum Problem {
         written: String,
         words: &'static [&'static str],
     },
-    #[error("`{}` is not an IPv4 address", shown(.0))]
+    #[error("`{}` is not a time", shown(.0))]
+    TimeInvalid(String),
+    #[error("{key} is {}; it must be {min} to {max}", shown(.written))]
+    TimeOutOfRange {
+        key: &'static str,
+        written: String,
+        min: Seconds,
+        max: Seconds,
+    },
+    #[error("drain.idle is {idle}, longer than drain.deadline {deadline}")]
+    DrainOrder { idle: Seconds, deadline: Seconds },
+    #[error("`{}` is not an IPv4 or IPv6 address", shown(.0))]
     AddressInvalid(String),
-    #[error("`{}` is an IPv6 address; only IPv4 is balanced", shown(.0))]
-    AddressIsIpv6(String),
     #[error("{address} is {kind}, not the address of one host")]
-    AddressNotUnicast { address: Ipv4Addr, kind: &'static str },
-    #[error("`{}` is not an IPv4 prefix", shown(.0))]
-    PrefixInvalid(String),
+    AddressNotUnicast { address: IpAddr, kind: &'static str },
+    #[error("`{}` is not an {family} prefix", shown(.written))]
+    PrefixInvalid {
+        written: String,
+        family: &'static str,
+        /// One that would be taken.
+        like: &'static str,
+    },
     #[error("{prefix} has bits set behind the prefix; the prefix is {network}")]
     PrefixHasHostBits { prefix: String, network: String },
-    #[error("a prefix of /{0}; it must be /{MIN_PREFIX} to /32")]
-    PrefixTooShort(u8),
+    #[error("a prefix of /{length}; it must be /{min} to /{max}")]
+    PrefixTooShort { length: u8, min: u8, max: u8 },
     #[error("{prefix} is {kind}; no packet may come from there")]
     PrefixNotUnicast { prefix: String, kind: &'static str },
     #[error("`{}` is not an Ethernet address", shown(.0))]
@@ -102,17 +119,16 @@ pub enum Problem {
         name: String,
         first_line: u32,
     },
-    #[error("{address}:{port}/{protocol} is there twice: here and on line {first_line}")]
+    #[error("{socket}/{protocol} is there twice: here and on line {first_line}")]
     DuplicateVip {
-        address: Ipv4Addr,
-        port: u16,
+        socket: SocketAddr,
         protocol: Protocol,
         first_line: u32,
     },
     #[error("pool `{pool}` has a backend at {address} twice: here and on line {first_line}")]
     DuplicateBackend {
         pool: String,
-        address: Ipv4Addr,
+        address: IpAddr,
         first_line: u32,
     },
     #[error("there is no pool `{}`", shown(.pool))]
@@ -122,12 +138,26 @@ pub enum Problem {
     #[error("pool `{0}` has no backend that is ready and has a weight above 0")]
     NoWeight(String),
     #[error("a backend at {address}, which is the address of a VIP on line {vip_line}: packets would go in circles")]
-    BackendIsVip { address: Ipv4Addr, vip_line: u32 },
-    #[error("a backend at {address}, inside encapSource.v4 {prefix} on line {prefix_line}")]
+    BackendIsVip { address: IpAddr, vip_line: u32 },
+    #[error("a backend at {address}, inside encapSource {prefix} on line {prefix_line}")]
     BackendIsSource {
-        address: Ipv4Addr,
+        address: IpAddr,
         prefix: String,
         prefix_line: u32,
+    },
+    #[error("a VIP at {address}, inside encapSource {prefix} on line {prefix_line}")]
+    VipIsSource {
+        address: IpAddr,
+        prefix: String,
+        prefix_line: u32,
+    },
+    #[error("pool `{}` has a backend at {address}, and {encap} to it needs encapSource.{key}", shown(.pool))]
+    NoSource {
+        pool: String,
+        address: IpAddr,
+        encap: Encap,
+        /// `v4` or `v6`.
+        key: &'static str,
     },
     #[error("{object} is named in `removed`, but it is in the file on line {present_line}")]
     PresentAndRemoved { object: String, present_line: u32 },
@@ -151,13 +181,15 @@ impl Problem {
             Self::ApiVersion(_) => Code::ApiVersion,
             Self::NameInvalid { .. } | Self::NameTooLong { .. } => Code::NameInvalid,
             Self::NotANumber { .. } => Code::NotANumber,
-            Self::NumberOutOfRange { .. } => Code::NumberOutOfRange,
+            Self::NumberOutOfRange { .. } | Self::TimeOutOfRange { .. } => Code::NumberOutOfRange,
+            Self::TimeInvalid(_) => Code::TimeInvalid,
+            Self::DrainOrder { .. } => Code::DrainOrder,
             Self::UnknownWord { .. } => Code::UnknownWord,
-            Self::AddressInvalid(_) | Self::AddressIsIpv6(_) => Code::AddressInvalid,
+            Self::AddressInvalid(_) => Code::AddressInvalid,
             Self::AddressNotUnicast { .. } => Code::AddressNotUnicast,
-            Self::PrefixInvalid(_)
+            Self::PrefixInvalid { .. }
             | Self::PrefixHasHostBits { .. }
-            | Self::PrefixTooShort(_)
+            | Self::PrefixTooShort { .. }
             | Self::PrefixNotUnicast { .. } => Code::PrefixInvalid,
             Self::MacInvalid(_) | Self::MacNotUnicast { .. } => Code::MacInvalid,
             Self::PathInvalid(_) => Code::PathInvalid,
@@ -173,6 +205,8 @@ impl Problem {
             Self::NoWeight(_) => Code::NoWeight,
             Self::BackendIsVip { .. } => Code::BackendIsVip,
             Self::BackendIsSource { .. } => Code::BackendIsSource,
+            Self::VipIsSource { .. } => Code::VipIsSource,
+            Self::NoSource { .. } => Code::NoSource,
             Self::PresentAndRemoved { .. } => Code::PresentAndRemoved,
         }
     }
@@ -195,7 +229,16 @@ impl Problem {
                 "write the number without quotes".to_owned()
             }
             Self::UnknownWord { written, words, .. } => format!("did you mean `{}`?", nearest(written, words)?),
-            Self::PrefixInvalid(_) => "write it like 10.255.0.0/16, or /32 for one address".to_owned(),
+            Self::TimeInvalid(_) => "write a whole number with its unit: 30s, 5m or 1h".to_owned(),
+            Self::AddressInvalid(_) => {
+                "write 192.0.2.1 or 2001:db8::1, without port, prefix or zone; names are not resolved".to_owned()
+            }
+            Self::PrefixInvalid { like, .. } => format!("write it like {like}"),
+            Self::NoSource { key, .. } => {
+                format!(
+                    "give the balancers a prefix of their own there: encapSource: {{ {key}: … }}; encap l2 needs none"
+                )
+            }
             Self::MacInvalid(_) => "write it in quotes, like \"02:00:00:00:00:11\"".to_owned(),
             Self::InterfaceInvalid(_) => {
                 format!("1 to {MAX_INTERFACE_BYTES} bytes without `/`, `:` and white space; `ip link` lists them")
@@ -223,11 +266,11 @@ impl Problem {
             | Self::NameTooLong { .. }
             | Self::NotANumber { .. }
             | Self::NumberOutOfRange { .. }
-            | Self::AddressInvalid(_)
-            | Self::AddressIsIpv6(_)
+            | Self::TimeOutOfRange { .. }
+            | Self::DrainOrder { .. }
             | Self::AddressNotUnicast { .. }
             | Self::PrefixHasHostBits { .. }
-            | Self::PrefixTooShort(_)
+            | Self::PrefixTooShort { .. }
             | Self::PrefixNotUnicast { .. }
             | Self::MacNotUnicast { .. }
             | Self::PathInvalid(_)
@@ -237,7 +280,8 @@ impl Problem {
             | Self::DuplicateVip { .. }
             | Self::DuplicateBackend { .. }
             | Self::BackendIsVip { .. }
-            | Self::BackendIsSource { .. } => return None,
+            | Self::BackendIsSource { .. }
+            | Self::VipIsSource { .. } => return None,
         };
         Some(fix)
     }

@@ -4,9 +4,14 @@
 //! (unique names, pools that exist) JSON Schema cannot say: `config check` does.
 
 use schemars::generate::SchemaSettings;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::file::FileConfig;
+
+/// `anyOf` of an address.
+pub fn address_formats() -> Value {
+    json!([{ "format": "ipv4" }, { "format": "ipv6" }])
+}
 
 /// JSON Schema, draft 2020-12.
 pub fn schema() -> Value {

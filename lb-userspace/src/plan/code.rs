@@ -25,29 +25,39 @@ pub enum Code {
     EncapSource,
     /// A backend's name stands for another host.
     BackendAddress,
+    /// A pool's packets travel to its backends in another way.
+    Encap,
     /// A VIP's packets go to another pool.
     Repointed,
     /// A lookup table is built in another way.
     TableKind,
+    /// A VIP's flows are hashed in another way.
+    FlowHash,
     /// An address, port and protocol is no longer served.
     Endpoint,
     /// An object named as removed goes.
     Removed,
     /// Something is named as removed that does not run.
     RemovesNothing,
-    /// A backend owns no slot any more: weight 0 or `maint`.
+    /// A backend owns no slot any more: weight 0, `drain` or `maint`.
     OutOfService,
     /// The plan says something else than its target means.
     Altered,
     /// A backend has an address of this host.
     LocalBackend,
+    /// A VIP has an address of this host.
+    LocalVip,
+    /// There is no such interface now.
+    NoInterface,
+    /// A backend has no next hop now.
+    NoNextHop,
     /// The daemon is read-only.
     ReadOnly,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -57,14 +67,19 @@ impl Code {
         Self::HashKey,
         Self::EncapSource,
         Self::BackendAddress,
+        Self::Encap,
         Self::Repointed,
         Self::TableKind,
+        Self::FlowHash,
         Self::Endpoint,
         Self::Removed,
         Self::RemovesNothing,
         Self::OutOfService,
         Self::Altered,
         Self::LocalBackend,
+        Self::LocalVip,
+        Self::NoInterface,
+        Self::NoNextHop,
         Self::ReadOnly,
     ];
 
@@ -89,6 +104,11 @@ impl Code {
             Self::Altered => "HF2017",
             Self::LocalBackend => "HF2018",
             Self::ReadOnly => "HF2019",
+            Self::Encap => "HF2020",
+            Self::FlowHash => "HF2021",
+            Self::LocalVip => "HF2022",
+            Self::NoInterface => "HF2023",
+            Self::NoNextHop => "HF2024",
         }
     }
 }

@@ -64,6 +64,10 @@ pub struct Plan {
     pub environment: String,
     pub base: Base,
     pub target: Content,
+    /// The earlier generation whose content `target` is, if going back was what
+    /// somebody asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_to: Option<u64>,
     /// Objects that were named for removal, by the file or by the command: with
     /// them the plan can be judged again at the switch, from itself alone.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

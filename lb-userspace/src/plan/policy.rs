@@ -1,10 +1,11 @@
 //! Judges a plan: what it may not do, and what it does to connections.
 //!
 //! Pure. `omission` holds the rules about what is missing, `effects` those
-//! about connections; this file puts them together and guards the base. What is
+//! about connections, `host` what this host makes of it; this file puts them together and guards the base. What is
 //! refused here is refused for everybody: there is no flag that overrides it.
 
 mod effects;
+pub mod host;
 mod omission;
 
 use std::collections::BTreeSet;
@@ -83,13 +84,15 @@ pub enum Altered {
     Changes,
     #[error("the plan leaves out findings about its target")]
     Findings,
+    #[error("the plan's target is not what generation {0} served")]
+    Rollback(u64),
 }
 
 impl Altered {
     #[must_use]
     pub const fn code(self) -> Code {
         match self {
-            Self::Changes | Self::Findings => Code::Altered,
+            Self::Changes | Self::Findings | Self::Rollback(_) => Code::Altered,
         }
     }
 }
@@ -195,7 +198,7 @@ impl Finding {
 const fn owns_slots(backend: &Backend) -> bool {
     let in_service = match backend.state {
         BackendState::Ready => true,
-        BackendState::Maint => false,
+        BackendState::Drain | BackendState::Maint => false,
     };
     in_service && backend.weight > 0
 }

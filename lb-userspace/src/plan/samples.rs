@@ -1,7 +1,11 @@
 //! Contents for the tests of `plan` and `store`: one that serves four VIPs, and
 //! a proptest strategy for any.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use proptest::{collection::btree_map, option, prelude::*};
 
@@ -11,8 +15,8 @@ use super::{
     policy::{Judged, judge},
 };
 use crate::config::{
-    Backend, BackendState, Config, Encap, EncapSource, Interface, MacAddr, NextHop, Node, ObjectName, Pool, Protocol,
-    TableKind, Vip, XdpMode,
+    Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop, Node,
+    ObjectName, Pool, Protocol, Seconds, TableKind, Vip, XdpMode,
 };
 
 /// Pools `dns` (d1, d2) and `web` (be1, be2, be5); VIPs `dns`, `dns-tcp`, `old`
@@ -48,7 +52,8 @@ pub fn node(interfaces: &[&str]) -> Node {
     Node {
         interfaces: interfaces.iter().map(interface).collect(),
         encap_source: EncapSource {
-            v4: "10.255.0.0/16".parse().expect("a prefix"),
+            v4: Some("10.255.0.0/16".parse().expect("a prefix")),
+            v6: Some("fd00:ff::/64".parse().expect("a prefix")),
         },
         hash_key_file: PathBuf::from("/var/lib/holdfast/hash.key"),
     }
@@ -59,6 +64,7 @@ pub fn pool(name: &str, backends: Vec<Backend>) -> Pool {
         name: name.to_owned(),
         encap: Encap::Ipip,
         table: TableKind::Minmove,
+        drain: Drain::default(),
         backends,
     }
 }
@@ -66,7 +72,7 @@ pub fn pool(name: &str, backends: Vec<Backend>) -> Pool {
 pub fn backend(name: &str, last: u8, weight: u32) -> Backend {
     Backend {
         name: name.to_owned(),
-        address: Ipv4Addr::new(10, 0, 1, last),
+        address: IpAddr::V4(Ipv4Addr::new(10, 0, 1, last)),
         weight,
         state: BackendState::Ready,
         next_hop: None,
@@ -76,35 +82,73 @@ pub fn backend(name: &str, last: u8, weight: u32) -> Backend {
 pub fn vip(name: &str, last: u8, port: u16, protocol: Protocol, pool: &str) -> Vip {
     Vip {
         name: name.to_owned(),
-        address: Ipv4Addr::new(203, 0, 113, last),
+        address: IpAddr::V4(Ipv4Addr::new(203, 0, 113, last)),
         port,
         protocol,
         pool: pool.to_owned(),
+        affinity: Affinity::Tuple,
+        hash: HashKind::Fast,
+    }
+}
+
+/// The IPv6 address that ends as this IPv4 address does.
+fn as_v6(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(v4.octets()[3]))),
+        IpAddr::V6(_) => address,
     }
 }
 
 prop_compose! {
-    fn any_backend()(last: u8, weight in 0..3_u32, maint: bool, mac in option::of(0..2_u8)) -> Backend {
+    fn any_backend()(
+        last: u8,
+        v6: bool,
+        weight in 0..3_u32,
+        state in prop_oneof![Just(BackendState::Ready), Just(BackendState::Drain), Just(BackendState::Maint)],
+        mac in option::of(0..2_u8),
+    ) -> Backend {
+        let v4 = backend("", last, weight);
         Backend {
-            state: if maint { BackendState::Maint } else { BackendState::Ready },
+            address: if v6 { as_v6(v4.address) } else { v4.address },
+            state,
             next_hop: mac.map(|mac| NextHop { mac: MacAddr([2, 0, 0, 0, 0, mac]), interface: "lb0".to_owned() }),
-            ..backend("", last, weight)
+            ..v4
         }
     }
 }
 
 prop_compose! {
-    fn any_pool()(maglev: bool, backends in btree_map("be[1-4]", any_backend(), 0..4)) -> Pool {
+    fn any_pool()(
+        maglev: bool,
+        encap in prop_oneof![Just(Encap::Ipip), Just(Encap::Gue), Just(Encap::L2)],
+        idle in 1..3_u32,
+        backends in btree_map("be[1-4]", any_backend(), 0..4),
+    ) -> Pool {
         let backends = backends.into_iter().map(|(name, backend)| Backend { name, ..backend }).collect();
         let table = if maglev { TableKind::Maglev } else { TableKind::Minmove };
-        Pool { table, ..pool("", backends) }
+        let drain = Drain { idle: Seconds(idle), ..Drain::default() };
+        Pool { encap, table, drain, ..pool("", backends) }
     }
 }
 
 prop_compose! {
-    fn any_vip()(last in 0..3_u8, port in 1..3_u16, udp: bool, pool in "[a-c]") -> Vip {
+    fn any_vip()(
+        last in 0..3_u8,
+        v6: bool,
+        port in 1..3_u16,
+        udp: bool,
+        pool in "[a-c]",
+        by_source: bool,
+        siphash: bool,
+    ) -> Vip {
         let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
-        vip("", last, port, protocol, &pool)
+        let v4 = vip("", last, port, protocol, &pool);
+        Vip {
+            address: if v6 { as_v6(v4.address) } else { v4.address },
+            affinity: if by_source { Affinity::Source } else { Affinity::Tuple },
+            hash: if siphash { HashKind::Siphash } else { HashKind::Fast },
+            ..v4
+        }
     }
 }
 
@@ -119,7 +163,8 @@ prop_compose! {
         vips in btree_map("[a-d]", any_vip(), 0..5),
     ) -> Content {
         let mut node = node(&interfaces);
-        node.encap_source.v4 = ipnet::Ipv4Net::new(Ipv4Addr::new(10, 254, 0, 0), length).expect("a length");
+        node.encap_source.v4 = ipnet::Ipv4Net::new(Ipv4Addr::new(10, 254, 0, 0), length).ok();
+        node.encap_source.v6 = node.encap_source.v6.filter(|_| !detached.contains("lb2"));
         Content {
             config: Config {
                 environment: "lab".to_owned(),
@@ -167,6 +212,7 @@ pub fn plan_to(base: Option<&Content>, target: Content, removed: &[&str]) -> Pla
             digest: base.map(Content::digest),
         },
         target,
+        rollback_to: None,
         removed,
         changes,
         effects: Vec::new(),

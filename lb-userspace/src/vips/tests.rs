@@ -1,4 +1,4 @@
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use lb_common::{
     abi::{
@@ -16,6 +16,7 @@ use lb_common::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{Affinity, HashKind};
 
 /// VIP chunks as the kernel would hold them: the first in slot 5, children in
 /// slots of their own.
@@ -122,13 +123,16 @@ fn assert_all_found(keys: &[VipKey]) -> (VipTable, Installed) {
     (table, installed)
 }
 
-fn vip(address: Ipv4Addr, port: u16, protocol: Protocol) -> Vip {
+fn vip(address: impl Into<IpAddr>, port: u16, protocol: Protocol) -> Vip {
+    let address = address.into();
     Vip {
         name: format!("{address}-{port}-{protocol}"),
         address,
         port,
         protocol,
         pool: "web".to_owned(),
+        affinity: Affinity::Tuple,
+        hash: HashKind::Fast,
     }
 }
 

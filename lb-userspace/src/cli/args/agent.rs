@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use crate::config::XdpMode;
 
@@ -13,7 +13,7 @@ pub enum Agent {
     #[command(before_help = "\
 Examples:
   holdfast agent run --interface eth0 --from 10.255.0.0/16 --pin-dir /sys/fs/bpf/holdfast
-  holdfast agent run --interface eth0 --from 10.255.0.0/16 --from 10.254.0.0/16 --pin-dir P --mode generic")]
+  holdfast agent run --interface eth0 --from 10.255.0.0/16 --from fd00:ff::/64 --pin-dir P --mode generic")]
     Run(AgentRun),
 }
 
@@ -24,7 +24,7 @@ pub struct AgentRun {
     pub interface: String,
     /// Prefix that balancers send from (their encapSource); may be given again
     #[arg(long, value_name = "PREFIX", required = true)]
-    pub from: Vec<Ipv4Net>,
+    pub from: Vec<IpNet>,
     /// Directory in a bpffs for the agent's pins
     #[arg(long, value_name = "DIR")]
     pub pin_dir: PathBuf,

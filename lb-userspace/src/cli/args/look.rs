@@ -1,8 +1,10 @@
 //! Arguments of the commands that only look.
 
+use std::net::IpAddr;
+
 use clap::{Args, Subcommand};
 
-use crate::config::{Address, Protocol};
+use crate::config::Protocol;
 
 #[derive(Clone, Debug, Args)]
 #[command(before_help = "\
@@ -77,17 +79,18 @@ impl std::fmt::Display for BackendPath {
 #[command(before_help = "\
 Examples:
   holdfast why 198.51.100.7 40000 203.0.113.10 443 tcp
+  holdfast why 2001:db8::7 40000 2001:db8::10 443 tcp
   holdfast why 198.51.100.7 40000 203.0.113.10 443 tcp -o json | jq -r .backend")]
 pub struct Why {
     /// Source address of the packet
     #[arg(value_name = "SRC")]
-    pub src: Address,
+    pub src: IpAddr,
     /// Source port
     #[arg(value_name = "SPORT")]
     pub sport: u16,
     /// Destination address
     #[arg(value_name = "DST")]
-    pub dst: Address,
+    pub dst: IpAddr,
     /// Destination port
     #[arg(value_name = "DPORT")]
     pub dport: u16,

@@ -1,18 +1,18 @@
-//! Backends whose packets would come back: the address of a VIP, or one that
-//! encapsulated packets come from.
+//! Packets that would come back: to backends that have the address of a VIP,
+//! or to addresses that encapsulated packets come from.
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{collections::HashMap, net::IpAddr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::Judge;
 use crate::config::{place::Place, problem::Problem};
 
 pub fn check(
     judge: &mut Judge,
-    backends: &[(Ipv4Addr, Place)],
-    vips: &HashMap<Ipv4Addr, Place>,
-    source: Option<&(Ipv4Net, Place)>,
+    backends: &[(IpAddr, Place)],
+    vips: &HashMap<IpAddr, Place>,
+    sources: &[(IpNet, Place)],
 ) {
     for &(address, place) in backends {
         if let Some(&vip) = vips.get(&address) {
@@ -22,15 +22,29 @@ pub fn check(
             };
             judge.collide(problem, place, vip);
         }
-        if let Some((prefix, prefix_place)) = source
-            && prefix.contains(&address)
-        {
+        if let Some((prefix, source)) = within(sources, address) {
             let problem = Problem::BackendIsSource {
                 address,
-                prefix: prefix.to_string(),
-                prefix_line: prefix_place.line,
+                prefix,
+                prefix_line: source.line,
             };
-            judge.collide(problem, place, *prefix_place);
+            judge.collide(problem, place, source);
         }
     }
+    for (&address, &place) in vips {
+        if let Some((prefix, source)) = within(sources, address) {
+            let problem = Problem::VipIsSource {
+                address,
+                prefix,
+                prefix_line: source.line,
+            };
+            judge.collide(problem, place, source);
+        }
+    }
+}
+
+/// The source that an address is in, and where it stands.
+fn within(sources: &[(IpNet, Place)], address: IpAddr) -> Option<(String, Place)> {
+    let source = sources.iter().find(|(prefix, _)| prefix.contains(&address));
+    source.map(|(prefix, place)| (prefix.to_string(), *place))
 }

@@ -5,6 +5,7 @@
 //! that one slip does not cause a second report somewhere else. Every function
 //! here that returns `None` has reported why.
 
+mod addresses;
 mod loops;
 mod node;
 mod pools;
@@ -45,7 +46,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
     let node = node::node(&mut judge, &file.node);
     let pools = pools::pools(&mut judge, &file.pools, &file.node);
     let vips = vips::vips(&mut judge, &file.vips, &file.pools);
-    loops::check(&mut judge, &pools.addresses, &vips.addresses, node.source.as_ref());
+    loops::check(&mut judge, &pools.addresses, &vips.addresses, &node.sources);
     let removed = removed::removed(&mut judge, file);
     match (environment, node.node) {
         (Some(environment), Some(node)) if judge.errors.is_empty() => Ok(Parsed {

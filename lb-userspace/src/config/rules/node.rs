@@ -1,11 +1,11 @@
 //! Rules about `node`.
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Judge, Seen};
 use crate::config::{
     EncapSource, Interface, Node,
-    file::{FileInterface, FileNode},
+    file::{FileEncapSource, FileInterface, FileNode},
     limits::MAX_INTERFACES,
     place::Place,
     problem::Problem,
@@ -14,21 +14,47 @@ use crate::config::{
 /// The node, and what other rules need of it.
 pub struct JudgedNode {
     pub node: Option<Node>,
-    pub source: Option<(Ipv4Net, Place)>,
+    /// Of `encapSource`, those that are well-formed.
+    pub sources: Vec<(IpNet, Place)>,
 }
 
 pub fn node(judge: &mut Judge, file: &FileNode) -> JudgedNode {
     let interfaces = interfaces(judge, file);
-    let source = judge.prefix(&file.encap_source.v4);
+    let mut sources = Vec::new();
+    let encap_source = match &file.encap_source {
+        Some(file) => encap_source(judge, file, &mut sources),
+        None => Some(EncapSource::default()),
+    };
     let hash_key_file = judge.path(&file.hash_key_file);
     JudgedNode {
-        source: source.map(|v4| (v4, Place::of(&file.encap_source.v4))),
-        node: source.zip(hash_key_file).map(|(v4, hash_key_file)| Node {
-            interfaces,
-            encap_source: EncapSource { v4 },
-            hash_key_file,
-        }),
+        sources,
+        node: encap_source
+            .zip(hash_key_file)
+            .map(|(encap_source, hash_key_file)| Node {
+                interfaces,
+                encap_source,
+                hash_key_file,
+            }),
     }
+}
+
+fn encap_source(judge: &mut Judge, file: &FileEncapSource, sources: &mut Vec<(IpNet, Place)>) -> Option<EncapSource> {
+    // Outer: judged without an error; inner: it is written.
+    let v4: Option<Option<Ipv4Net>> = match &file.v4 {
+        Some(text) => judge.prefix(text).map(|prefix| {
+            sources.push((IpNet::V4(prefix), Place::of(text)));
+            Some(prefix)
+        }),
+        None => Some(None),
+    };
+    let v6: Option<Option<Ipv6Net>> = match &file.v6 {
+        Some(text) => judge.prefix(text).map(|prefix| {
+            sources.push((IpNet::V6(prefix), Place::of(text)));
+            Some(prefix)
+        }),
+        None => Some(None),
+    };
+    Some(EncapSource { v4: v4?, v6: v6? })
 }
 
 fn interfaces(judge: &mut Judge, file: &FileNode) -> Vec<Interface> {

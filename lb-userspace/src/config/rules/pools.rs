@@ -1,12 +1,14 @@
 //! Rules about pools and their backends.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::{Judge, Seen, sorted};
 use crate::config::{
-    Backend, BackendState, NextHop, Pool,
-    file::{FileBackend, FileNextHop, FileNode, FilePool},
-    limits::{DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_POOLS, MAX_WEIGHT},
+    Backend, BackendState, Drain, Encap, NextHop, Pool,
+    file::{FileBackend, FileDrain, FileNextHop, FileNode, FilePool},
+    limits::{
+        DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_DRAIN_DEADLINE, MAX_DRAIN_IDLE, MAX_POOLS, MAX_WEIGHT,
+    },
     place::Place,
     problem::Problem,
 };
@@ -15,7 +17,7 @@ use crate::config::{
 pub struct JudgedPools {
     pub pools: Vec<Pool>,
     /// Of every backend.
-    pub addresses: Vec<(Ipv4Addr, Place)>,
+    pub addresses: Vec<(IpAddr, Place)>,
 }
 
 pub fn pools(judge: &mut Judge, files: &[FilePool], node: &FileNode) -> JudgedPools {
@@ -32,16 +34,21 @@ pub fn pools(judge: &mut Judge, files: &[FilePool], node: &FileNode) -> JudgedPo
     JudgedPools { pools, addresses }
 }
 
-fn pool(judge: &mut Judge, file: &FilePool, node: &FileNode, addresses: &mut Vec<(Ipv4Addr, Place)>) -> Option<Pool> {
+fn pool(judge: &mut Judge, file: &FilePool, node: &FileNode, addresses: &mut Vec<(IpAddr, Place)>) -> Option<Pool> {
     let name = judge.name(&file.name);
     let encap = judge.word_or_default("encap", file.encap.as_ref());
     let table = judge.word_or_default("table", file.table.as_ref());
+    let drain = match &file.drain {
+        Some(file) => drain(judge, file),
+        None => Some(Drain::default()),
+    };
     judge.at_most("backends in a pool", MAX_BACKENDS_IN_POOL, &file.backends, |backend| {
         &backend.name
     });
     let mut names = Seen::new();
     let mut first_addresses = Seen::new();
     let mut backends = Vec::new();
+    let others = addresses.len();
     for backend_file in &file.backends {
         judge.unique_name(&mut names, "backend", &backend_file.name);
         let judged = backend(judge, backend_file, node);
@@ -54,12 +61,62 @@ fn pool(judge: &mut Judge, file: &FilePool, node: &FileNode, addresses: &mut Vec
     if backends.len() == file.backends.len() {
         takes_flows(judge, file, &backends);
     }
+    if let Some(encap) = encap {
+        has_source(judge, file, encap, node, &addresses[others..]);
+    }
     Some(Pool {
         name: name?,
         encap: encap?,
         table: table?,
+        drain: drain?,
         backends: sorted(backends, |backend| &backend.name),
     })
+}
+
+fn drain(judge: &mut Judge, file: &FileDrain) -> Option<Drain> {
+    let default = Drain::default();
+    let idle = match &file.idle {
+        Some(text) => judge.time("drain.idle", text, MAX_DRAIN_IDLE),
+        None => Some(default.idle),
+    };
+    let deadline = match &file.deadline {
+        Some(text) => judge.time("drain.deadline", text, MAX_DRAIN_DEADLINE),
+        None => Some(default.deadline),
+    };
+    let (idle, deadline) = (idle?, deadline?);
+    // Defaults are in order, so one of them was written.
+    if let Some(written) = file.idle.as_ref().or(file.deadline.as_ref())
+        && idle > deadline
+    {
+        judge.refuse(Problem::DrainOrder { idle, deadline }, Place::of(written));
+        return None;
+    }
+    Some(Drain { idle, deadline })
+}
+
+/// Encapsulated packets need somewhere to come from, in the backend's family.
+/// Told once for each family.
+fn has_source(judge: &mut Judge, file: &FilePool, encap: Encap, node: &FileNode, addresses: &[(IpAddr, Place)]) {
+    match encap {
+        Encap::Ipip | Encap::Gue => {}
+        Encap::L2 => return,
+    }
+    let written = node.encap_source.as_ref();
+    let mut needs = |key: &'static str, written: bool, of_family: fn(&IpAddr) -> bool| {
+        let backend = addresses.iter().find(|(address, _)| of_family(address));
+        if let Some(&(address, place)) = backend.filter(|_| !written) {
+            let pool = file.name.value.clone();
+            let problem = Problem::NoSource {
+                pool,
+                address,
+                encap,
+                key,
+            };
+            judge.refuse(problem, place);
+        }
+    };
+    needs("v4", written.is_some_and(|source| source.v4.is_some()), IpAddr::is_ipv4);
+    needs("v6", written.is_some_and(|source| source.v6.is_some()), IpAddr::is_ipv6);
 }
 
 /// A table needs an owner for its slots.
@@ -67,7 +124,7 @@ fn takes_flows(judge: &mut Judge, file: &FilePool, backends: &[Backend]) {
     let pool = file.name.value.clone();
     let can_take = |backend: &Backend| match backend.state {
         BackendState::Ready => backend.weight > 0,
-        BackendState::Maint => false,
+        BackendState::Drain | BackendState::Maint => false,
     };
     if backends.is_empty() {
         judge.refuse(
@@ -79,13 +136,7 @@ fn takes_flows(judge: &mut Judge, file: &FilePool, backends: &[Backend]) {
     }
 }
 
-fn unique_address(
-    judge: &mut Judge,
-    seen: &mut Seen<Ipv4Addr>,
-    pool: &FilePool,
-    backend: &FileBackend,
-    address: Ipv4Addr,
-) {
+fn unique_address(judge: &mut Judge, seen: &mut Seen<IpAddr>, pool: &FilePool, backend: &FileBackend, address: IpAddr) {
     let place = Place::of(&backend.address);
     if let Some(first) = seen.earlier(address, place) {
         let problem = Problem::DuplicateBackend {
@@ -99,7 +150,7 @@ fn unique_address(
 
 struct JudgedBackend {
     backend: Option<Backend>,
-    address: Option<Ipv4Addr>,
+    address: Option<IpAddr>,
 }
 
 fn backend(judge: &mut Judge, file: &FileBackend, node: &FileNode) -> JudgedBackend {

@@ -1,18 +1,20 @@
 //! Rules about one value.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use ipnet::Ipv4Net;
 use serde_saphyr::Spanned;
 
-use super::Judge;
+use super::{
+    Judge,
+    addresses::{Prefix, not_unicast},
+};
 use crate::config::{
-    MacAddr,
+    MacAddr, Seconds,
     file::{Number, Text, Word},
-    limits::{MAX_INTERFACE_BYTES, MAX_NAME_BYTES, MIN_PREFIX},
+    limits::{MAX_INTERFACE_BYTES, MAX_NAME_BYTES, MIN_DRAIN},
     place::Place,
     problem::Problem,
 };
@@ -79,29 +81,42 @@ impl Judge<'_> {
         word.map_or(Some(T::default()), |word| self.word(key, word))
     }
 
-    /// An IPv4 address that one host can have.
-    pub fn address(&mut self, text: &Text) -> Option<Ipv4Addr> {
+    /// A time of at most `max`.
+    pub fn time(&mut self, key: &'static str, text: &Text, max: Seconds) -> Option<Seconds> {
+        let written = text.value.clone();
+        let problem = match written.parse() {
+            Ok(time) if (MIN_DRAIN..=max).contains(&time) => return Some(time),
+            Ok(_) => Problem::TimeOutOfRange {
+                key,
+                written,
+                min: MIN_DRAIN,
+                max,
+            },
+            Err(_) => Problem::TimeInvalid(written),
+        };
+        self.refuse(problem, Place::of(text));
+        None
+    }
+
+    /// An address that one host can have. Two spellings of one are one.
+    pub fn address(&mut self, text: &Text) -> Option<IpAddr> {
         let written = &text.value;
         let problem = match written.parse() {
             Ok(address) => match not_unicast(address) {
                 None => return Some(address),
                 Some(kind) => Problem::AddressNotUnicast { address, kind },
             },
-            Err(_) if written.parse::<Ipv6Addr>().is_ok() => Problem::AddressIsIpv6(written.clone()),
             Err(_) => Problem::AddressInvalid(written.clone()),
         };
         self.refuse(problem, Place::of(text));
         None
     }
 
-    /// A prefix that packets may come from.
-    pub fn prefix(&mut self, text: &Text) -> Option<Ipv4Net> {
-        let problem = match text.value.parse::<Ipv4Net>() {
-            Ok(prefix) => match prefix_problem(prefix) {
-                None => return Some(prefix),
-                Some(problem) => problem,
-            },
-            Err(_) => Problem::PrefixInvalid(text.value.clone()),
+    /// A prefix of one family that packets may come from.
+    pub fn prefix<P: Prefix>(&mut self, text: &Text) -> Option<P> {
+        let problem = match P::judged(&text.value) {
+            Ok(prefix) => return Some(prefix),
+            Err(problem) => problem,
         };
         self.refuse(problem, Place::of(text));
         None
@@ -159,35 +174,6 @@ const fn is_name_character(c: char) -> bool {
 
 fn is_label(text: &str, inner: impl Fn(char) -> bool) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && text.chars().all(inner)
-}
-
-/// What an address is, if it is not that of one host (RFC 6890 §2.2.2).
-const fn not_unicast(address: Ipv4Addr) -> Option<&'static str> {
-    match address.octets() {
-        [0, ..] => Some("in 0.0.0.0/8 (this network)"),
-        [127, ..] => Some("loopback"),
-        [224..=239, ..] => Some("multicast"),
-        [255, 255, 255, 255] => Some("broadcast"),
-        [240..=255, ..] => Some("in 240.0.0.0/4 (reserved)"),
-        _ => None,
-    }
-}
-
-fn prefix_problem(prefix: Ipv4Net) -> Option<Problem> {
-    if prefix.prefix_len() < MIN_PREFIX {
-        return Some(Problem::PrefixTooShort(prefix.prefix_len()));
-    }
-    if prefix.trunc() != prefix {
-        return Some(Problem::PrefixHasHostBits {
-            prefix: prefix.to_string(),
-            network: prefix.trunc().to_string(),
-        });
-    }
-    // No prefix of /8 or longer is partly unicast.
-    not_unicast(prefix.addr()).map(|kind| Problem::PrefixNotUnicast {
-        prefix: prefix.to_string(),
-        kind,
-    })
 }
 
 const fn mac_kind(mac: MacAddr) -> Option<&'static str> {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::Ipv4Addr,
+    net::{IpAddr, SocketAddr},
 };
 
 use super::{Judge, Seen};
@@ -21,7 +21,7 @@ const MAX_SUGGESTED_FROM: usize = 64;
 pub struct JudgedVips {
     pub vips: Vec<Vip>,
     /// Where each address is first.
-    pub addresses: HashMap<Ipv4Addr, Place>,
+    pub addresses: HashMap<IpAddr, Place>,
 }
 
 pub fn vips(judge: &mut Judge, files: &[FileVip], pools: &[FilePool]) -> JudgedVips {
@@ -37,6 +37,8 @@ pub fn vips(judge: &mut Judge, files: &[FileVip], pools: &[FilePool]) -> JudgedV
         let address = judge.address(&file.address);
         let port = judge.number("port", &file.port, MIN_PORT.into(), MAX_PORT.into());
         let protocol = judge.word("protocol", &file.protocol);
+        let affinity = judge.word_or_default("affinity", file.affinity.as_ref());
+        let hash = judge.word_or_default("hash", file.hash.as_ref());
         let place = Place::of(&file.address);
         if let Some(address) = address {
             addresses.earlier(address, place);
@@ -44,26 +46,29 @@ pub fn vips(judge: &mut Judge, files: &[FileVip], pools: &[FilePool]) -> JudgedV
         if !pool_names.contains(file.pool.value.as_str()) {
             unknown_pool(judge, file, pools);
         }
-        let (Some(name), Some(address), Some(port), Some(protocol)) = (name, address, port, protocol) else {
+        let (Some(address), Some(port), Some(protocol)) = (address, port, protocol) else {
             continue;
         };
-        let vip = Vip {
-            name,
-            address,
-            port: port as u16,
-            protocol,
-            pool: file.pool.value.clone(),
-        };
+        let port = port as u16;
         if let Some(first) = tuples.earlier((address, port, protocol), place) {
             let problem = Problem::DuplicateVip {
-                address,
-                port: vip.port,
+                socket: SocketAddr::new(address, port),
                 protocol,
                 first_line: first.line,
             };
             judge.collide(problem, place, first);
         }
-        vips.push(vip);
+        if let (Some(name), Some(affinity), Some(hash)) = (name, affinity, hash) {
+            vips.push(Vip {
+                name,
+                address,
+                port,
+                protocol,
+                pool: file.pool.value.clone(),
+                affinity,
+                hash,
+            });
+        }
     }
     JudgedVips {
         vips,

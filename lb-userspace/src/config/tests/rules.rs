@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::{CONTRACT, codes_of, errors_of, refused, with};
 use crate::config::{
-    Backend, BackendState, Code, Encap, ObjectName, Protocol, TableKind, XdpMode,
+    Affinity, Backend, BackendState, Code, Drain, Encap, HashKind, ObjectName, Protocol, TableKind, XdpMode,
+    judge_again,
     limits::{MAX_BACKENDS, MAX_INTERFACES, MAX_POOLS, MAX_VIPS},
     parse,
 };
@@ -16,10 +17,11 @@ fn contract_means_what_it_says() {
     assert_eq!(config.environment, "lab");
     assert_eq!(config.node.interfaces[0].name, "lb0");
     assert_eq!(config.node.interfaces[0].mode, XdpMode::Native);
-    assert_eq!(config.node.encap_source.v4.to_string(), "10.255.0.0/16");
+    assert_eq!(config.node.encap_source.to_string(), "10.255.0.0/16");
     assert_eq!(config.node.hash_key_file.to_str(), Some("/var/lib/holdfast/hash.key"));
     let pool = &config.pools[0];
     assert_eq!((pool.encap, pool.table), (Encap::Ipip, TableKind::Minmove));
+    assert_eq!(pool.drain, Drain::default());
     let Backend {
         name,
         address,
@@ -27,11 +29,12 @@ fn contract_means_what_it_says() {
         state,
         next_hop,
     } = &pool.backends[0];
-    assert_eq!((name.as_str(), address.octets()), ("be1", [10, 0, 1, 11]));
+    assert_eq!((name.as_str(), *address), ("be1", [10, 0, 1, 11].into()));
     assert_eq!((*weight, *state), (100, BackendState::Ready));
     assert_eq!(next_hop.as_ref().unwrap().mac.to_string(), "02:00:00:00:00:11");
     let vip = &config.vips[0];
     assert_eq!((vip.port, vip.protocol, vip.pool.as_str()), (443, Protocol::Tcp, "web"));
+    assert_eq!((vip.affinity, vip.hash), (Affinity::Tuple, HashKind::Fast));
     assert!(parsed.removed.is_empty());
 }
 
@@ -157,6 +160,106 @@ fn one_address_may_serve_in_several_pools() {
 fn backend_that_is_a_vip_or_a_source_is_refused_as_a_loop() {
     assert_lines(&with("10.0.1.11", "203.0.113.10"), Code::BackendIsVip, 4, 6);
     assert_lines(&with("10.0.1.11", "10.255.3.4"), Code::BackendIsSource, 4, 3);
+    assert_lines(&with("203.0.113.10", "10.255.3.4"), Code::VipIsSource, 6, 3);
+}
+
+/// The contract with IPv6 in every place that takes it.
+const SIX: &str = r#"apiVersion: holdfast/v1
+environment: lab
+node: { interfaces: [{ name: lb0 }, { name: lb1 }], encapSource: { v6: "fd00:ff::/64" }, hashKeyFile: /k/key }
+pools:
+  - { name: web, encap: gue, drain: { idle: 90s, deadline: 2h },
+      backends: [{ name: be1, address: "fd00:1::11" }, { name: be2, address: "fd00:1::12", state: drain }] }
+  - { name: flat, encap: l2, backends: [{ name: be1, address: 10.0.1.11 }] }
+vips:
+  - { name: web6, address: "2001:db8::10", port: 443, protocol: tcp, pool: web, affinity: source, hash: siphash }
+  - { name: flat4, address: 203.0.113.10, port: 443, protocol: tcp, pool: flat }
+"#;
+
+#[test]
+fn both_families_and_every_encap_are_read() {
+    let config = parse("six.yaml", SIX).unwrap().config;
+    assert_eq!(config.node.encap_source.to_string(), "fd00:ff::/64");
+    let [flat, web] = &config.pools[..] else {
+        panic!("two pools")
+    };
+    assert_eq!((flat.encap, web.encap), (Encap::L2, Encap::Gue));
+    assert_eq!((web.drain.idle.0, web.drain.deadline.0), (90, 7200));
+    assert_eq!(web.backends[1].state, BackendState::Drain);
+    let web6 = &config.vips[1];
+    assert_eq!((web6.affinity, web6.hash), (Affinity::Source, HashKind::Siphash));
+    assert_eq!(web6.endpoint(), "[2001:db8::10]:443/tcp");
+    assert_eq!(config.vips[0].endpoint(), "203.0.113.10:443/tcp");
+}
+
+#[test]
+fn configuration_reads_back_as_it_was_written() {
+    for text in [SIX, CONTRACT] {
+        let config = parse("x", text).unwrap().config;
+        assert_eq!(judge_again(&config).unwrap(), config);
+    }
+}
+
+#[test]
+fn spelling_of_an_address_or_time_does_not_change_the_digest() {
+    let digest = |text: &str| parse("x", text).unwrap().config.digest();
+    let other = SIX
+        .replace("2001:db8::10", "2001:0DB8:0:0::0010")
+        .replace("fd00:1::11", "FD00:1:0:0:0:0:0:11")
+        .replace("fd00:ff::/64", "fd00:00ff:0::/64")
+        .replace("2h", "120m");
+    assert_ne!(other, SIX);
+    assert_eq!(digest(SIX), digest(&other));
+}
+
+#[test]
+fn two_spellings_of_one_address_are_one_address() {
+    let backend = SIX.replace("fd00:1::12", "fd00:1:0::11");
+    assert_eq!(codes_of(&backend), [Code::DuplicateBackend]);
+    let vip = SIX.replace("address: 203.0.113.10", "address: \"2001:DB8:0::10\"");
+    assert_eq!(codes_of(&vip), [Code::DuplicateVip]);
+    let loops = SIX.replace("fd00:1::11", "2001:db8:0::10");
+    assert_eq!(codes_of(&loops), [Code::BackendIsVip]);
+    let source = SIX.replace("fd00:1::11", "fd00:ff::1");
+    assert_eq!(codes_of(&source), [Code::BackendIsSource]);
+    let source = SIX.replace("2001:db8::10", "fd00:ff::1");
+    assert_eq!(codes_of(&source), [Code::VipIsSource]);
+}
+
+#[test]
+fn encapsulation_needs_a_source_of_the_backends_family_and_l2_needs_none() {
+    let four = SIX.replace("fd00:1::12", "10.0.1.12");
+    assert_eq!(errors_of(&four), [(Code::NoSource, 6, 78)]);
+    let message = refused(&four).to_string();
+    assert!(message.contains("gue to it needs encapSource.v4"), "{message}");
+    let none = SIX.replace("encapSource: { v6: \"fd00:ff::/64\" }, ", "");
+    assert_eq!(
+        errors_of(&none),
+        [(Code::NoSource, 6, 43)],
+        "once for a pool and a family"
+    );
+    let empty = SIX.replace("{ v6: \"fd00:ff::/64\" }", "{}");
+    assert_eq!(codes_of(&empty), [Code::NoSource]);
+    assert!(parse("x", &none.replace("encap: gue", "encap: l2")).is_ok());
+    let invalid = SIX.replace("fd00:ff::/64", "fd00:ff::/16");
+    assert_eq!(
+        codes_of(&invalid),
+        [Code::PrefixInvalid],
+        "and not told again at the pool"
+    );
+}
+
+#[test]
+fn drain_is_idle_before_its_deadline() {
+    let with_drain = |drain: &str| SIX.replace("{ idle: 90s, deadline: 2h }", drain);
+    for drain in ["{ idle: 1h, deadline: 1h }", "{ deadline: 24h }", "{ idle: 1s }", "{}"] {
+        assert!(parse("x", &with_drain(drain)).is_ok(), "{drain}");
+    }
+    assert_eq!(
+        errors_of(&with_drain("{ idle: 2m, deadline: 90s }")),
+        [(Code::DrainOrder, 5, 45)]
+    );
+    assert_eq!(errors_of(&with_drain("{ deadline: 59s }")), [(Code::DrainOrder, 5, 49)]);
 }
 
 #[test]
@@ -172,8 +275,10 @@ fn references_must_lead_somewhere() {
 fn pool_needs_a_backend_that_takes_flows() {
     let none = with(", weight: 100,", ", weight: 0,");
     assert_eq!(errors_of(&none), [(Code::NoWeight, 4, 17)]);
-    let maint = with(", weight: 100,", ", state: maint,");
-    assert_eq!(errors_of(&maint), [(Code::NoWeight, 4, 17)]);
+    for state in ["maint", "drain"] {
+        let out = with(", weight: 100,", &format!(", state: {state},"));
+        assert_eq!(errors_of(&out), [(Code::NoWeight, 4, 17)], "{state}");
+    }
     let both = with(
         "backends: [",
         "backends: [{ name: off, address: 10.0.1.9, weight: 0 }, { name: out, address: 10.0.1.8, state: maint }, ",

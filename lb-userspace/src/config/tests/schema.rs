@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::{CONTRACT, with};
 use crate::config::{
     Code,
-    file::{FileBackend, FileConfig, FileEncapSource, FileInterface, FileNextHop, FileNode, FilePool, FileVip},
+    file::{
+        FileBackend, FileConfig, FileDrain, FileEncapSource, FileInterface, FileNextHop, FileNode, FilePool, FileVip,
+    },
     parse, sample, schema,
 };
 
@@ -40,6 +42,7 @@ fn schema_lists_exactly_the_keys_the_parser_knows() {
         ("Interface", keys_of::<FileInterface>()),
         ("EncapSource", keys_of::<FileEncapSource>()),
         ("Pool", keys_of::<FilePool>()),
+        ("Drain", keys_of::<FileDrain>()),
         ("Backend", keys_of::<FileBackend>()),
         ("NextHop", keys_of::<FileNextHop>()),
         ("Vip", keys_of::<FileVip>()),
@@ -80,7 +83,7 @@ fn keys_the_schema_requires_are_those_the_parser_misses() {
     assert_eq!(of("Interface"), r#"["name"]"#);
     assert_eq!(of("Pool"), r#"["name","backends"]"#);
     assert_eq!(of("Vip"), r#"["name","address","port","protocol","pool"]"#);
-    assert_eq!(of("Node"), r#"["interfaces","encapSource","hashKeyFile"]"#);
+    assert_eq!(of("Node"), r#"["interfaces","hashKeyFile"]"#);
     assert_eq!(of("NextHop"), r#"["mac","interface"]"#);
 }
 
@@ -111,7 +114,23 @@ fn defaults_of_the_schema_are_those_of_the_parser() {
     let text = CONTRACT
         .replace("mode: native", &format!("mode: {}", default("Interface", "mode")))
         .replace("encap: ipip", &format!("encap: {}", default("Pool", "encap")))
-        .replace("table: minmove", &format!("table: {}", default("Pool", "table")))
+        .replace(
+            "table: minmove",
+            &format!(
+                "table: {}, drain: {{ idle: {}, deadline: {} }}",
+                default("Pool", "table"),
+                default("Drain", "idle"),
+                default("Drain", "deadline")
+            ),
+        )
+        .replace(
+            "pool: web",
+            &format!(
+                "pool: web, affinity: {}, hash: {}",
+                default("Vip", "affinity"),
+                default("Vip", "hash")
+            ),
+        )
         .replace(
             "weight: 100",
             &format!(

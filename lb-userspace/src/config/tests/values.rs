@@ -125,9 +125,16 @@ fn words_are_exact_and_the_nearest_is_named() {
         &["mode: Native", "mode: xdp", "mode: 1"],
         Code::UnknownWord,
     );
-    all_refused("encap: ipip", &["encap: gue"], Code::UnknownWord);
+    all_refused("encap: ipip", &["encap: GUE", "encap: vxlan"], Code::UnknownWord);
+    all_taken("encap: ipip", &["encap: gue", "encap: l2"]);
     all_refused("table: minmove", &["table: min-move"], Code::UnknownWord);
-    all_refused("weight: 100", &["state: drain"], Code::UnknownWord);
+    all_refused("weight: 100", &["state: draining"], Code::UnknownWord);
+    all_refused(
+        "pool: web",
+        &["pool: web, affinity: client", "pool: web, hash: md5"],
+        Code::UnknownWord,
+    );
+    all_taken("pool: web", &["pool: web, affinity: source, hash: siphash"]);
     all_refused("protocol: tcp", &["protocol: sctp", "protocol: 6"], Code::UnknownWord);
     all_taken("table: minmove", &["table: maglev"]);
     all_taken("mode: native", &["mode: generic"]);
@@ -156,12 +163,26 @@ fn backends_and_vips_are_unicast_addresses() {
         "10.0.1.011",
         "10.0.1.11/32",
         "be1",
-        "2001:db8::1",
+        "\"2001:db8::1::2\"",
+        "\"[2001:db8::1]\"",
+        "\"2001:db8::1%lb0\"",
+        "\"2001:db8::1/128\"",
         "167772427",
     ];
     all_refused("10.0.1.11", &others, Code::AddressInvalid);
-    let message = refused(&with("203.0.113.10", "2001:db8::10")).to_string();
-    assert!(message.contains("only IPv4 is balanced"), "{message}");
+    let six = [
+        "\"::\"",
+        "\"::1\"",
+        "\"ff02::1\"",
+        "\"fe80::1\"",
+        "\"febf::1\"",
+        "\"::ffff:10.0.1.11\"",
+    ];
+    all_refused("203.0.113.10", &six, Code::AddressNotUnicast);
+    all_refused("10.0.1.11", &six, Code::AddressNotUnicast);
+    all_taken("203.0.113.10", &["\"2001:db8::10\"", "2001:db8::10", "\"fec0::1\""]);
+    let message = refused(&with("203.0.113.10", "\"fe80::1\"")).to_string();
+    assert!(message.contains("fe80::1 is link-local"), "{message}");
 }
 
 #[test]
@@ -184,6 +205,61 @@ fn encap_source_is_a_clean_unicast_prefix() {
         ],
         Code::PrefixInvalid,
     );
+    let six = |prefix: &str| with("v4: 10.255.0.0/16", &format!("v4: 10.255.0.0/16, v6: \"{prefix}\""));
+    for prefix in ["fd00:ff::/64", "fd00:ff::/32", "2001:db8::1/128", "fd00::/96"] {
+        let taken = parse("x", &six(prefix));
+        assert!(taken.is_ok(), "{prefix}: {}", taken.unwrap_err());
+    }
+    for prefix in [
+        "fd00:ff::1/64",
+        "fd00::/31",
+        "::/32",
+        "::1/128",
+        "::/96",
+        "::ffff:0:0/96",
+        "::fffe:0:0/95",
+        "::ffff:10.0.0.0/104",
+        "fe80::/64",
+        "ff00::/32",
+        "fd00:ff::",
+        "fd00:ff::/129",
+        "10.255.0.0/16",
+        "fd00:ff::%lb0/64",
+    ] {
+        assert_eq!(codes_of(&six(prefix)), [Code::PrefixInvalid], "{prefix}");
+    }
+}
+
+#[test]
+fn times_are_whole_numbers_with_a_unit() {
+    let idle = |time: &str| with("table: minmove", &format!("drain: {{ idle: {time}, deadline: 24h }}"));
+    for time in ["1s", "60m", "1h", "3600s"] {
+        assert!(parse("x", &idle(time)).is_ok(), "{time}");
+    }
+    for time in [
+        "60",
+        "1.5m",
+        "m",
+        "5 m",
+        "5M",
+        "1h30m",
+        "-1s",
+        "+1s",
+        "05s",
+        "\"\"",
+        "1d",
+        "99999999999999999999",
+    ] {
+        assert_eq!(codes_of(&idle(time)), [Code::TimeInvalid], "{time}");
+    }
+    for time in ["0s", "3601s", "61m", "99999999999999999999h"] {
+        assert_eq!(codes_of(&idle(time)), [Code::NumberOutOfRange], "{time}");
+    }
+    let message = refused(&idle("2h")).to_string();
+    assert!(message.contains("drain.idle is 2h; it must be 1s to 1h"), "{message}");
+    let deadline = |time: &str| with("table: minmove", &format!("drain: {{ deadline: {time} }}"));
+    assert!(parse("x", &deadline("24h")).is_ok());
+    assert_eq!(codes_of(&deadline("25h")), [Code::NumberOutOfRange]);
 }
 
 #[test]

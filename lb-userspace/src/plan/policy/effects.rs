@@ -1,12 +1,14 @@
 //! What changes do to connections.
 //!
-//! In this release a slot that changes its owner breaks the connections that
-//! hash to it: the new owner does not know them. How many slots move is told by
-//! the plan's effects; here is told what else happens, object by object.
+//! A slot that changes its owner remembers the earlier one for its connections,
+//! within the pool's `drain`. How many slots move is told by the plan's effects;
+//! here is told what else happens, object by object.
+
+use ipnet::IpNet;
 
 use super::{Code, Finding, ObjectName, Severity, attached, finding, owns_slots};
 use crate::{
-    config::{Backend, Node, Pool, Vip},
+    config::{Backend, BackendState, Node, Pool, Vip},
     plan::{Change, Content},
 };
 
@@ -22,9 +24,9 @@ fn of_change(running: &Content, target: &Content, change: &Change) -> Vec<Findin
         Change::RemoveVip { vip } => vec![vip_removed(target, vip)],
         Change::ChangeVip { from, to } => vip_changed(target, from, to),
         Change::RemovePool { pool } => vec![pool_removed(running, pool)],
-        Change::ChangePool { from, to } => table_kind(from, to).into_iter().collect(),
-        Change::RemoveBackend { pool, backend } => vec![backend_removed(running, pool, backend)],
-        Change::ChangeBackend { pool, from, to } => backend_changed(running, pool, from, to),
+        Change::ChangePool { from, to } => table_kind(from, to).into_iter().chain(encap(from, to)).collect(),
+        Change::RemoveBackend { pool, backend } => vec![backend_removed(running, target, pool, backend)],
+        Change::ChangeBackend { pool, from, to } => backend_changed(running, target, pool, from, to),
         Change::ChangeNode { from, to } => node_changed(running, from, to),
         Change::Detach { interface } => detached(running, target, interface).into_iter().collect(),
         Change::AddVip { .. } | Change::AddPool { .. } | Change::AddBackend { .. } | Change::Attach { .. } => {
@@ -40,22 +42,33 @@ fn vip_removed(target: &Content, vip: &Vip) -> Finding {
 
 fn vip_changed(target: &Content, from: &Vip, to: &Vip) -> Vec<Finding> {
     let object = ObjectName::Vip(to.name.clone());
-    if endpoint(from) != endpoint(to) {
+    if from.endpoint() != to.endpoint() {
         return vec![endpoint_left(target, from, Code::Endpoint).about(object)];
     }
-    let repointed = (from.pool != to.pool).then(|| {
+    let changed = if from.pool != to.pool {
         let message = format!(
             "vip {} goes from pool {} to pool {}: every connection to it breaks",
             to.name, from.pool, to.pool
         );
-        finding(Code::Repointed, Severity::Warn, message).about(object)
-    });
-    repointed.into_iter().collect()
+        Some((Code::Repointed, message))
+    } else if (from.affinity, from.hash) != (to.affinity, to.hash) {
+        let message = format!(
+            "vip {} goes from affinity {}, hash {} to affinity {}, hash {}: its flows hash to other slots, \
+             and nearly all connections to it break",
+            to.name, from.affinity, from.hash, to.affinity, to.hash
+        );
+        Some((Code::FlowHash, message))
+    } else {
+        None
+    };
+    let findings = changed.map(|(code, message)| finding(code, Severity::Warn, message).about(object));
+    findings.into_iter().collect()
 }
 
 /// What becomes of an address, port and protocol that `vip` leaves.
 fn endpoint_left(target: &Content, vip: &Vip, code: Code) -> Finding {
-    let left = format!("vip {} leaves {}", vip.name, endpoint(vip));
+    let endpoint = |vip: &Vip| (vip.address, vip.port, vip.protocol);
+    let left = format!("vip {} leaves {}", vip.name, vip.endpoint());
     let heir = target.config.vips.iter().find(|other| endpoint(other) == endpoint(vip));
     match heir {
         Some(heir) if heir.pool == vip.pool => {
@@ -78,11 +91,6 @@ fn endpoint_left(target: &Content, vip: &Vip, code: Code) -> Finding {
     }
 }
 
-/// Address, port and protocol, as people write them.
-fn endpoint(vip: &Vip) -> String {
-    format!("{}:{}/{}", vip.address, vip.port, vip.protocol)
-}
-
 /// A pool goes only when no VIP of the target needs it, so what breaks is told
 /// with the VIPs that used it.
 fn pool_removed(running: &Content, pool: &Pool) -> Finding {
@@ -100,37 +108,78 @@ fn pool_removed(running: &Content, pool: &Pool) -> Finding {
 fn table_kind(from: &Pool, to: &Pool) -> Option<Finding> {
     (from.table != to.table).then(|| {
         let message = format!(
-            "pool {}'s table is built in another way: connections on the slots that move break",
-            to.name
+            "pool {}'s table is built in another way: more slots move than weights ask for; {}",
+            to.name,
+            kept(to)
         );
         finding(Code::TableKind, Severity::Warn, message).about(ObjectName::Pool(to.name.clone()))
     })
 }
 
-fn backend_removed(running: &Content, pool: &str, backend: &Backend) -> Finding {
-    let message = format!("backend {pool}/{} is removed", backend.name);
-    losing(running, pool, backend, Code::Removed, &message)
+fn encap(from: &Pool, to: &Pool) -> Option<Finding> {
+    (from.encap != to.encap).then(|| {
+        let message = format!(
+            "pool {}'s packets travel by {} instead of {}: backends that do not take it drop every connection",
+            to.name, to.encap, from.encap
+        );
+        finding(Code::Encap, Severity::Warn, message)
+            .about(ObjectName::Pool(to.name.clone()))
+            .fix("let every backend of the pool take both first")
+    })
 }
 
-fn backend_changed(running: &Content, pool: &str, from: &Backend, to: &Backend) -> Vec<Finding> {
+/// What becomes of connections on slots that change their owner.
+fn kept(pool: &Pool) -> String {
+    format!(
+        "connections stay where they are until idle for {}, for {} at most",
+        pool.drain.idle, pool.drain.deadline
+    )
+}
+
+fn backend_removed(running: &Content, target: &Content, pool: &str, backend: &Backend) -> Finding {
+    let message = format!("backend {pool}/{} is removed", backend.name);
+    losing(running, pool, backend, Code::Removed, &message, &drained(target, pool))
+}
+
+fn backend_changed(running: &Content, target: &Content, pool: &str, from: &Backend, to: &Backend) -> Vec<Finding> {
+    const BREAK: &str = "every connection to it breaks";
     let mut findings = Vec::new();
     if from.address != to.address {
         let message = format!(
             "backend {pool}/{} goes from {} to {}, another host",
             to.name, from.address, to.address
         );
-        findings.push(losing(running, pool, from, Code::BackendAddress, &message));
+        findings.push(losing(running, pool, from, Code::BackendAddress, &message, BREAK));
     }
     if owns_slots(from) && !owns_slots(to) {
         let message = format!("backend {pool}/{} is taken out of service", to.name);
-        findings.push(losing(running, pool, from, Code::OutOfService, &message));
+        let fate = match to.state {
+            BackendState::Ready | BackendState::Drain => drained(target, pool),
+            BackendState::Maint => BREAK.to_owned(),
+        };
+        findings.push(losing(running, pool, from, Code::OutOfService, &message, &fate));
+    }
+    if from.state == BackendState::Drain && to.state == BackendState::Maint {
+        let message = format!(
+            "backend {pool}/{} goes from drain to maint: connections it still has break",
+            to.name
+        );
+        findings.push(finding(Code::OutOfService, Severity::Warn, message).about(backend_name(pool, from)));
     }
     findings
 }
 
+/// What becomes of the connections of a backend that goes in good order.
+fn drained(target: &Content, pool: &str) -> String {
+    let kept = target.config.pool(pool).map_or_else(String::new, kept);
+    format!("it gets no new connections; {kept}")
+}
+
 /// A backend's connections end, if it has any.
-fn losing(running: &Content, pool: &str, backend: &Backend, code: Code, what: &str) -> Finding {
-    let (severity, message) = if !owns_slots(backend) {
+fn losing(running: &Content, pool: &str, backend: &Backend, code: Code, what: &str, fate: &str) -> Finding {
+    // One that drains owns no slot, and still has connections.
+    let other_host = code == Code::BackendAddress && backend.state == BackendState::Drain;
+    let (severity, message) = if !owns_slots(backend) && !other_host {
         (
             Severity::Note,
             format!("{what}; it owned no slot: no connection breaks"),
@@ -141,12 +190,16 @@ fn losing(running: &Content, pool: &str, backend: &Backend, code: Code, what: &s
             format!("{what}; no VIP uses the pool: no connection breaks"),
         )
     } else {
-        (Severity::Warn, format!("{what}: every connection to it breaks"))
+        (Severity::Warn, format!("{what}: {fate}"))
     };
-    finding(code, severity, message).about(ObjectName::Backend {
+    finding(code, severity, message).about(backend_name(pool, backend))
+}
+
+fn backend_name(pool: &str, backend: &Backend) -> ObjectName {
+    ObjectName::Backend {
         pool: pool.to_owned(),
         backend: backend.name.clone(),
-    })
+    }
 }
 
 fn vips_of<'a>(content: &'a Content, pool: &str) -> Vec<&'a str> {
@@ -161,10 +214,12 @@ fn node_changed(running: &Content, from: &Node, to: &Node) -> Vec<Finding> {
         let message = format!("the hash key would be read from {after} instead of {before}: every flow would move");
         findings.push(finding(Code::HashKey, Severity::Refuse, message).fix("keep `hashKeyFile:` as it runs"));
     }
-    if from.encap_source != to.encap_source {
+    let (before, after) = (&from.encap_source, &to.encap_source);
+    let v4 = before.v4.map(IpNet::V4).zip(after.v4.map(IpNet::V4));
+    let v6 = before.v6.map(IpNet::V6).zip(after.v6.map(IpNet::V6));
+    for (before, after) in v4.into_iter().chain(v6).filter(|(before, after)| before != after) {
         let message = format!(
-            "outer packets come from {} instead of {}: backends that do not accept it drop every connection",
-            to.encap_source.v4, from.encap_source.v4
+            "outer packets come from {after} instead of {before}: backends that do not accept it drop every connection"
         );
         let finding = finding(Code::EncapSource, Severity::Warn, message);
         findings.push(finding.fix("let every backend's agent accept the new prefix first"));

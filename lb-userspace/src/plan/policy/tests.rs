@@ -1,10 +1,11 @@
 use super::*;
 use crate::{
-    config::{Protocol, TableKind, XdpMode},
+    config::{Affinity, Encap, HashKind, Protocol, TableKind, XdpMode},
     plan::samples::{any_content, backend, content, node, plan, pool, vip},
 };
 
 mod effects;
+mod host;
 mod omission;
 
 fn removed(names: &[&str]) -> BTreeSet<ObjectName> {

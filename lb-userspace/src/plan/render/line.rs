@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::{Change, PoolEffect, percent};
-use crate::config::{Backend, BackendState, Node, Pool, TableKind, Vip, XdpMode};
+use ipnet::IpNet;
+
+use crate::config::{Affinity, Backend, BackendState, Drain, Encap, HashKind, Node, Pool, TableKind, Vip, XdpMode};
 
 pub struct Line {
     section: Section,
@@ -94,8 +96,7 @@ fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
         Change::AddPool { pool } => whole_pool(Sign::Added, pool),
         Change::RemovePool { pool } => whole_pool(Sign::Removed, pool),
         Change::ChangePool { from, to } => {
-            let what = format!("table {} → {}", table(from.table), table(to.table));
-            vec![pool_line(Sign::Changed, &to.name, what)]
+            vec![pool_line(Sign::Changed, &to.name, pool_fields(from, to))]
         }
         Change::AddBackend { pool, backend } => vec![pool_line(Sign::Added, pool, described(backend))],
         Change::RemoveBackend { pool, backend } => {
@@ -133,22 +134,39 @@ fn goes(changes: &[Change], interface: &str) -> bool {
 }
 
 fn serves(vip: &Vip) -> String {
-    format!("{} → pool {}", endpoint(vip), vip.pool)
-}
-
-fn endpoint(vip: &Vip) -> String {
-    format!("{}:{}/{}", vip.address, vip.port, vip.protocol)
+    let mut text = format!("{} → pool {}", vip.endpoint(), vip.pool);
+    match vip.affinity {
+        Affinity::Tuple => {}
+        Affinity::Source => text.push_str(" affinity source"),
+    }
+    match vip.hash {
+        HashKind::Fast => {}
+        HashKind::Siphash => text.push_str(" hash siphash"),
+    }
+    text
 }
 
 fn vip_fields(from: &Vip, to: &Vip) -> String {
     let mut fields = Vec::new();
-    change(&mut fields, "", &endpoint(from), &endpoint(to));
+    change(&mut fields, "", &from.endpoint(), &to.endpoint());
     change(&mut fields, "pool ", &from.pool, &to.pool);
+    change(&mut fields, "affinity ", &from.affinity, &to.affinity);
+    change(&mut fields, "hash ", &from.hash, &to.hash);
     fields.join(", ")
 }
 
 fn whole_pool(sign: Sign, pool: &Pool) -> Vec<Line> {
-    let head = pool_line(sign, &pool.name, format!("table {}", table(pool.table)));
+    let encap = match pool.encap {
+        Encap::Ipip => String::new(),
+        Encap::Gue | Encap::L2 => format!("encap {} ", pool.encap),
+    };
+    let drain = if pool.drain == Drain::default() {
+        String::new()
+    } else {
+        format!(" drain idle {} deadline {}", pool.drain.idle, pool.drain.deadline)
+    };
+    let what = format!("{encap}table {}{drain}", table(pool.table));
+    let head = pool_line(sign, &pool.name, what);
     let backends = pool
         .backends
         .iter()
@@ -156,10 +174,20 @@ fn whole_pool(sign: Sign, pool: &Pool) -> Vec<Line> {
     std::iter::once(head).chain(backends).collect()
 }
 
+fn pool_fields(from: &Pool, to: &Pool) -> String {
+    let mut fields = Vec::new();
+    change(&mut fields, "encap ", &from.encap, &to.encap);
+    change(&mut fields, "table ", &table(from.table), &table(to.table));
+    change(&mut fields, "drain idle ", &from.drain.idle, &to.drain.idle);
+    change(&mut fields, "drain deadline ", &from.drain.deadline, &to.drain.deadline);
+    fields.join(", ")
+}
+
 fn described(backend: &Backend) -> String {
     let mut text = format!("{} {} weight {}", backend.name, backend.address, backend.weight);
     match backend.state {
         BackendState::Ready => {}
+        BackendState::Drain => text.push_str(" drain"),
         BackendState::Maint => text.push_str(" maint"),
     }
     if backend.next_hop.is_some() {
@@ -173,7 +201,7 @@ fn backend_fields(from: &Backend, to: &Backend) -> String {
     let mut fields = Vec::new();
     change(&mut fields, "address ", &from.address, &to.address);
     change(&mut fields, "weight ", &from.weight, &to.weight);
-    change(&mut fields, "", &state(from.state), &state(to.state));
+    change(&mut fields, "", &from.state, &to.state);
     change(&mut fields, "next hop ", &next_hop(from), &next_hop(to));
     format!("{} {}", to.name, fields.join(", "))
 }
@@ -209,7 +237,10 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
         }
     }
     let mut fields = Vec::new();
-    change(&mut fields, "encapSource ", &from.encap_source.v4, &to.encap_source.v4);
+    let (before, after) = (&from.encap_source, &to.encap_source);
+    let (v4, v6) = (|net| prefix(net, IpNet::V4), |net| prefix(net, IpNet::V6));
+    change(&mut fields, "encapSource.v4 ", &v4(before.v4), &v4(after.v4));
+    change(&mut fields, "encapSource.v6 ", &v6(before.v6), &v6(after.v6));
     let (old, new) = (
         from.hash_key_file.display().to_string(),
         to.hash_key_file.display().to_string(),
@@ -229,11 +260,8 @@ fn change<T: fmt::Display + PartialEq>(fields: &mut Vec<String>, name: &str, fro
     }
 }
 
-const fn state(state: BackendState) -> &'static str {
-    match state {
-        BackendState::Ready => "ready",
-        BackendState::Maint => "maint",
-    }
+fn prefix<P>(prefix: Option<P>, net: fn(P) -> IpNet) -> String {
+    prefix.map_or_else(|| "none".to_owned(), |prefix| net(prefix).to_string())
 }
 
 const fn table(kind: TableKind) -> &'static str {

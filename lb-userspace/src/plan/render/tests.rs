@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    config::{MacAddr, NextHop, TableKind, XdpMode},
+    config::{Affinity, BackendState, Encap, HashKind, MacAddr, NextHop, Seconds, TableKind, XdpMode},
     plan::{
         diff::diff,
         samples::{backend, content, node, plan, plan_to, pool},
@@ -34,7 +34,7 @@ fn every_kind_of_change_has_its_line() {
     let mut target = content();
     target.config.node = node(&["lb1", "lb2"]);
     target.config.node.interfaces[0].mode = XdpMode::Generic;
-    target.config.node.encap_source.v4 = "10.254.0.0/16".parse().expect("a prefix");
+    target.config.node.encap_source.v4 = "10.254.0.0/16".parse().ok();
     target.config.node.hash_key_file = "/etc/key".into();
     target.overrides.detached.insert("lb1".to_owned());
     target.config.pools[0].table = TableKind::Maglev;
@@ -44,7 +44,7 @@ fn every_kind_of_change_has_its_line() {
         mac: MacAddr([2, 0, 0, 0, 0, 0x11]),
         interface: "lb1".to_owned(),
     });
-    web.backends[1].state = crate::config::BackendState::Maint;
+    web.backends[1].state = BackendState::Maint;
     target.config.pools.push(pool("www", vec![backend("w", 31, 1)]));
     target.config.vips[0].port = 5353;
     target.config.vips[1].pool = "www".to_owned();
@@ -70,6 +70,34 @@ fn pool_whose_slots_move_without_a_change_of_its_own_has_a_line() {
     assert_text(
         &changes_text(&diff(Some(&content()), &target), &effects, false),
         include_str!("tests/moved.txt"),
+    );
+}
+
+#[test]
+fn fields_with_other_values_than_the_default_are_shown() {
+    let mut target = content();
+    let dns = &mut target.config.pools[0];
+    dns.encap = Encap::L2;
+    dns.drain.idle = Seconds(90);
+    dns.backends[0].address = "2001:db8::21".parse().unwrap();
+    dns.backends[1].state = BackendState::Drain;
+    let mut www = pool("www", vec![backend("w", 31, 1)]);
+    www.encap = Encap::Gue;
+    www.drain.deadline = Seconds(7200);
+    www.backends[0].state = BackendState::Drain;
+    target.config.pools.push(www);
+    target.config.vips[2].hash = HashKind::Siphash;
+    let web4 = &mut target.config.vips[3];
+    web4.affinity = Affinity::Source;
+    let mut web6 = web4.clone();
+    web6.name = "web6".to_owned();
+    web6.address = "2001:db8::10".parse().unwrap();
+    web6.hash = HashKind::Siphash;
+    target.config.vips.push(web6);
+    target.config.node.encap_source.v6 = None;
+    assert_text(
+        &changes_text(&diff(Some(&content()), &target), &[], false),
+        include_str!("tests/fields.txt"),
     );
 }
 

@@ -90,9 +90,10 @@ fn removed_pool_that_served_is_a_warning_and_another_a_note() {
 }
 
 #[test]
-fn removed_backend_breaks_its_connections() {
+fn removed_backend_keeps_its_connections_for_a_while() {
     let target = changed(|target| drop(target.config.pools[1].backends.remove(2)));
-    let message = "backend web/be5 is removed: every connection to it breaks";
+    let message = "backend web/be5 is removed: it gets no new connections; \
+                   connections stay where they are until idle for 1m, for 1h at most";
     assert_only(&target, &["backend/web/be5"], Severity::Warn, "HF2014", message);
 }
 
@@ -151,13 +152,69 @@ fn weight_alone_is_no_finding() {
 #[test]
 fn other_table_kind_is_a_warning() {
     let target = changed(|target| target.config.pools[1].table = TableKind::Maglev);
-    let message = "pool web's table is built in another way: connections on the slots that move break";
+    let message = "pool web's table is built in another way: more slots move than weights ask for; \
+                   connections stay where they are until idle for 1m, for 1h at most";
     assert_only(&target, &[], Severity::Warn, "HF2012", message);
 }
 
 #[test]
+fn other_encap_is_a_warning() {
+    let target = changed(|target| target.config.pools[1].encap = Encap::Gue);
+    let message = "pool web's packets travel by gue instead of ipip: \
+                   backends that do not take it drop every connection";
+    assert_only(&target, &[], Severity::Warn, "HF2020", message);
+}
+
+#[test]
+fn other_affinity_or_hash_breaks_connections() {
+    let target = changed(|target| target.config.vips[3].affinity = Affinity::Source);
+    let message = "vip web4 goes from affinity tuple, hash fast to affinity source, hash fast: \
+                   its flows hash to other slots, and nearly all connections to it break";
+    assert_only(&target, &[], Severity::Warn, "HF2021", message);
+    let target = changed(|target| target.config.vips[3].hash = HashKind::Siphash);
+    assert_eq!(only(&target, &[]).1, "HF2021");
+}
+
+#[test]
+fn drained_backend_keeps_its_connections_until_it_goes_to_maint() {
+    let drain = changed(|target| target.config.pools[1].backends[0].state = BackendState::Drain);
+    let weightless = changed(|target| target.config.pools[1].backends[0].weight = 0);
+    let message = "backend web/be1 is taken out of service: it gets no new connections; \
+                   connections stay where they are until idle for 1m, for 1h at most";
+    assert_only(&drain, &[], Severity::Warn, "HF2016", message);
+    assert_only(&weightless, &[], Severity::Warn, "HF2016", message);
+    let maint = changed(|target| target.config.pools[1].backends[0].state = BackendState::Maint);
+    let findings = judged_from(Some(&drain), &maint, &[]);
+    let message = "backend web/be1 goes from drain to maint: connections it still has break";
+    assert_eq!(findings.len(), 1);
+    assert_eq!(
+        (findings[0].severity, findings[0].message.as_str()),
+        (Severity::Warn, message)
+    );
+}
+
+#[test]
+fn drained_backend_whose_address_changes_breaks_its_connections() {
+    let running = changed(|target| target.config.pools[1].backends[0].state = BackendState::Drain);
+    let mut target = running.clone();
+    target.config.pools[1].backends[0].address = [10, 0, 1, 99].into();
+    let findings = judged_from(Some(&running), &target, &[]);
+    assert_eq!(
+        (findings[0].severity, findings[0].code.as_str()),
+        (Severity::Warn, "HF2010")
+    );
+}
+
+#[test]
+fn encap_source_of_a_family_that_had_none_is_no_finding() {
+    let running = changed(|running| running.config.node.encap_source.v6 = None);
+    assert_eq!(judged_from(Some(&running), &content(), &[]), []);
+    assert_eq!(judged_from(Some(&content()), &running, &[]), []);
+}
+
+#[test]
 fn other_encap_source_is_a_warning() {
-    let target = changed(|target| target.config.node.encap_source.v4 = "10.9.0.0/16".parse().expect("a prefix"));
+    let target = changed(|target| target.config.node.encap_source.v4 = "10.9.0.0/16".parse().ok());
     let message = "outer packets come from 10.9.0.0/16 instead of 10.255.0.0/16: \
                    backends that do not accept it drop every connection";
     assert_only(&target, &[], Severity::Warn, "HF2009", message);
