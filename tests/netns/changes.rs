@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use support::{
+    addresses::Family,
     change::{self, Changed},
     config::{Fleet, STREAMS},
     contract::{Applied, SLOTS},
@@ -73,7 +74,7 @@ fn removal_breaks_nobody_elses_connection(shape: Shape) -> Result<()> {
 
 /// Applies the change, and checks what is true of every change.
 fn change_under_load(rig: &Rig, next: &Fleet) -> Result<Changed> {
-    let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), OPEN);
+    let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), OPEN);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(10), "open streams", |report| {
         report.open().count() == OPEN

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use support::{
+    addresses::Family,
     config::STREAMS,
     rig::Rig,
     streams::{Load, LoadShape, Report},
@@ -18,7 +19,7 @@ const CHUNKS: u64 = 10 * 512;
 fn backend_whose_address_on_the_link_changes_is_followed() -> Result<()> {
     const NEW: &str = "02:00:00:00:be:01";
     let rig = Rig::start(Shape::TwoArm, 2, 2)?;
-    let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), 32);
+    let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), 32);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(10), "open streams", |report| {
         report.open().count() == 32

@@ -3,7 +3,7 @@
 //! Written anew and not taken from the product, so that a field renamed there
 //! fails here.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Deserialize;
 
@@ -43,7 +43,7 @@ pub struct Traffic {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Vip {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub port: u16,
     pub protocol: String,
     pub pool: String,
@@ -62,7 +62,7 @@ pub struct Pool {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Backend {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub weight: u32,
     pub state: String,
     pub up: bool,

@@ -9,7 +9,8 @@ use bytemuck::Zeroable as _;
 use ipnet::{Ipv4Net, Ipv6Net};
 use lb_common::{
     abi::member::{
-        ENCAP_GUE_V4, ENCAP_GUE_V6, ENCAP_IPIP_V4, ENCAP_IPIP_V6, ENCAP_L2, Macs, Member, NEXT_HOP_KNOWN, encap_overhead,
+        ENCAP_GUE_V4, ENCAP_GUE_V6, ENCAP_IPIP_V4, ENCAP_IPIP_V6, ENCAP_L2, Macs, Member, NEXT_HOP_KNOWN,
+        encap_overhead,
     },
     encap::presum_v4,
 };
