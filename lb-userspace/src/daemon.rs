@@ -10,6 +10,7 @@ use std::{
 use clap::Parser;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
+use lb_common::abi::flows;
 use tokio::{
     net::UnixListener,
     sync::{Mutex, RwLock},
@@ -183,6 +184,12 @@ async fn follow(daemon: Arc<Daemon>) {
     }
 }
 
+/// The clock of the program in the kernel.
+fn kernel_now() -> flows::Seconds {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    flows::seconds(now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned())
+}
+
 struct Daemon {
     serving: Mutex<Serving>,
     resolver: Mutex<Resolver>,
@@ -223,7 +230,14 @@ impl Daemon {
         let Some((generation, targets)) = self.wanted().await else {
             return;
         };
-        let looked = self.resolver.lock().await.look(&targets, Instant::now()).await;
+        let paths = self.serving.lock().await.publisher.kernel().path_mtus();
+        let mut resolver = self.resolver.lock().await;
+        match paths {
+            Ok(paths) => resolver.believe(neighbours::believed(&paths, kernel_now())),
+            Err(error) => tracing::warn!(%error, "PATH_MTU could not be read"),
+        }
+        let looked = resolver.look(&targets, Instant::now()).await;
+        drop(resolver);
         let mut resolution = match looked {
             Ok(resolution) => resolution,
             Err(error) => {
@@ -285,7 +299,7 @@ impl Daemon {
         let serving = self.serving.lock().await;
         let served = serving.served.as_ref();
         served
-            .map(|served| served.state.state.content.clone())
+            .map(|served| Content::clone(&served.state.state.content))
             .ok_or_else(|| failure::absent("running generation"))
     }
 
@@ -349,7 +363,7 @@ impl Daemon {
             let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
             (
                 number,
-                content,
+                Content::clone(&content),
                 serving.served.as_ref().map(|served| served.state.state.content.clone()),
             )
         };

@@ -2,12 +2,13 @@
 //! which slots they go.
 
 mod members;
+pub mod meta;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lb_common::abi::{
     ABI_VERSION,
-    chunk::{CHUNK_BYTES, ChunkId, LINES},
+    chunk::{ChunkId, LINES},
     member::Member,
     root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
     vip::{VipKey, VipRecord},
@@ -17,18 +18,26 @@ use crate::{
     digest::Digest,
     kernel::ChunkImage,
     revision::Revision,
+    table::Table,
     vips::{VipTable, VipTableError, address_records, vip_flags, vip_key},
 };
 
 /// The chunks of a revision, by what they are.
 pub struct Layout {
     /// In the order of the configuration's pools.
-    pub tables: Vec<ChunkImage>,
+    pub tables: Vec<Table>,
     pub members: Vec<ChunkImage>,
-    pub meta: Vec<ChunkImage>,
-    vips: VipTable,
+    pub meta: Vec<Arc<meta::Group>>,
+    vips: Arc<VipShape>,
     /// One for each key of `vips`.
     records: Vec<Record>,
+}
+
+/// Where the keys of VIPs stand: it depends on them alone, and most revisions
+/// have those of the revision before.
+struct VipShape {
+    keys: Vec<VipKey>,
+    table: VipTable,
 }
 
 /// A VIP record before its chunks have numbers.
@@ -49,12 +58,15 @@ struct PoolPlace {
 }
 
 impl Layout {
+    /// What is as it was in `before`, the layout of the revision before, is
+    /// taken from there.
+    ///
     /// # Errors
     /// When the VIPs find no place (there are too many).
     ///
     /// # Panics
     /// Never: a revision holds the state and tables of all its pools.
-    pub fn of(revision: &Revision) -> Result<Self, VipTableError> {
+    pub fn of(revision: &Revision, before: Option<&Self>) -> Result<Self, VipTableError> {
         let config = revision.config();
         let mut packing = Packing::default();
         let mut places = BTreeMap::new();
@@ -71,22 +83,22 @@ impl Layout {
                     base,
                 },
             );
-            tables.push(ChunkImage::from_bytes(pool_tables.current.as_bytes()));
+            tables.push(pool_tables.current.clone());
         }
         let (keys, records) = records(revision, &places);
         Ok(Self {
             tables,
             members: packing.chunks,
-            meta: meta(revision),
-            vips: VipTable::build(&keys)?,
+            meta: meta::groups(&revision.state, before.map_or(&[], |before| &before.meta)),
+            vips: VipShape::of(keys, before.map(|before| &before.vips))?,
             records,
         })
     }
 
     /// VIP chunks beside the first one.
     #[must_use]
-    pub const fn vip_children(&self) -> usize {
-        self.vips.children()
+    pub fn vip_children(&self) -> usize {
+        self.vips.table.children()
     }
 
     /// The VIP chunks, the first one first, once their neighbours have slots.
@@ -97,11 +109,23 @@ impl Layout {
             .iter()
             .map(|record| record.numbered(tables, members))
             .collect();
-        let chunks = self.vips.render(&records, children);
+        let chunks = self.vips.table.render(&records, children);
         chunks
             .iter()
             .map(|chunk| ChunkImage::from_bytes(bytemuck::cast_slice(&chunk[..])))
             .collect()
+    }
+}
+
+impl VipShape {
+    fn of(keys: Vec<VipKey>, before: Option<&Arc<Self>>) -> Result<Arc<Self>, VipTableError> {
+        match before {
+            Some(before) if before.keys == keys => Ok(Arc::clone(before)),
+            Some(_) | None => Ok(Arc::new(Self {
+                table: VipTable::build(&keys)?,
+                keys,
+            })),
+        }
     }
 }
 
@@ -174,23 +198,6 @@ fn records(revision: &Revision, places: &BTreeMap<&str, PoolPlace>) -> (Vec<VipK
     vips.chain(addresses).unzip()
 }
 
-/// The state as text: its length in eight little-endian bytes, then JSON.
-fn meta(revision: &Revision) -> Vec<ChunkImage> {
-    let text = crate::digest::canonical_json(&revision.state);
-    let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
-    bytes.extend_from_slice(text.as_bytes());
-    bytes.chunks(CHUNK_BYTES).map(ChunkImage::from_bytes).collect()
-}
-
-/// The text in meta chunks; `None`: it is cut.
-#[must_use]
-pub fn meta_text(chunks: &[ChunkImage]) -> Option<String> {
-    let bytes: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes().iter().copied()).collect();
-    let (length, text) = bytes.split_first_chunk::<8>()?;
-    let text = text.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    String::from_utf8(text.to_vec()).ok()
-}
-
 /// What a root says of its revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RootFacts {
@@ -198,7 +205,7 @@ pub struct RootFacts {
     pub revision: u64,
     /// Of the generation's content.
     pub digest: Digest,
-    /// Of the state in the meta chunks.
+    /// Of the state in the meta chunks ([`crate::revision::State::digest`]).
     pub state: Digest,
 }
 

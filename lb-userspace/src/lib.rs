@@ -16,6 +16,7 @@ pub mod failure;
 pub mod kernel;
 pub mod layout;
 pub mod neighbours;
+pub mod part;
 pub mod plan;
 pub mod publish;
 pub mod rehearsal;

@@ -7,6 +7,7 @@
 //! each; routes are asked for one by one, and their answers kept (`ways`).
 
 mod netlink;
+mod path_mtu;
 mod targets;
 mod ways;
 
@@ -29,7 +30,7 @@ use crate::{
     revision::{BackendId, Hop, Hops},
 };
 
-pub use self::targets::Targets;
+pub use self::{path_mtu::believed, targets::Targets};
 
 /// The kernel's network configuration could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,8 @@ pub struct Resolution {
     pub links: BTreeMap<String, Link>,
     /// The balancer's own addresses.
     pub local: BTreeSet<IpAddr>,
+    /// What routers said of the ways to backends, bytes: `hops` respect it.
+    pub path_mtus: BTreeMap<IpAddr, u16>,
 }
 
 /// Why a backend's next hop is not known.
@@ -137,7 +140,7 @@ pub fn changes() -> std::io::Result<impl futures_util::Stream<Item = Change> + U
     Ok(messages.map(|(message, _)| change(&message.payload)))
 }
 
-fn change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Change {
+const fn change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Change {
     if let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(_) | RouteNetlinkMessage::DelNeighbour(_)) =
         payload
     {
@@ -150,11 +153,15 @@ fn change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Change {
 /// Resolves next hops, look by look.
 pub struct Resolver {
     ways: Ways,
+    paths: BTreeMap<IpAddr, u16>,
 }
 
 impl Default for Resolver {
     fn default() -> Self {
-        Self { ways: Ways::new() }
+        Self {
+            ways: Ways::new(),
+            paths: BTreeMap::new(),
+        }
     }
 }
 
@@ -162,6 +169,11 @@ impl Resolver {
     /// Routes may lead elsewhere: they are asked for again.
     pub fn doubt(&mut self) {
         self.ways.doubt();
+    }
+
+    /// Path MTUs that hold from now on, instead of those before.
+    pub fn believe(&mut self, paths: BTreeMap<IpAddr, u16>) {
+        self.paths = paths;
     }
 
     /// Resolves the next hop of every backend, as far as is known now.
@@ -185,9 +197,16 @@ impl Resolver {
         while let Some((address, answer)) = answers.next().await {
             self.ways.learn(address, answer, now);
         }
-        let seen = Seen::new(&links, &neighbours, &self.ways, targets);
+        let seen = Seen {
+            links: &links,
+            by_index: by_index(&links),
+            neighbours: &neighbours,
+            ways: &self.ways,
+            paths: &self.paths,
+            targets,
+        };
         let (hops, problems, doubtful) = seen.hops();
-        for (ifindex, address) in self.ways.to_use(doubtful, now) {
+        for (ifindex, address) in self.ways.use_now(doubtful, now) {
             netlink.use_neighbour(ifindex, address).await;
         }
         Ok(Resolution {
@@ -195,6 +214,7 @@ impl Resolver {
             problems,
             links,
             local,
+            path_mtus: self.paths.clone(),
         })
     }
 }
@@ -205,26 +225,16 @@ struct Seen<'a> {
     by_index: BTreeMap<u32, (&'a str, &'a Link)>,
     neighbours: &'a Neighbours,
     ways: &'a Ways,
+    paths: &'a BTreeMap<IpAddr, u16>,
     targets: &'a Targets,
 }
 
-impl<'a> Seen<'a> {
-    fn new(
-        links: &'a BTreeMap<String, Link>,
-        neighbours: &'a Neighbours,
-        ways: &'a Ways,
-        targets: &'a Targets,
-    ) -> Self {
-        let by_index = links.iter().map(|(name, link)| (link.ifindex, (name.as_str(), link)));
-        Self {
-            links,
-            by_index: by_index.collect(),
-            neighbours,
-            ways,
-            targets,
-        }
-    }
+fn by_index(links: &BTreeMap<String, Link>) -> BTreeMap<u32, (&str, &Link)> {
+    let indexed = links.iter().map(|(name, link)| (link.ifindex, (name.as_str(), link)));
+    indexed.collect()
+}
 
+impl Seen<'_> {
     /// Hops, why there are none, and neighbours that the kernel has doubts
     /// about.
     fn hops(&self) -> (Hops, BTreeMap<BackendId, Problem>, BTreeSet<(u32, IpAddr)>) {
@@ -244,7 +254,7 @@ impl<'a> Seen<'a> {
                 .links
                 .get(&given.interface)
                 .ok_or_else(|| Problem::NoInterface(given.interface.clone()))?;
-            return Ok(hop_through(&given.interface, link, given.mac));
+            return Ok(self.through(target, &given.interface, link, given.mac));
         }
         let way = self.ways.of(target.address)?;
         let (name, link) = *self.by_index.get(&way.ifindex).ok_or(Problem::NoRoute)?;
@@ -260,19 +270,20 @@ impl<'a> Seen<'a> {
             doubtful.insert(neighbour);
         }
         match known.and_then(|known| known.mac) {
-            Some(mac) => Ok(hop_through(name, link, mac)),
+            Some(mac) => Ok(self.through(target, name, link, mac)),
             None => Err(Problem::Unresolved { address: neighbour.1 }),
         }
     }
-}
 
-fn hop_through(interface: &str, link: &Link, mac: MacAddr) -> Hop {
-    Hop {
-        mac,
-        interface: interface.to_owned(),
-        interface_mac: link.mac,
-        ifindex: link.ifindex,
-        mtu: link.mtu,
+    fn through(&self, target: &Target, interface: &str, link: &Link, mac: MacAddr) -> Hop {
+        let learned = self.paths.get(&target.address).filter(|_| !target.on_link);
+        Hop {
+            mac,
+            interface: interface.to_owned(),
+            interface_mac: link.mac,
+            ifindex: link.ifindex,
+            mtu: learned.map_or(link.mtu, |learned| link.mtu.min(*learned)),
+        }
     }
 }
 

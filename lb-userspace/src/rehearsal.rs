@@ -76,7 +76,7 @@ pub fn owner<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32) -> Option<Ow
     let (state, tables) = revision.pool(&pool.name)?;
     let name = revision.member_name(&pool.name, tables.current.slots()[slot as usize])?;
     Some(Owner {
-        backend: pool.backends.iter().find(|backend| backend.name == name)?,
+        backend: pool.backend(name)?,
         member: state.members.get(name)?,
     })
 }

@@ -1,19 +1,23 @@
 //! What is served, for people and programs: `status`, `why`, `bpf dump`,
 //! `bpf verify`. Reads only.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use lb_common::{
-    abi::root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+    abi::{
+        counters::{Counter, FIRST_FREE},
+        path_mtu::PathMtu,
+        root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS},
+    },
     verdict::Verdict,
 };
 
 use crate::{
     api::model::{
-        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, PoolStatus, Status,
-        Traffic, VipStatus, Why, WhyQuery,
+        BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, PathStatus, Pins, PoolStatus,
+        Status, Traffic, VipStatus, Why, WhyQuery,
     },
-    config::{self, Pool, Vip},
+    config::{self, Backend, Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -23,7 +27,7 @@ use crate::{
     layout,
     neighbours::Resolution,
     rehearsal::{self, Probe},
-    revision::{BackendId, Revision},
+    revision::{BackendId, MemberState, Revision},
     serving::{Served, Serving},
     table::Table,
 };
@@ -31,9 +35,11 @@ use crate::{
 impl Serving {
     /// # Errors
     /// When the kernel's counters cannot be read.
-    pub fn status(&self, resolution: &Resolution) -> Result<Status, Failure> {
-        let served = self.served.as_ref();
+    pub fn status(&mut self, resolution: &Resolution) -> Result<Status, Failure> {
         let out_of_sync = self.out_of_sync();
+        let served = self.served.as_ref();
+        let traffic = Counted::of(self.publisher.kernel(), served)?;
+        let paths = self.publisher.kernel().path_mtus()?.into_iter().collect();
         Ok(Status {
             environment: self.environment.clone(),
             generation: served.map_or(0, |served| served.generation),
@@ -45,9 +51,9 @@ impl Serving {
             mode: self.mode,
             mode_reason: self.mode_reason.clone(),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
-            verdicts: self.verdicts()?,
-            vips: served.map_or_else(|| Ok(Vec::new()), |served| self.vips(served))?,
-            pools: served.map_or_else(|| Ok(Vec::new()), |served| self.pools(served, resolution))?,
+            verdicts: traffic.verdicts(),
+            vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),
+            pools: served.map_or_else(Vec::new, |served| pools(served, resolution, &traffic, &paths)),
             pins: self.pins()?,
         })
     }
@@ -68,17 +74,29 @@ impl Serving {
     }
 
     /// Why the configuration file does not mean what is served; `None`: it
-    /// does.
-    fn out_of_sync(&self) -> Option<String> {
+    /// does. A text that was judged is not judged again: that of a thousand
+    /// pools takes seconds.
+    fn out_of_sync(&mut self) -> Option<String> {
         let served = self.served.as_ref()?;
-        match config::load(&self.config_file) {
-            Err(errors) => Some(format!("{}: {errors}", self.config_file.display())),
-            Ok(loaded) if loaded.parsed.config == *served.state.config() => None,
-            Ok(_) => Some(format!(
-                "{} means something else than is served",
-                self.config_file.display()
-            )),
+        let text = match config::read(&self.config_file) {
+            Ok(text) => text,
+            Err(errors) => return Some(format!("{}: {errors}", self.config_file.display())),
+        };
+        let key = (Digest::of(text.as_bytes()), served.digest);
+        if let Some(known) = self.file_judged.as_ref().filter(|known| known.key == key) {
+            return known.out_of_sync.clone();
         }
+        let name = self.config_file.display().to_string();
+        let out_of_sync = match config::parse(&name, &text) {
+            Err(errors) => Some(format!("{name}: {errors}")),
+            Ok(parsed) if parsed.config == *served.state.config() => None,
+            Ok(_) => Some(format!("{name} means something else than is served")),
+        };
+        self.file_judged = Some(FileJudged {
+            key,
+            out_of_sync: out_of_sync.clone(),
+        });
+        out_of_sync
     }
 
     fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
@@ -102,83 +120,6 @@ impl Serving {
                 }
             })
             .collect()
-    }
-
-    fn verdicts(&self) -> Result<BTreeMap<String, Traffic>, Failure> {
-        let verdicts = Verdict::ALL.iter();
-        verdicts
-            .map(|verdict| Ok((verdict.name().to_owned(), self.traffic(*verdict as u16)?)))
-            .collect()
-    }
-
-    fn vips(&self, served: &Served) -> Result<Vec<VipStatus>, Failure> {
-        let vips = served.state.config().vips.iter();
-        vips.map(|vip| {
-            Ok(VipStatus {
-                name: vip.name.clone(),
-                address: vip.address,
-                port: vip.port,
-                protocol: vip.protocol,
-                pool: vip.pool.clone(),
-                traffic: self.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0))?,
-            })
-        })
-        .collect()
-    }
-
-    fn pools(&self, served: &Served, resolution: &Resolution) -> Result<Vec<PoolStatus>, Failure> {
-        let pools = served.state.config().pools.iter();
-        pools
-            .filter_map(|pool| {
-                served
-                    .state
-                    .pool(&pool.name)
-                    .map(|(state, tables)| (pool, state, tables))
-            })
-            .map(|(pool, state, tables)| {
-                let counts = tables.current.counts();
-                let backends = pool
-                    .backends
-                    .iter()
-                    .filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
-                let backends = backends.map(|(backend, member)| {
-                    let id = BackendId {
-                        pool: pool.name.clone(),
-                        backend: backend.name.clone(),
-                    };
-                    Ok(BackendStatus {
-                        name: backend.name.clone(),
-                        address: backend.address,
-                        weight: backend.weight,
-                        state: backend.state,
-                        up: member.hop.is_some(),
-                        slots: counts.get(&member.index).copied().unwrap_or(0),
-                        next_hop: match (&member.hop, resolution.problems.get(&id)) {
-                            (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
-                            (Some(hop), Some(problem)) => {
-                                format!("{} via {} (last known: {problem})", hop.mac, hop.interface)
-                            }
-                            (None, Some(problem)) => problem.to_string(),
-                            (None, None) => "not resolved yet".to_owned(),
-                        },
-                        traffic: self.traffic(member.counter)?,
-                    })
-                });
-                Ok(PoolStatus {
-                    name: pool.name.clone(),
-                    table_digest: tables.current.digest(),
-                    backends: backends.collect::<Result<_, Failure>>()?,
-                })
-            })
-            .collect()
-    }
-
-    fn traffic(&self, counter: u16) -> Result<Traffic, Failure> {
-        let counter = self.publisher.kernel().counter(counter)?;
-        Ok(Traffic {
-            packets: counter.packets,
-            bytes: counter.bytes,
-        })
     }
 
     fn pins(&self) -> Result<Pins, Failure> {
@@ -413,6 +354,20 @@ impl Serving {
     }
 }
 
+fn path_status(
+    backend: &Backend,
+    member: &MemberState,
+    heard: Option<&PathMtu>,
+    resolution: &Resolution,
+) -> PathStatus {
+    PathStatus {
+        mtu: member.hop.as_ref().map(|hop| hop.mtu),
+        learned_mtu: resolution.path_mtus.get(&backend.address).copied(),
+        too_big: heard.map_or(0, |heard| heard.too_big),
+        errors: heard.map_or(0, |heard| heard.errors),
+    }
+}
+
 /// The VIP that a question is about, and its pool.
 fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r Pool)> {
     let config = revision.config();
@@ -422,6 +377,97 @@ fn asked<'r>(revision: &'r Revision, query: &WhyQuery) -> Option<(&'r Vip, &'r P
         .iter()
         .find(|vip| (vip.address, vip.port, vip.protocol) == wanted)?;
     Some((vip, config.pool(&vip.pool)?))
+}
+
+/// What the configuration file was found to mean.
+pub(crate) struct FileJudged {
+    /// Of the text, and of the generation it was compared with.
+    key: (Digest, Digest),
+    out_of_sync: Option<String>,
+}
+
+/// The counters of what is served, read at once.
+struct Counted(Vec<Counter>);
+
+impl Counted {
+    fn of(kernel: &KernelBalancer, served: Option<&Served>) -> Result<Self, Failure> {
+        let highest = served.and_then(|served| served.state.counters().max()).unwrap_or(0);
+        let end = FIRST_FREE.max(u32::from(highest) + 1);
+        Ok(Self(kernel.counters(end)?))
+    }
+
+    fn traffic(&self, counter: u16) -> Traffic {
+        let Counter { packets, bytes } = self.0[usize::from(counter)];
+        Traffic { packets, bytes }
+    }
+
+    fn verdicts(&self) -> BTreeMap<String, Traffic> {
+        let verdicts = Verdict::ALL.iter();
+        verdicts
+            .map(|verdict| (verdict.name().to_owned(), self.traffic(*verdict as u16)))
+            .collect()
+    }
+}
+
+fn vips(served: &Served, counted: &Counted) -> Vec<VipStatus> {
+    let vips = served.state.config().vips.iter();
+    vips.map(|vip| VipStatus {
+        name: vip.name.clone(),
+        address: vip.address,
+        port: vip.port,
+        protocol: vip.protocol,
+        pool: vip.pool.clone(),
+        traffic: counted.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0)),
+    })
+    .collect()
+}
+
+/// What ICMP errors said of the ways to backends, by address.
+type Paths = BTreeMap<IpAddr, PathMtu>;
+
+fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths: &Paths) -> Vec<PoolStatus> {
+    let pools = served.state.config().pools.iter();
+    let pools = pools.filter_map(|pool| {
+        let (state, tables) = served.state.pool(&pool.name)?;
+        Some((pool, state, tables))
+    });
+    pools
+        .map(|(pool, state, tables)| {
+            let counts = tables.current.counts();
+            let backends = pool.backends.iter();
+            let backends = backends.filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
+            let backends = backends.map(|(backend, member)| BackendStatus {
+                name: backend.name.clone(),
+                address: backend.address,
+                weight: backend.weight,
+                state: backend.state,
+                up: member.hop.is_some(),
+                slots: counts.get(&member.index).copied().unwrap_or(0),
+                next_hop: next_hop(&pool.name, &backend.name, member, resolution),
+                path: path_status(backend, member, paths.get(&backend.address), resolution),
+                traffic: counted.traffic(member.counter),
+            });
+            PoolStatus {
+                name: pool.name.clone(),
+                table_digest: tables.current.digest(),
+                backends: backends.collect(),
+            }
+        })
+        .collect()
+}
+
+/// For people: the next hop, or why there is none.
+fn next_hop(pool: &str, backend: &str, member: &MemberState, resolution: &Resolution) -> String {
+    let id = BackendId {
+        pool: pool.to_owned(),
+        backend: backend.to_owned(),
+    };
+    match (&member.hop, resolution.problems.get(&id)) {
+        (Some(hop), None) => format!("{} via {}", hop.mac, hop.interface),
+        (Some(hop), Some(problem)) => format!("{} via {} (last known: {problem})", hop.mac, hop.interface),
+        (None, Some(problem)) => problem.to_string(),
+        (None, None) => "not resolved yet".to_owned(),
+    }
 }
 
 fn chunk_digest(table: &Table) -> Digest {
@@ -442,6 +488,7 @@ const fn kind_name(kind: u16) -> &'static str {
         KIND_TABLE => "table",
         KIND_MEMBERS => "members",
         KIND_META => "meta",
+        KIND_CHAINS => "chains",
         _ => "unknown",
     }
 }

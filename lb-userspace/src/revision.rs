@@ -4,7 +4,12 @@
 //! Member indices, counters and tables go from revision to revision; that is
 //! why flows stay where they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod next;
+mod numbers;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use lb_common::abi::{
     counters::{COUNTERS, FIRST_FREE},
@@ -12,10 +17,13 @@ use lb_common::abi::{
 };
 use serde::{Deserialize, Serialize};
 
+use self::numbers::CounterSet;
 use crate::{
-    config::{Backend, BackendState, Config, MacAddr, Pool, TableKind},
+    config::{Config, MacAddr},
+    digest::Digest,
+    part::Part,
     plan::{Content, PoolEffect},
-    table::{Share, Table, maglev, minmove},
+    table::{Table, away, minmove},
 };
 
 /// A backend, by pool and name.
@@ -41,22 +49,23 @@ pub struct Hop {
 /// The hops known now; a backend without one is not resolved.
 pub type Hops = BTreeMap<BackendId, Hop>;
 
-/// All of a revision but its tables, as it stands in the meta chunks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// All of a revision but its tables, in parts that revisions share.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    pub content: Content,
-    pub pools: BTreeMap<String, PoolState>,
+    pub content: Part<Content>,
+    pub pools: BTreeMap<String, Part<PoolState>>,
     /// Index into COUNTERS, by VIP.
-    pub vip_counters: BTreeMap<String, u16>,
+    pub vip_counters: Part<BTreeMap<String, u16>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolState {
     pub members: BTreeMap<String, MemberState>,
-    /// Slots whose home is not their owner now: (slot, home).
-    pub away: Vec<(u16, MemberIndex)>,
+    /// Slots whose home is not their owner now, as [`away::written`]; empty:
+    /// there are none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub away: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,42 +107,8 @@ impl Revision {
     ///
     /// # Errors
     /// When counters or member numbers run out.
-    pub fn next(previous: Option<&Self>, content: &Content, hops: &Hops) -> Result<Self, RevisionError> {
-        let mut counters = FreeCounters::beside(previous);
-        let config = &content.config;
-        let mut state = State {
-            content: content.clone(),
-            pools: BTreeMap::new(),
-            vip_counters: BTreeMap::new(),
-        };
-        let mut tables = BTreeMap::new();
-        for pool in &config.pools {
-            let before = previous.and_then(|previous| previous.pool(&pool.name));
-            let known = previous.map(Self::config);
-            let mut members = members(
-                pool,
-                before,
-                &KnownHops {
-                    hops,
-                    before: known,
-                    now: config,
-                },
-                &mut counters,
-            )?;
-            let pool_tables = next_tables(pool, before.map(|(_, tables)| tables), &members);
-            members.away = away(&pool_tables);
-            state.pools.insert(pool.name.clone(), members);
-            tables.insert(pool.name.clone(), pool_tables);
-        }
-        for vip in &config.vips {
-            let kept = previous.and_then(|previous| previous.state.vip_counters.get(&vip.name));
-            let counter = match kept {
-                Some(counter) => *counter,
-                None => counters.take()?,
-            };
-            state.vip_counters.insert(vip.name.clone(), counter);
-        }
-        Ok(Self { state, tables })
+    pub fn next(previous: Option<&Self>, content: &Part<Content>, hops: &Hops) -> Result<Self, RevisionError> {
+        next::next(previous, content, hops)
     }
 
     /// From the meta chunks and the tables, as read from the kernel or store.
@@ -142,11 +117,7 @@ impl Revision {
         let mut tables = BTreeMap::new();
         for (name, pool) in &state.pools {
             let current = currents.remove(name)?;
-            let mut home = *current.slots();
-            for (slot, member) in &pool.away {
-                home[usize::from(*slot)] = *member;
-            }
-            let home = Table::from_bytes(bytemuck::cast_slice(&home)).ok()?;
+            let home = away::read(&pool.away, &current)?;
             tables.insert(name.clone(), PoolTables { current, home });
         }
         Some(Self { state, tables })
@@ -162,40 +133,40 @@ impl Revision {
         let effects = pools.filter_map(|pool| {
             let (_, before) = previous.pool(&pool.name)?;
             let (members, after) = self.pool(&pool.name)?;
-            let shares = shares_in_service(pool, members);
-            Some(PoolEffect {
+            let slots_moved = before.current.moved(&after.current);
+            (slots_moved > 0).then(|| PoolEffect {
                 pool: pool.name.clone(),
-                slots_moved: before.current.moved(&after.current),
-                slots_unavoidable: minmove::unavoidable(&before.current, &shares),
+                slots_moved,
+                slots_unavoidable: minmove::unavoidable(&before.current, &next::shares_in_service(pool, members)),
             })
         });
-        effects.filter(|effect| effect.slots_moved > 0).collect()
+        effects.collect()
     }
 
     /// Some next hop is known now that differs from the one published.
     #[must_use]
     pub fn differs_from(&self, hops: &Hops) -> bool {
-        self.state.pools.iter().any(|(pool, state)| {
-            state.members.iter().any(|(backend, member)| {
-                let id = BackendId {
-                    pool: pool.clone(),
-                    backend: backend.clone(),
-                };
-                hops.get(&id).is_some_and(|hop| member.hop.as_ref() != Some(hop))
-            })
+        self.other_hops(hops).next().is_some()
+    }
+
+    /// Backends whose next hop is known now and differs from the one published.
+    fn other_hops<'h>(&self, hops: &'h Hops) -> impl Iterator<Item = &'h BackendId> {
+        hops.iter().filter_map(|(id, hop)| {
+            let member = self.state.pools.get(&id.pool)?.members.get(&id.backend)?;
+            (member.hop.as_ref() != Some(hop)).then_some(id)
         })
     }
 
     /// Counters that get a new owner with this revision.
     #[must_use]
     pub fn fresh_counters(&self, previous: Option<&Self>) -> Vec<u16> {
-        let before = previous.map(Self::counters).unwrap_or_default();
-        self.counters().difference(&before).copied().collect()
+        let before = CounterSet::of(previous);
+        self.counters().filter(|counter| !before.holds(*counter)).collect()
     }
 
     #[must_use]
     pub fn pool(&self, name: &str) -> Option<(&PoolState, &PoolTables)> {
-        Some((self.state.pools.get(name)?, self.tables.get(name)?))
+        Some((&**self.state.pools.get(name)?, self.tables.get(name)?))
     }
 
     /// The name of a member, by its number.
@@ -209,7 +180,7 @@ impl Revision {
     }
 
     #[must_use]
-    pub const fn config(&self) -> &Config {
+    pub fn config(&self) -> &Config {
         &self.state.content.config
     }
 
@@ -224,192 +195,23 @@ impl Revision {
         })
     }
 
-    fn counters(&self) -> BTreeSet<u16> {
-        let members = self
-            .state
-            .pools
-            .values()
-            .flat_map(|pool| pool.members.values().map(|member| member.counter));
-        members.chain(self.state.vip_counters.values().copied()).collect()
+    /// Indices into COUNTERS that are in use.
+    pub fn counters(&self) -> impl Iterator<Item = u16> {
+        let pools = self.state.pools.values();
+        let members = pools.flat_map(|pool| pool.members.values().map(|member| member.counter));
+        members.chain(self.state.vip_counters.values().copied())
     }
 }
 
-/// Keeps what is known of a pool's backends and numbers the new ones.
-fn members(
-    pool: &Pool,
-    before: Option<(&PoolState, &PoolTables)>,
-    hops: &KnownHops<'_>,
-    counters: &mut FreeCounters,
-) -> Result<PoolState, RevisionError> {
-    let mut numbers = FreeNumbers::beside(before);
-    let mut members = BTreeMap::new();
-    for backend in &pool.backends {
-        let id = BackendId {
-            pool: pool.name.clone(),
-            backend: backend.name.clone(),
-        };
-        let kept = before.and_then(|(state, _)| state.members.get(&backend.name));
-        let hop = hops.of(&id, backend, kept);
-        let member = match kept {
-            // The last good next hop stands until a better one is known.
-            Some(kept) => MemberState {
-                hop: hop.or_else(|| kept.hop.clone()),
-                ..kept.clone()
-            },
-            None => MemberState {
-                index: numbers.take().ok_or_else(|| RevisionError::Members {
-                    pool: pool.name.clone(),
-                })?,
-                counter: counters.take()?,
-                hop,
-            },
-        };
-        members.insert(backend.name.clone(), member);
-    }
-    Ok(PoolState {
-        members,
-        away: Vec::new(),
-    })
-}
-
-/// Next hops known now, and what they were known for before.
-struct KnownHops<'a> {
-    hops: &'a Hops,
-    before: Option<&'a Config>,
-    now: &'a Config,
-}
-
-impl KnownHops<'_> {
-    /// The hop known now; else the last good one, as long as it was for the same
-    /// address and leads through an interface that is still ours.
-    fn of(&self, id: &BackendId, backend: &Backend, kept: Option<&MemberState>) -> Option<Hop> {
-        if let Some(hop) = self.hops.get(id) {
-            return Some(hop.clone());
-        }
-        let pool = self.before?.pool(&id.pool)?;
-        let before = pool.backends.iter().find(|before| before.name == backend.name)?;
-        let same = (before.address, &before.next_hop) == (backend.address, &backend.next_hop);
-        let last = kept?.hop.clone().filter(|_| same)?;
-        let ours = self
-            .now
-            .node
-            .interfaces
-            .iter()
-            .any(|interface| interface.name == last.interface);
-        ours.then_some(last)
-    }
-}
-
-fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) -> PoolTables {
-    let in_service = shares_in_service(pool, members);
-    match pool.table {
-        TableKind::Maglev => {
-            let current = maglev::build(&in_service);
-            PoolTables {
-                home: current.clone(),
-                current,
-            }
-        }
-        TableKind::Minmove => {
-            let nobody = Table::nobody();
-            let (current, home) = before.map_or((&nobody, &nobody), |tables| (&tables.current, &tables.home));
-            let home = minmove::home(home, &shares(pool, members, |_, _| true));
-            PoolTables {
-                current: minmove::next(current, &home, &in_service),
-                home,
-            }
-        }
-    }
-}
-
-/// Ready backends whose next hop is known; if there is none, all ready ones:
-/// their packets are dropped under a counter that says why.
-fn shares_in_service(pool: &Pool, members: &PoolState) -> Vec<Share> {
-    let reachable = shares(pool, members, |_, member| member.hop.is_some());
-    if reachable.iter().any(|share| share.weight > 0) {
-        reachable
-    } else {
-        shares(pool, members, |_, _| true)
-    }
-}
-
-fn shares(pool: &Pool, members: &PoolState, counts: impl Fn(&Backend, &MemberState) -> bool) -> Vec<Share> {
-    let ready = pool
-        .backends
-        .iter()
-        .filter(|backend| backend.state == BackendState::Ready);
-    let shares = ready.filter_map(|backend| {
-        let member = members.members.get(&backend.name)?;
-        let share = Share {
-            member: member.index,
-            name: backend.name.clone(),
-            weight: backend.weight,
-        };
-        counts(backend, member).then_some(share)
-    });
-    shares.collect()
-}
-
-fn away(tables: &PoolTables) -> Vec<(u16, MemberIndex)> {
-    let pairs = tables.current.slots().iter().zip(tables.home.slots()).enumerate();
-    pairs
-        .filter(|(_, (now, home))| now != home)
-        .map(|(slot, (_, home))| (slot as u16, *home))
-        .collect()
-}
-
-/// Counters that nobody had in the revision before: one that was given back is
-/// not given away in the same step, so that no packet counts for two.
-struct FreeCounters {
-    taken: BTreeSet<u16>,
-    next: u32,
-}
-
-impl FreeCounters {
-    fn beside(previous: Option<&Revision>) -> Self {
-        Self {
-            taken: previous.map(Revision::counters).unwrap_or_default(),
-            next: FIRST_FREE,
-        }
-    }
-
-    fn take(&mut self) -> Result<u16, RevisionError> {
-        while self.next < COUNTERS {
-            let counter = self.next as u16;
-            self.next += 1;
-            if !self.taken.contains(&counter) {
-                return Ok(counter);
-            }
-        }
-        Err(RevisionError::Counters)
-    }
-}
-
-/// Member numbers that no table of the pool holds.
-struct FreeNumbers {
-    taken: BTreeSet<MemberIndex>,
-    next: MemberIndex,
-}
-
-impl FreeNumbers {
-    fn beside(before: Option<(&PoolState, &PoolTables)>) -> Self {
-        let mut taken = BTreeSet::new();
-        if let Some((state, tables)) = before {
-            taken.extend(state.members.values().map(|member| member.index));
-            taken.extend(tables.current.slots());
-            taken.extend(tables.home.slots());
-        }
-        Self { taken, next: 1 }
-    }
-
-    fn take(&mut self) -> Option<MemberIndex> {
-        while usize::from(self.next) <= MAX_MEMBERS {
-            let number = self.next;
-            self.next += 1;
-            if !self.taken.contains(&number) {
-                return Some(number);
-            }
-        }
-        None
+impl State {
+    /// SHA-256 over the digests of its lines, as the meta chunks have them: the
+    /// content, the counters of VIPs, then each pool.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let pools = self.pools.values().map(Part::digest);
+        let digests = [self.content.digest(), self.vip_counters.digest()]
+            .into_iter()
+            .chain(pools);
+        Digest::of(&digests.flat_map(|digest| digest.0).collect::<Vec<u8>>())
     }
 }

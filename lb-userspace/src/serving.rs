@@ -6,9 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     api::model::{Applied, ApplyRequest, Failure, Mode},
@@ -18,12 +16,13 @@ use crate::{
     kernel::aya::KernelBalancer,
     layout::{Layout, RootFacts},
     neighbours::Resolution,
+    part::Part,
     plan::{Base, Content, Finding, Plan, Severity, diff, policy},
     publish::{Published, Publisher},
     rehearsal,
-    revision::{Revision, State},
+    reports::FileJudged,
+    revision::Revision,
     store::{Entry, Intent, Outcome, Store},
-    table::Table,
 };
 
 /// The one writer.
@@ -41,6 +40,8 @@ pub struct Serving {
     pub(crate) pin_dir: PathBuf,
     /// Why an interface has no program, if it should have one.
     pub(crate) problems: BTreeMap<String, String>,
+    /// What `status` found the configuration file to mean.
+    pub(crate) file_judged: Option<FileJudged>,
 }
 
 /// What the kernel serves.
@@ -50,14 +51,8 @@ pub struct Served {
     /// Of the generation's content.
     pub digest: Digest,
     pub state: Revision,
-}
-
-/// A revision as the store keeps it: enough to publish it again.
-#[derive(Serialize, Deserialize)]
-struct StoredRevision {
-    state: State,
-    /// Slots as little-endian 16-bit words, base64, by pool.
-    tables: BTreeMap<String, String>,
+    /// As it was published; `None`: by another daemon.
+    pub layout: Option<Layout>,
 }
 
 /// Which change a publish is for.
@@ -83,7 +78,7 @@ impl Serving {
         author: &str,
         now: Timestamp,
     ) -> Plan {
-        let running = self.served.as_ref().map(|served| &served.state.state.content);
+        let running = self.served.as_ref().map(|served| &*served.state.state.content);
         let changes = diff::diff(running, &target);
         let mut findings = policy::judge(policy::Judged {
             running,
@@ -94,7 +89,8 @@ impl Serving {
         });
         findings.extend(policy::host::judge(&target.config, resolution));
         let previous = self.served.as_ref().map(|served| &served.state);
-        let effects = match Revision::next(previous, &target, &resolution.hops) {
+        let content = Part::new(target);
+        let effects = match Revision::next(previous, &content, &resolution.hops) {
             Ok(next) => next.effects(previous),
             Err(error) => {
                 let Failure { code, message, fix, .. } = error.into();
@@ -114,7 +110,7 @@ impl Serving {
                 generation: self.served.as_ref().map_or(0, |served| served.generation),
                 digest: self.served.as_ref().map(|served| served.digest),
             },
-            target,
+            target: Content::clone(&content),
             rollback_to: None,
             removed,
             changes,
@@ -146,7 +142,7 @@ impl Serving {
         let generation = self.served.as_ref().map_or(0, |served| served.generation);
         let running_digest = self.served.as_ref().map(|served| served.digest);
         policy::check_base(&plan, generation, running_digest, &self.environment)?;
-        let running = self.served.as_ref().map(|served| &served.state.state.content);
+        let running = self.served.as_ref().map(|served| &*served.state.state.content);
         policy::check_unaltered(&plan, running, &self.environment)?;
         let judged = config::judge_again(&plan.target.config);
         if judged.map_err(|errors| failure::bad_configuration(errors.to_string()))? != plan.target.config {
@@ -169,7 +165,7 @@ impl Serving {
             cause: cause.to_owned(),
             message,
         };
-        self.change(&plan.target, &purpose, resolution, author, now)
+        self.change(&Part::new(plan.target), &purpose, resolution, author, now)
     }
 
     /// Publishes the running generation again if next hops changed.
@@ -197,7 +193,7 @@ impl Serving {
     /// touched, the outcome after.
     pub(crate) fn change(
         &mut self,
-        content: &Content,
+        content: &Part<Content>,
         purpose: &Purpose,
         resolution: &Resolution,
         author: &str,
@@ -207,20 +203,25 @@ impl Serving {
         let next = Revision::next(previous, content, &resolution.hops)?;
         let effects = next.effects(previous);
         let fresh = next.fresh_counters(previous);
-        let layout = Layout::of(&next)?;
+        let before = self.served.as_ref().and_then(|served| served.layout.as_ref());
+        let layout = Layout::of(&next, before)?;
         let (generation, revision) = self.record_intent(&next, purpose, author, now)?;
         let served = Served {
             generation,
             revision,
             digest: content.digest(),
             state: next,
+            layout: None,
         };
         match self.switch(&served, &layout, &fresh, resolution) {
             Ok(published) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
                 let applied = applied(&served, published, effects, resolution);
                 self.environment.clone_from(&served.state.config().environment);
-                self.served = Some(served);
+                self.served = Some(Served {
+                    layout: Some(layout),
+                    ..served
+                });
                 self.settle_interfaces(resolution);
                 Ok(applied)
             }
@@ -260,7 +261,7 @@ impl Serving {
             generation: served.generation,
             revision: served.revision,
             digest: served.digest,
-            state: Digest::of_canonical(&served.state.state),
+            state: served.state.state.digest(),
         };
         let published = self.publisher.publish(layout, &facts, |kernel, active| {
             rehearsal::rehearse(kernel, active, &served.state).map_err(Into::into)
@@ -284,7 +285,7 @@ impl Serving {
         let revision = store
             .next_revision()?
             .max(running.map_or(0, |served| served.revision + 1));
-        let state = stored(next);
+        let state = next.clone();
         let entry = match purpose {
             Purpose::Generation {
                 plan_digest,
@@ -371,7 +372,7 @@ impl Serving {
             None => None,
         };
         match earlier {
-            Some((_, content)) if content == plan.target => Ok(()),
+            Some((_, content)) if *content == plan.target => Ok(()),
             Some(_) | None => Err(policy::Altered::Rollback(number).into()),
         }
     }
@@ -386,43 +387,11 @@ impl Serving {
     }
 }
 
-/// A revision as JSON for the store.
-pub(crate) fn stored(revision: &Revision) -> serde_json::Value {
-    let tables = revision.tables.iter().map(|(name, tables)| {
-        let bytes: Vec<u8> = tables
-            .current
-            .slots()
-            .iter()
-            .flat_map(|slot| slot.to_le_bytes())
-            .collect();
-        (name.clone(), BASE64.encode(bytes))
-    });
-    let stored = StoredRevision {
-        state: revision.state.clone(),
-        tables: tables.collect(),
-    };
-    serde_json::to_value(stored).expect("our values are plain JSON")
-}
-
-/// The revision in the store's JSON; `None`: it is none.
-#[must_use]
-pub fn restored(state: serde_json::Value) -> Option<Revision> {
-    let stored: StoredRevision = serde_json::from_value(state).ok()?;
-    let tables = stored.tables.into_iter().map(|(name, text)| {
-        let bytes = BASE64.decode(text).ok()?;
-        let slots: Vec<u16> = bytes
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|two| u16::from_le_bytes(*two))
-            .collect();
-        Some((name, Table::from_bytes(bytemuck::cast_slice(&slots)).ok()?))
-    });
-    Revision::restore(stored.state, tables.collect::<Option<_>>()?)
-}
-
 fn revision_cause(before: &Revision, after: &Revision) -> String {
-    let changed = after.state.pools.iter().flat_map(|(pool, state)| {
+    // Most pools are those of before, by handle.
+    let same = |pool: &str, state| before.state.pools.get(pool).is_some_and(|before| before.is(state));
+    let pools = after.state.pools.iter().filter(|(pool, state)| !same(pool, state));
+    let changed = pools.flat_map(|(pool, state)| {
         let old = before.state.pools.get(pool);
         let members = state.members.iter().filter(move |(name, member)| {
             old.and_then(|old| old.members.get(*name))

@@ -15,10 +15,11 @@ use crate::{
     kernel::{KernelError, aya::KernelBalancer, bpffs},
     layout::RootFacts,
     neighbours::Resolution,
+    part::Part,
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
-    revision::Revision,
-    serving::{self, Purpose, Served, Serving, restored},
+    revision::{PoolState, Revision},
+    serving::{Purpose, Served, Serving},
     store::{self, Entry, Outcome, Store, StoreError},
 };
 
@@ -103,6 +104,7 @@ impl Found {
             config_file: places.config.to_owned(),
             pin_dir: places.pin_dir.to_owned(),
             problems: std::collections::BTreeMap::new(),
+            file_judged: None,
         };
         Ok(Self {
             serving,
@@ -121,20 +123,15 @@ impl Found {
         if !matches!(self.adopted, Ok(None)) {
             return Ok(None);
         }
-        if let Some(last) = self.last_switched()? {
-            return Ok(Some(last.config().clone()));
+        if let Some(store) = &self.serving.store
+            && let Some(last) = store.last_switched()?
+        {
+            return Ok(Some(last.content.config.clone()));
         }
         match &self.file {
             Ok(file) => Ok(Some(file.parsed.config.clone())),
             Err(errors) => Err(StartError::Config(Arc::clone(errors))),
         }
-    }
-
-    fn last_switched(&self) -> Result<Option<Revision>, StoreError> {
-        let Some(store) = &self.serving.store else {
-            return Ok(None);
-        };
-        Ok(store.last_switched()?.and_then(|served| restored(served.state)))
     }
 
     /// Serves: adopts, or publishes the last generation again, or the file as
@@ -189,12 +186,13 @@ impl Found {
         let (generation, revision) = (facts.generation, facts.revision);
         let serving = &mut self.serving;
         serving.environment.clone_from(&adopted.revision.config().environment);
-        let state = serving::stored(&adopted.revision);
+        let state = adopted.revision.clone();
         serving.served = Some(Served {
             generation,
             revision,
             digest: facts.digest,
             state: adopted.revision,
+            layout: None,
         });
         tracing::info!(generation, revision, "adopted what the kernel serves");
         let Some(store) = &mut serving.store else {
@@ -249,21 +247,33 @@ impl Found {
         let last = match &mut self.serving.store {
             Some(store) => {
                 settle_pending(store, None, now)?;
-                store.last_switched()?
+                match store.last_switched()? {
+                    Some(last) => {
+                        let state = store.state(&last);
+                        let state = state.map_err(|error| StartError::First(unreadable(last.generation, &error)))?;
+                        Some((last, state))
+                    }
+                    None => None,
+                }
             }
             None => None,
         };
         match last {
-            Some(last) => self.again(last, resolution, now),
+            Some((last, state)) => self.again(&last, state, resolution, now),
             None => self.first(resolution, now),
         }
     }
 
     /// The kernel has nothing, the store has: after a reboot, or when the pins
     /// were removed while no daemon ran.
-    fn again(&mut self, last: store::Served, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
+    fn again(
+        &mut self,
+        last: &store::Served,
+        state: Revision,
+        resolution: &Resolution,
+        now: Timestamp,
+    ) -> Result<(), StartError> {
         let (generation, revision) = (last.generation, last.revision);
-        let state = restored(last.state).ok_or_else(|| StartError::First(unreadable(generation)))?;
         let state = forget_hops(state);
         let content = state.state.content.clone();
         self.serving.environment.clone_from(&content.config.environment);
@@ -282,6 +292,7 @@ impl Found {
             revision,
             digest: content.digest(),
             state,
+            layout: None,
         });
         let purpose = Purpose::Revision {
             cause: "nothing was served any more".to_owned(),
@@ -360,17 +371,17 @@ fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Timestamp)
 /// Interfaces and neighbours of before a reboot are not those of now.
 fn forget_hops(mut revision: Revision) -> Revision {
     for pool in revision.state.pools.values_mut() {
-        for member in pool.members.values_mut() {
-            member.hop = None;
-        }
+        let mut state = PoolState::clone(pool);
+        state.members.values_mut().for_each(|member| member.hop = None);
+        *pool = Part::new(state);
     }
     revision
 }
 
-fn unreadable(generation: u64) -> Failure {
+fn unreadable(generation: u64, error: &StoreError) -> Failure {
     Failure {
-        code: "HF4004".to_owned(),
-        message: format!("the store's state of generation {generation} cannot be read"),
+        code: error.code().to_owned(),
+        message: format!("the store's state of generation {generation} cannot be read: {error}"),
         fix: Some("restore the state directory from a backup".to_owned()),
         exit: 1,
     }

@@ -10,4 +10,5 @@ mod network;
 mod next_hops;
 mod refusals;
 mod restart;
+mod sizes;
 mod switches;

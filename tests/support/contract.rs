@@ -78,6 +78,9 @@ pub struct Backend {
 pub struct Applied {
     pub generation: u64,
     pub revision: u64,
+    /// Chunks that were made, and that the revision before has, too.
+    pub chunks_written: u32,
+    pub chunks_shared: u32,
     /// From the first chunk to the switch, microseconds.
     pub publish_us: u64,
     pub effects: Vec<Effect>,

@@ -19,8 +19,8 @@ use crate::{
     process::Process,
 };
 
-/// A daemon is ready within this, or something is wrong.
-const READY: Duration = Duration::from_secs(15);
+/// A daemon is ready within this, whatever it serves, or something is wrong.
+const READY: Duration = Duration::from_mins(1);
 
 /// Where the programs are.
 #[derive(Clone, Debug)]

@@ -13,6 +13,7 @@ use holdfast::{
     config::{self, Config, MacAddr},
     kernel::{ChunkImage, Kernel, KernelError},
     layout::{Layout, RootFacts},
+    part::Part,
     plan::{Content, Overrides},
     publish::Publisher,
     revision::{BackendId, Hop, Hops, Revision},
@@ -43,17 +44,17 @@ impl Snapshot {
         let text = sites::yaml(site, Path::new("/var/lib/holdfast/hash.key"));
         let config = config::parse("site.yaml", &text)?.config;
         let hops = hops(site, &config);
-        let content = Content {
+        let content = Part::new(Content {
             config,
             overrides: Overrides::default(),
-        };
+        });
         let revision = Revision::next(None, &content, &hops)?;
-        let layout = Layout::of(&revision)?;
+        let layout = Layout::of(&revision, None)?;
         let facts = RootFacts {
             generation: 1,
             revision: 1,
             digest: content.digest(),
-            state: holdfast::digest::Digest::of_canonical(&revision.state),
+            state: revision.state.digest(),
         };
         let mut publisher = Publisher::new(Memory::default());
         publisher.publish(&layout, &facts, |_, _| Ok(()))?;

@@ -28,7 +28,8 @@ pub struct RootHeader {
 pub struct RootDigests {
     /// SHA-256 of the generation's canonical configuration.
     pub generation: [u8; 32],
-    /// SHA-256 of the revision's state, the text in the meta chunks.
+    /// SHA-256 of the revision's state: of the digests of its lines in the meta
+    /// chunks.
     pub state: [u8; 32],
 }
 

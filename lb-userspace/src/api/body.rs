@@ -13,9 +13,11 @@ use axum::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{Document, Failure, Kind};
+use crate::plan::file::MAX_PLAN_BYTES;
 
-/// The longest request body, bytes; a longer one is HF5002.
-pub const BODY_LIMIT: usize = 4 << 20;
+/// The longest request body, bytes; a longer one is HF5002. It is a plan with
+/// what `apply` says of it.
+pub const BODY_LIMIT: usize = MAX_PLAN_BYTES + (1 << 20);
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +33,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), BODY_LIMIT)).await;
         let bytes = match read {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => return Err(bad_request("the body breaks off, or is longer than 4 MiB")),
+            Ok(Err(_)) => return Err(bad_request("the body breaks off, or is longer than 65 MiB")),
             Err(_) => return Err(bad_request("the body took longer than 10 s to arrive")),
         };
         serde_json::from_slice(&bytes)

@@ -164,7 +164,7 @@ pub fn status() -> Status {
                   "packets": 41870, "bytes": 2_679_680}],
         "pools": [{"name": "web", "tableDigest": DIGEST, "backends": [
             {"name": "be1", "address": "10.0.1.11", "weight": 100, "state": "ready", "up": true, "slots": 65536,
-             "nextHop": "02:00:00:00:00:11 via lb0", "packets": 41870, "bytes": 2_679_680}]}],
+             "nextHop": "02:00:00:00:00:11 via lb0", "path": {"mtu": 1500, "tooBig": 0, "errors": 0}, "packets": 41870, "bytes": 2_679_680}]}],
         "pins": {"directory": "/sys/fs/bpf/holdfast", "programs": {"prog/balancer": 57},
                  "maps": {"map/ACTIVE": 61, "map/CHUNKS": 60}},
     }))

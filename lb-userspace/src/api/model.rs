@@ -139,8 +139,25 @@ pub struct BackendStatus {
     pub slots: u32,
     /// `aa:bb:cc:dd:ee:ff via IFACE`, or why there is none.
     pub next_hop: String,
+    pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// What is known of the way to a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PathStatus {
+    /// The longest outer IP packet that is sent there, bytes; absent: there is
+    /// no next hop.
+    pub mtu: Option<u16>,
+    /// What a router said of it less than ten minutes ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned_mtu: Option<u16>,
+    /// ICMP messages that our packets were too big.
+    pub too_big: u64,
+    /// Other ICMP errors about our packets.
+    pub errors: u64,
 }
 
 /// Where bpftool continues. Keys of the maps are paths below the directory,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    model::{BackendStatus, Document, Kind, PoolStatus, Status, VipStatus},
+    model::{BackendStatus, Document, Kind, PathStatus, PoolStatus, Status, VipStatus},
 };
 
 #[derive(Serialize)]
@@ -229,9 +229,23 @@ fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
         ("Up", yes_no(backend.up).to_owned()),
         ("Slots", format!("{} of 65,536", count(u64::from(backend.slots)))),
         ("Next hop", backend.next_hop.clone()),
+        ("Path MTU", path_mtu(&backend.path)),
+        ("ICMP errors", icmp_errors(&backend.path)),
         ("Packets", count(backend.traffic.packets)),
         ("Bytes", count(backend.traffic.bytes)),
     ])
+}
+
+fn path_mtu(path: &PathStatus) -> String {
+    match (path.mtu, path.learned_mtu) {
+        (Some(mtu), Some(learned)) => format!("{mtu} bytes (a router said {learned})"),
+        (Some(mtu), None) => format!("{mtu} bytes"),
+        (None, _) => NONE.to_owned(),
+    }
+}
+
+fn icmp_errors(path: &PathStatus) -> String {
+    format!("{} too big, {} others", count(path.too_big), count(path.errors))
 }
 
 pub(super) const fn yes_no(yes: bool) -> &'static str {

@@ -148,9 +148,9 @@ pub(super) fn vips(status: &Status) -> String {
     table(&columns, rows)
 }
 
-/// The backends of every pool; wide: with slots and next hops.
+/// The backends of every pool; wide: with slots, MTU and next hops.
 pub(super) fn backends(status: &Status, look: Look) -> String {
-    const COLUMNS: [super::text::Column; 10] = [
+    const COLUMNS: [super::text::Column; 11] = [
         words("POOL"),
         words("BACKEND"),
         words("ADDRESS"),
@@ -160,9 +160,10 @@ pub(super) fn backends(status: &Status, look: Look) -> String {
         numbers("PACKETS"),
         numbers("BYTES"),
         numbers("SLOTS"),
+        numbers("MTU"),
         words("NEXT HOP"),
     ];
-    let shown = if look.wide { COLUMNS.len() } else { COLUMNS.len() - 2 };
+    let shown = if look.wide { COLUMNS.len() } else { COLUMNS.len() - 3 };
     let rows = status
         .pools
         .iter()
@@ -181,6 +182,7 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         count(backend.traffic.packets),
         count(backend.traffic.bytes),
         count(u64::from(backend.slots)),
+        or_none(backend.path.mtu),
         backend.next_hop.clone(),
     ]
 }

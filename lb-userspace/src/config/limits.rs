@@ -7,9 +7,10 @@ use lb_common::abi::{member, node};
 
 use super::Seconds;
 
-/// Bytes in a configuration file (4 MiB): room for `MAX_VIPS` and
-/// `MAX_BACKENDS` at 80 bytes each, with their names and comments.
-pub const MAX_FILE_BYTES: usize = 4 << 20;
+/// Bytes in a configuration file (16 MiB): room for `MAX_VIPS` and
+/// `MAX_BACKENDS` at 340 bytes each, also as the JSON of a plan's target, which
+/// spells out every default.
+pub const MAX_FILE_BYTES: usize = 16 << 20;
 
 /// Interfaces of one balancer; the kernel's map has as many.
 pub const MAX_INTERFACES: usize = node::MAX_INTERFACES;

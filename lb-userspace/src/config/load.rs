@@ -33,12 +33,17 @@ pub struct Loaded {
 /// Reads and judges a file.
 pub fn load(path: &Path) -> Result<Loaded, ConfigErrors> {
     let name = path.display().to_string();
-    let text = read_text(path).map_err(|found| ConfigErrors::new(&name, "", found))?;
+    let text = read(path)?;
     Ok(Loaded {
         parsed: parse(&name, &text)?,
         text,
         path: path.to_owned(),
     })
+}
+
+/// Reads a file, without judging what it says.
+pub fn read(path: &Path) -> Result<String, ConfigErrors> {
+    read_text(path).map_err(|found| ConfigErrors::new(&path.display().to_string(), "", found))
 }
 
 fn read_text(path: &Path) -> Result<String, Found> {

@@ -35,7 +35,7 @@ use crate::digest::Digest;
 pub use self::{
     code::Code,
     errors::{ConfigError, ConfigErrors},
-    load::{Loaded, load},
+    load::{Loaded, load, read},
     sample::sample,
     schema::schema,
     seconds::Seconds,
@@ -376,7 +376,8 @@ impl Config {
 
     #[must_use]
     pub fn pool(&self, name: &str) -> Option<&Pool> {
-        self.pools.iter().find(|pool| pool.name == name)
+        let at = self.pools.binary_search_by(|pool| pool.name.as_str().cmp(name));
+        at.ok().map(|at| &self.pools[at])
     }
 
     /// Every object, for omission and removal.
@@ -390,6 +391,16 @@ impl Config {
             })
         });
         vips.chain(pools).chain(backends)
+    }
+}
+
+impl Pool {
+    #[must_use]
+    pub fn backend(&self, name: &str) -> Option<&Backend> {
+        let at = self
+            .backends
+            .binary_search_by(|backend| backend.name.as_str().cmp(name));
+        at.ok().map(|at| &self.backends[at])
     }
 }
 

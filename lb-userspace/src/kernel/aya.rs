@@ -11,7 +11,7 @@ use std::{
 };
 
 use aya::{
-    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues},
+    maps::{Array, HashMap},
     programs::Xdp,
 };
 use lb_common::{
@@ -66,8 +66,10 @@ pub struct KernelBalancer {
     blank: OwnedFd,
     blank_id: u32,
     active: sys::ActiveCell,
-    counters: PerCpuArray<MapData, Plain<Counter>>,
     flows: sys::FlowCells,
+    counters: OwnedFd,
+    /// Bytes of one counter on all CPUs.
+    counter_bytes: usize,
     /// A second instance with its own ACTIVE and counters.
     private: PrivateInstance,
 }
@@ -98,8 +100,9 @@ impl KernelBalancer {
             blank,
             active: sys::ActiveCell::map(open_pin(&map_path(directory, "ACTIVE"))?)
                 .map_err(KernelError::call("mmap"))?,
-            counters: PerCpuArray::try_from(open_map(directory, "COUNTERS")?).map_err(map_error)?,
             flows: sys::FlowCells::map(open_pin(&map_path(directory, "FLOWS"))?).map_err(KernelError::call("mmap"))?,
+            counters: open_pin(&map_path(directory, "COUNTERS"))?,
+            counter_bytes: size_of::<Counter>() * possible_cpus()?,
             private: PrivateInstance::load(directory)?,
             directory: directory.to_owned(),
             _lock: lock,
@@ -190,16 +193,22 @@ impl KernelBalancer {
         self.agent.set_peers(peers)
     }
 
-    /// A counter, summed over the CPUs.
+    /// The counters before `end`, each summed over the CPUs.
     ///
     /// # Errors
     /// When the map cannot be read.
-    pub fn counter(&self, index: u16) -> Result<Counter, KernelError> {
-        let values = self.counters.get(&u32::from(index), 0).map_err(map_error)?;
-        Ok(values.iter().fold(Counter::default(), |sum, Plain(one)| Counter {
-            packets: sum.packets + one.packets,
-            bytes: sum.bytes + one.bytes,
-        }))
+    pub fn counters(&self, end: u32) -> Result<Vec<Counter>, KernelError> {
+        let mut counters = Vec::with_capacity(end as usize);
+        let sum = |cpus: &[u8]| {
+            let cpus = cpus.chunks(size_of::<Counter>()).map(bytemuck::pod_read_unaligned);
+            counters.push(cpus.fold(Counter::default(), |sum: Counter, one: Counter| Counter {
+                packets: sum.packets + one.packets,
+                bytes: sum.bytes + one.bytes,
+            }));
+        };
+        sys::read_entries(self.counters.as_fd(), end, self.counter_bytes, sum)
+            .map_err(KernelError::call("BPF_MAP_LOOKUP_BATCH"))?;
+        Ok(counters)
     }
 
     /// Id of the balancer's program.
@@ -372,7 +381,7 @@ impl Kernel for KernelBalancer {
         sys::fill_chunk(chunk.as_fd(), image.bytes()).map_err(KernelError::call("mmap"))?;
         sys::freeze(chunk.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
         // After the freeze: what is compared is what nobody can alter any more.
-        if read(chunk.as_fd())? != *image {
+        if !sys::chunk_holds(chunk.as_fd(), image.bytes()).map_err(KernelError::call("mmap"))? {
             return Err(KernelError::ReadBack);
         }
         Ok(KernelChunk(chunk))
@@ -424,19 +433,17 @@ impl Kernel for KernelBalancer {
     }
 
     fn zero_counters(&self, indices: &[u16]) -> Result<(), KernelError> {
-        let mut map: PerCpuArray<_, Plain<Counter>> =
-            PerCpuArray::try_from(open_map(&self.directory, "COUNTERS")?).map_err(map_error)?;
-        let cpus = aya::util::nr_cpus().map_err(|(_, source)| KernelError::Call {
-            call: "possible CPUs",
-            source,
-        })?;
-        for index in indices {
-            let zero = PerCpuValues::try_from(vec![Plain(Counter::default()); cpus])
-                .map_err(KernelError::call("possible CPUs"))?;
-            map.set(u32::from(*index), zero, 0).map_err(map_error)?;
-        }
-        Ok(())
+        let keys: Vec<u32> = indices.iter().map(|index| u32::from(*index)).collect();
+        sys::zero_entries(self.counters.as_fd(), &keys, self.counter_bytes)
+            .map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
     }
+}
+
+fn possible_cpus() -> Result<usize, KernelError> {
+    aya::util::nr_cpus().map_err(|(_, source)| KernelError::Call {
+        call: "possible CPUs",
+        source,
+    })
 }
 
 fn read(chunk: BorrowedFd<'_>) -> Result<ChunkImage, KernelError> {

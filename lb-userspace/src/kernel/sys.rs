@@ -81,8 +81,59 @@ pub fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
 pub fn update_slots(outer: BorrowedFd<'_>, maps: &[(ChunkId, BorrowedFd<'_>)]) -> io::Result<()> {
     let keys: Vec<u32> = maps.iter().map(|(slot, _)| u32::from(*slot)).collect();
     let values: Vec<u32> = maps.iter().map(|(_, map)| fd_of(*map)).collect();
-    batch(bpf_cmd::BPF_MAP_UPDATE_BATCH, outer, &keys, Some(&values))
+    // SAFETY: a descriptor for each key is what this map takes.
+    unsafe { update_batch(outer, &keys, values.as_ptr() as u64) }
 }
+
+/// Sets entries of a per-CPU array to zero. `value_bytes` is what one entry
+/// takes on all CPUs.
+pub fn zero_entries(map: BorrowedFd<'_>, keys: &[u32], value_bytes: usize) -> io::Result<()> {
+    for keys in keys.chunks(BATCH) {
+        let zeros = vec![0_u64; (keys.len() * value_bytes).div_ceil(size_of::<u64>())];
+        // SAFETY: the zeros are as long as the values of all keys.
+        unsafe { update_batch(map, keys, zeros.as_ptr() as u64)? };
+    }
+    Ok(())
+}
+
+/// Reads the entries before `end` of a per-CPU array, in order. Each is given
+/// as it is on all CPUs, `value_bytes` in all (kernel commit f008d732ab18).
+pub fn read_entries(map: BorrowedFd<'_>, end: u32, value_bytes: usize, mut entry: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut keys = [0_u32; BATCH];
+    // Eight bytes aligned, as the values are.
+    let mut values = vec![0_u64; (BATCH * value_bytes).div_ceil(size_of::<u64>())];
+    let mut last = 0_u32;
+    let mut done = 0;
+    while done < end {
+        let mut attr = zeroed_attr();
+        attr.batch.map_fd = fd_of(map);
+        attr.batch.in_batch = if done == 0 { 0 } else { ptr::from_ref(&last) as u64 };
+        let mut next = 0_u32;
+        attr.batch.out_batch = ptr::from_mut(&mut next) as u64;
+        attr.batch.keys = keys.as_mut_ptr() as u64;
+        attr.batch.values = values.as_mut_ptr() as u64;
+        attr.batch.count = (end - done).min(BATCH as u32);
+        match bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) {
+            Ok(_) => {}
+            // The end of the map, with the entries before it.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+        // SAFETY: the kernel wrote the number of entries it gave.
+        let given = unsafe { attr.batch.count };
+        if given == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let bytes: &[u8] = bytemuck::cast_slice(&values);
+        bytes.chunks(value_bytes).take(given as usize).for_each(&mut entry);
+        done += given;
+        last = next;
+    }
+    Ok(())
+}
+
+/// Entries of a per-CPU array that are read or written with one call.
+const BATCH: usize = 1_024;
 
 /// Empties slots one by one: an array of maps has no batched delete. Each
 /// waits for a grace period.
@@ -100,16 +151,20 @@ pub fn delete_slot(outer: BorrowedFd<'_>, slot: ChunkId) -> io::Result<()> {
     }
 }
 
-fn batch(command: bpf_cmd, map: BorrowedFd<'_>, keys: &[u32], values: Option<&[u32]>) -> io::Result<()> {
+/// Writes many entries with one call.
+///
+/// # Safety
+/// `values` points to a value of this map for each of the keys.
+unsafe fn update_batch(map: BorrowedFd<'_>, keys: &[u32], values: u64) -> io::Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
     let mut attr = zeroed_attr();
     attr.batch.map_fd = fd_of(map);
     attr.batch.keys = keys.as_ptr() as u64;
-    attr.batch.values = values.map_or(0, |values| values.as_ptr() as u64);
-    attr.batch.count = u32::try_from(keys.len()).expect("a batch is smaller than CHUNKS");
-    bpf(command, &mut attr)?;
+    attr.batch.values = values;
+    attr.batch.count = u32::try_from(keys.len()).expect("a batch is smaller than a map");
+    bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr)?;
     // SAFETY: the kernel wrote the number of entries it took.
     let done = unsafe { attr.batch.count } as usize;
     if done == keys.len() {
@@ -267,6 +322,18 @@ pub fn fill_chunk(chunk: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     // before it is installed.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.address.cast(), CHUNK_BYTES) };
     Ok(())
+}
+
+/// Whether the chunk, frozen, holds these bytes.
+///
+/// # Panics
+/// If `bytes` is not as long as a chunk.
+pub fn chunk_holds(chunk: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<bool> {
+    assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is compared whole");
+    let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ)?;
+    // SAFETY: the mapping is that long, and nobody writes to a frozen chunk.
+    let held = unsafe { std::slice::from_raw_parts(mapping.address.cast::<u8>(), CHUNK_BYTES) };
+    Ok(held == bytes)
 }
 
 /// Copies a chunk's content into `bytes`.

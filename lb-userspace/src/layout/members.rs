@@ -89,7 +89,7 @@ fn outer_v6(encap: u8, address: Ipv6Addr, source: Ipv6Net) -> Member {
     }
 }
 
-fn through(record: Member, hop: &Hop) -> Member {
+const fn through(record: Member, hop: &Hop) -> Member {
     Member {
         macs: Macs::new(hop.mac.0, hop.interface_mac.0),
         ifindex: hop.ifindex,

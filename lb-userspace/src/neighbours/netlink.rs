@@ -138,7 +138,7 @@ fn neighbour(message: &NeighbourMessage) -> Option<((u32, IpAddr), Neighbour)> {
     ))
 }
 
-fn ip(address: &NeighbourAddress) -> Option<IpAddr> {
+const fn ip(address: &NeighbourAddress) -> Option<IpAddr> {
     if let NeighbourAddress::Inet(address) = address {
         Some(IpAddr::V4(*address))
     } else if let NeighbourAddress::Inet6(address) = address {

@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::{
-    Link, Problem, Seen, Targets, Way,
+    Link, Problem, Seen, Targets, Way, by_index,
     netlink::{Neighbour, Neighbours},
     ways::Ways,
 };
 use crate::{
     config::{Encap, MacAddr, NextHop},
     plan::samples,
-    revision::BackendId,
+    revision::{BackendId, Hop},
 };
 
 const LB0: u32 = 7;
@@ -44,11 +44,14 @@ fn be1() -> BackendId {
     }
 }
 
+type Doubtful = BTreeSet<(u32, IpAddr)>;
+
 /// A pool of one backend at `address`, and the kernel's answer about it.
 struct Look {
     targets: Targets,
     ways: Ways,
     neighbours: Neighbours,
+    paths: BTreeMap<IpAddr, u16>,
 }
 
 impl Look {
@@ -65,6 +68,7 @@ impl Look {
             targets: Targets::of(&content.config),
             ways,
             neighbours: Neighbours::new(),
+            paths: BTreeMap::new(),
         }
     }
 
@@ -73,11 +77,24 @@ impl Look {
         self
     }
 
-    fn hop(&self) -> (Result<(MacAddr, u32), Problem>, BTreeSet<(u32, IpAddr)>) {
+    /// MAC address and interface of the hop, and who is asked for.
+    fn hop(&self) -> (Result<(MacAddr, u32), Problem>, Doubtful) {
+        let (hop, doubtful) = self.whole_hop();
+        (hop.map(|hop| (hop.mac, hop.ifindex)), doubtful)
+    }
+
+    fn whole_hop(&self) -> (Result<Hop, Problem>, Doubtful) {
         let links = BTreeMap::from([("lb0".to_owned(), link(LB0)), ("eth9".to_owned(), link(ETH9))]);
-        let seen = Seen::new(&links, &self.neighbours, &self.ways, &self.targets);
-        let (hops, mut problems, doubtful) = seen.hops();
-        let hop = hops.get(&be1()).map(|hop| (hop.mac, hop.ifindex));
+        let seen = Seen {
+            by_index: by_index(&links),
+            links: &links,
+            neighbours: &self.neighbours,
+            ways: &self.ways,
+            paths: &self.paths,
+            targets: &self.targets,
+        };
+        let (mut hops, mut problems, doubtful) = seen.hops();
+        let hop = hops.remove(&be1());
         (hop.ok_or_else(|| problems.remove(&be1()).unwrap()), doubtful)
     }
 }
@@ -86,14 +103,14 @@ fn unresolved(address: &str) -> Problem {
     Problem::Unresolved { address: ip(address) }
 }
 
-const fn way(ifindex: u32, gateway: Option<IpAddr>) -> Result<Way, Problem> {
-    Ok(Way { ifindex, gateway })
+const fn way(ifindex: u32, gateway: Option<IpAddr>) -> Way {
+    Way { ifindex, gateway }
 }
 
 #[test]
 fn backend_of_either_family_on_link_is_its_own_next_hop() {
     for address in ["10.0.1.11", "2001:db8::11"] {
-        let look = Look::new(address, Encap::Ipip, way(LB0, None)).with_neighbour(LB0, address, Some(mac(1)), true);
+        let look = Look::new(address, Encap::Ipip, Ok(way(LB0, None))).with_neighbour(LB0, address, Some(mac(1)), true);
         assert_eq!(look.hop(), (Ok((mac(1), LB0)), BTreeSet::new()));
     }
 }
@@ -101,7 +118,7 @@ fn backend_of_either_family_on_link_is_its_own_next_hop() {
 #[test]
 fn gateway_is_the_next_hop_also_one_of_the_other_family() {
     let gateway = "fe80::1";
-    let look = Look::new("10.0.1.11", Encap::Gue, way(LB0, Some(ip(gateway))))
+    let look = Look::new("10.0.1.11", Encap::Gue, Ok(way(LB0, Some(ip(gateway)))))
         .with_neighbour(ETH9, gateway, Some(mac(9)), true)
         .with_neighbour(LB0, gateway, Some(mac(1)), false);
     assert_eq!(look.hop(), (Ok((mac(1), LB0)), [(LB0, ip(gateway))].into()));
@@ -109,7 +126,7 @@ fn gateway_is_the_next_hop_also_one_of_the_other_family() {
 
 #[test]
 fn neighbour_that_is_not_known_is_asked_for() {
-    let look = Look::new("2001:db8::11", Encap::Ipip, way(LB0, None));
+    let look = Look::new("2001:db8::11", Encap::Ipip, Ok(way(LB0, None)));
     let (hop, doubtful) = look.hop();
     assert_eq!(hop, Err(unresolved("2001:db8::11")));
     assert_eq!(doubtful, [(LB0, ip("2001:db8::11"))].into());
@@ -120,7 +137,11 @@ fn neighbour_that_is_not_known_is_asked_for() {
 
 #[test]
 fn pool_without_encapsulation_takes_no_gateway() {
-    let through = |encap| Look::new("10.0.1.11", encap, way(LB0, Some(ip("10.0.0.1")))).hop().0;
+    let through = |encap| {
+        Look::new("10.0.1.11", encap, Ok(way(LB0, Some(ip("10.0.0.1")))))
+            .hop()
+            .0
+    };
     assert_eq!(through(Encap::L2), Err(Problem::NotOnLink(ip("10.0.0.1"))));
     assert_eq!(through(Encap::Ipip), Err(unresolved("10.0.0.1")));
 }
@@ -128,7 +149,7 @@ fn pool_without_encapsulation_takes_no_gateway() {
 #[test]
 fn route_through_an_interface_that_is_not_ours_gives_no_hop() {
     let look =
-        Look::new("10.0.1.11", Encap::Ipip, way(ETH9, None)).with_neighbour(ETH9, "10.0.1.11", Some(mac(1)), true);
+        Look::new("10.0.1.11", Encap::Ipip, Ok(way(ETH9, None))).with_neighbour(ETH9, "10.0.1.11", Some(mac(1)), true);
     let (hop, doubtful) = look.hop();
     assert_eq!(hop, Err(Problem::ForeignInterface("eth9".to_owned())));
     assert_eq!(doubtful, BTreeSet::new());
@@ -151,4 +172,17 @@ fn next_hop_that_is_given_is_taken_without_asking() {
         interface: "lb4".to_owned(),
     });
     assert_eq!(look.hop().0, Err(Problem::NoInterface("lb4".to_owned())));
+}
+
+#[test]
+fn learned_path_mtu_lowers_that_of_the_link_and_never_raises_it() {
+    let mtu = |encap, learned| {
+        let mut look =
+            Look::new("10.0.1.11", encap, Ok(way(LB0, None))).with_neighbour(LB0, "10.0.1.11", Some(mac(1)), true);
+        look.paths = [(ip("10.0.1.11"), learned)].into();
+        look.whole_hop().0.unwrap().mtu
+    };
+    assert_eq!(mtu(Encap::Ipip, 1400), 1400);
+    assert_eq!(mtu(Encap::Ipip, 9000), 1500);
+    assert_eq!(mtu(Encap::L2, 1400), 1500, "no outer header was ever sent to it");
 }

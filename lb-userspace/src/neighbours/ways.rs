@@ -39,7 +39,7 @@ struct Known {
 }
 
 impl Ways {
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             known: BTreeMap::new(),
             questions: Budget::of(QUESTIONS_PER_SECOND),
@@ -90,7 +90,7 @@ impl Ways {
 
     /// Which of the neighbours that are in doubt to use now; the longest unused
     /// come first.
-    pub fn to_use(&mut self, doubtful: BTreeSet<(u32, IpAddr)>, now: Instant) -> Vec<(u32, IpAddr)> {
+    pub fn use_now(&mut self, doubtful: BTreeSet<(u32, IpAddr)>, now: Instant) -> Vec<(u32, IpAddr)> {
         self.used.retain(|neighbour, _| doubtful.contains(neighbour));
         let mut due: Vec<_> = doubtful
             .into_iter()

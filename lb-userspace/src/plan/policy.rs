@@ -8,7 +8,7 @@ mod effects;
 pub mod host;
 mod omission;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::{Change, Content, Finding, Plan, Severity, code::Code, diff::diff};
 use crate::{
@@ -70,7 +70,8 @@ pub fn check_unaltered(plan: &Plan, running: Option<&Content>, environment: &str
     });
     // The planner may know more than the policy does (next hops, say), so a
     // plan may carry other findings too; none of these may be missing.
-    if findings.iter().all(|finding| plan.findings.contains(finding)) {
+    let told: HashSet<&Finding> = plan.findings.iter().collect();
+    if findings.iter().all(|finding| told.contains(finding)) {
         Ok(())
     } else {
         Err(Altered::Findings)

@@ -17,7 +17,9 @@ use super::{
 use crate::config::{
     Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop, Node,
     ObjectName, Pool, Protocol, Seconds, TableKind, Vip, XdpMode,
+    limits::{MAX_BACKENDS, MAX_POOLS, MAX_VIPS},
 };
+use crate::revision::{BackendId, Hop, Hops};
 
 /// Pools `dns` (d1, d2) and `web` (be1, be2, be5); VIPs `dns`, `dns-tcp`, `old`
 /// and `web4`; interfaces lb0 and lb1.
@@ -41,6 +43,80 @@ pub fn content() -> Content {
             ],
         },
         overrides: Overrides::default(),
+    }
+}
+
+/// As many pools, backends and VIPs as there can be; every pool has other
+/// weights, and so another table.
+pub fn largest() -> Content {
+    let spread = |number: usize| [(number >> 16) as u8, (number >> 8) as u8, number as u8];
+    let mut number = 0;
+    let pools = (0..MAX_POOLS).map(|at| {
+        let name = format!("p{at:04}");
+        let count = MAX_BACKENDS / MAX_POOLS + usize::from(at < MAX_BACKENDS % MAX_POOLS);
+        let backends = (0..count).map(|_| {
+            number += 1;
+            let [a, b, c] = spread(number);
+            Backend {
+                name: format!("b{number:05}"),
+                address: IpAddr::V4(Ipv4Addr::new(10, a, b, c)),
+                ..backend("", 0, 100 + ((number * 7 + at) % 1000) as u32)
+            }
+        });
+        pool(&name, backends.collect())
+    });
+    let pools = pools.collect();
+    let vips = (0..MAX_VIPS).map(|at| {
+        let [_, b, c] = spread(at);
+        Vip {
+            name: format!("v{at:05}"),
+            address: IpAddr::V4(Ipv4Addr::new(198, 18, b, c)),
+            ..vip("", 0, 443, Protocol::Tcp, &format!("p{:04}", at % MAX_POOLS))
+        }
+    });
+    Content {
+        config: Config {
+            environment: "lab".to_owned(),
+            node: node(&["lb0"]),
+            pools,
+            vips: vips.collect(),
+        },
+        overrides: Overrides::default(),
+    }
+}
+
+/// The next hop of every backend, through lb0.
+pub fn hops(content: &Content) -> Hops {
+    let backends = content.config.pools.iter();
+    let backends = backends.flat_map(|pool| pool.backends.iter().map(move |backend| (pool, backend)));
+    backends
+        .map(|(pool, backend)| {
+            let id = BackendId {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            };
+            let mac = match backend.address {
+                IpAddr::V4(address) => {
+                    let [_, b, c, d] = address.octets();
+                    [2, 0, 0, b, c, d]
+                }
+                IpAddr::V6(address) => {
+                    let [.., b, c, d] = address.octets();
+                    [2, 0, 6, b, c, d]
+                }
+            };
+            (id, hop(mac))
+        })
+        .collect()
+}
+
+pub fn hop(mac: [u8; 6]) -> Hop {
+    Hop {
+        mac: MacAddr(mac),
+        interface: "lb0".to_owned(),
+        interface_mac: MacAddr([2, 0, 0, 0, 1, 0]),
+        ifindex: 2,
+        mtu: 1500,
     }
 }
 

@@ -81,39 +81,43 @@ impl Probe {
     /// Slot of this flow in the lookup table of the VIP's pool.
     #[must_use]
     pub fn slot(&self, vip: &Vip, key: &HashKey) -> u32 {
-        let hash = match (self.source, self.destination) {
+        let (source_port, destination_port) = (self.source_port.to_be(), self.destination_port.to_be());
+        let [fast, siphash] = match (self.source, self.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
                 let flow = FlowV4 {
                     source: u32::from_ne_bytes(source.octets()),
                     destination: u32::from_ne_bytes(destination.octets()),
-                    source_port: self.source_port.to_be(),
-                    destination_port: self.destination_port.to_be(),
+                    source_port,
+                    destination_port,
                     protocol: self.protocol.number(),
                 };
-                match (vip.hash, vip.affinity) {
-                    (HashKind::Fast, Affinity::Tuple) => flow.hash(key),
-                    (HashKind::Fast, Affinity::Source) => flow.hash_source(key),
-                    (HashKind::Siphash, Affinity::Tuple) => flow.siphash(key),
-                    (HashKind::Siphash, Affinity::Source) => flow.siphash_source(key),
-                }
+                [
+                    [flow.hash(key), flow.hash_source(key)],
+                    [flow.siphash(key), flow.siphash_source(key)],
+                ]
             }
             (source, destination) => {
                 let flow = FlowV6 {
                     source: words(source),
                     destination: words(destination),
-                    source_port: self.source_port.to_be(),
-                    destination_port: self.destination_port.to_be(),
+                    source_port,
+                    destination_port,
                     protocol: self.protocol.number(),
                 };
-                match (vip.hash, vip.affinity) {
-                    (HashKind::Fast, Affinity::Tuple) => flow.hash(key),
-                    (HashKind::Fast, Affinity::Source) => flow.hash_source(key),
-                    (HashKind::Siphash, Affinity::Tuple) => flow.siphash(key),
-                    (HashKind::Siphash, Affinity::Source) => flow.siphash_source(key),
-                }
+                [
+                    [flow.hash(key), flow.hash_source(key)],
+                    [flow.siphash(key), flow.siphash_source(key)],
+                ]
             }
         };
-        hash.slot()
+        let [by_tuple, by_source] = match vip.hash {
+            HashKind::Fast => fast,
+            HashKind::Siphash => siphash,
+        };
+        match vip.affinity {
+            Affinity::Tuple => by_tuple.slot(),
+            Affinity::Source => by_source.slot(),
+        }
     }
 }
 
@@ -128,3 +132,6 @@ const fn as_v6(address: IpAddr) -> Ipv6Addr {
 fn words(address: IpAddr) -> [u32; 4] {
     bytemuck::cast(as_v6(address).octets())
 }
+
+#[cfg(test)]
+mod tests;

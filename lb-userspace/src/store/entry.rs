@@ -1,9 +1,9 @@
 //! What the journal says, entry by entry.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::{digest::Digest, plan::Content};
+use super::states;
+use crate::{digest::Digest, part::Part, plan::Content, revision};
 
 /// An entry of the journal. `C` and `S` are a generation's content and a
 /// revision's state: themselves when they are handed in, their digests in the
@@ -15,7 +15,7 @@ use crate::{digest::Digest, plan::Content};
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
-pub enum Entry<C = Content, S = Value> {
+pub enum Entry<C = Part<Content>, S = revision::Revision> {
     /// The store is new.
     FirstStart { environment: String },
     /// A generation is about to be published. One change is in flight at a
@@ -44,7 +44,7 @@ pub type Filed = Entry<Digest, Digest>;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Intent<C = Content, S = Value> {
+pub struct Intent<C = Part<Content>, S = revision::Revision> {
     /// `Store::next_generation`.
     pub generation: u64,
     /// `Store::next_revision`.
@@ -62,7 +62,7 @@ pub struct Intent<C = Content, S = Value> {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Revision<S = Value> {
+pub struct Revision<S = revision::Revision> {
     /// The running one.
     pub generation: u64,
     /// `Store::next_revision`.
@@ -127,7 +127,7 @@ impl Entry {
                 generation: intent.generation,
                 revision: intent.revision,
                 content: intent.content.digest(),
-                state: Digest::of_canonical(&intent.state),
+                state: states::Index::of(&intent.state).digest(),
                 plan_digest: intent.plan_digest,
                 cause: intent.cause.clone(),
                 message: intent.message.clone(),
@@ -135,7 +135,7 @@ impl Entry {
             Self::Revision(revision) => Entry::Revision(Revision {
                 generation: revision.generation,
                 revision: revision.revision,
-                state: Digest::of_canonical(&revision.state),
+                state: states::Index::of(&revision.state).digest(),
                 cause: revision.cause.clone(),
             }),
             Self::Outcome(outcome) => Entry::Outcome(outcome.clone()),

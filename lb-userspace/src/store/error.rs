@@ -58,6 +58,12 @@ pub enum StoreError {
     LeftOver { path: PathBuf },
     #[error("the store has schema {found}, this program knows {known}: it was written by a newer holdfast")]
     Newer { found: u32, known: u32 },
+    /// No release wrote such a store: there is nothing to convert.
+    #[error(
+        "the store has schema {found}, this program knows {known}: it was written before the first release; \
+         move it away, and what the kernel serves stays served"
+    )]
+    Older { found: u32, known: u32 },
     #[error("{} was made on another host", path.display())]
     OtherHost { path: PathBuf },
     #[error(transparent)]
@@ -87,7 +93,7 @@ impl StoreError {
             | Self::AlteredSchema { .. }
             | Self::LeftOver { .. } => "HF4003",
             Self::Journal(_) | Self::Projections | Self::Content { .. } => "HF4004",
-            Self::Newer { .. } => "HF4005",
+            Self::Newer { .. } | Self::Older { .. } => "HF4005",
             Self::OtherHost { .. } => "HF4006",
             Self::OutOfOrder(_) => "HF4007",
         }

@@ -13,7 +13,7 @@ use super::{StoreError, sqlite::file_error};
 pub const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Hfst");
 
 /// `PRAGMA user_version`.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Looks at the file before SQLite does: a foreign one is none of its business.
 pub fn check_header(path: &Path) -> Result<(), StoreError> {
@@ -30,6 +30,7 @@ pub fn check_header(path: &Path) -> Result<(), StoreError> {
         SCHEMA => Ok(()),
         // There was no schema before the first.
         0 => Err(not_a_store()),
+        found @ 1..SCHEMA => Err(StoreError::Older { found, known: SCHEMA }),
         found => Err(StoreError::Newer { found, known: SCHEMA }),
     }
 }

@@ -5,13 +5,12 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     Damage, Entry, Filed, JournalDamage, Record, Store, StoreError,
     chain::{Head, Row},
-    projection,
+    projection, states,
 };
 use crate::digest::{Digest, canonical_json};
 
@@ -33,7 +32,7 @@ impl Store {
         keep(&transaction, entry)?;
         let record = write(&transaction, filed, author, now)?;
         projection::project(&transaction, &record)?;
-        projection::forget_states(&transaction)?;
+        states::forget(&transaction)?;
         transaction.commit()?;
         Ok(record)
     }
@@ -118,10 +117,13 @@ pub fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64>
 fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> {
     match entry {
         Entry::Intent(intent) => {
-            keep_json(transaction, "contents", &intent.content)?;
-            keep_json(transaction, "states", &intent.state)
+            let content = intent.content.json();
+            transaction
+                .prepare_cached("INSERT INTO contents VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                .execute((content.digest.to_string(), &content.text))?;
+            states::keep(transaction, &intent.state)
         }
-        Entry::Revision(revision) => keep_json(transaction, "states", &revision.state),
+        Entry::Revision(revision) => states::keep(transaction, &revision.state),
         Entry::FirstStart { .. }
         | Entry::Outcome(_)
         | Entry::Adopted { .. }
@@ -129,15 +131,6 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> 
         | Entry::ReadOnly { .. }
         | Entry::Note { .. } => Ok(()),
     }
-}
-
-fn keep_json(transaction: &Transaction<'_>, table: &str, value: &impl Serialize) -> Result<(), StoreError> {
-    let json = canonical_json(value);
-    let digest = Digest::of(json.as_bytes()).to_string();
-    transaction
-        .prepare_cached(&format!("INSERT INTO {table} VALUES (?1, ?2) ON CONFLICT DO NOTHING"))?
-        .execute((digest, json))?;
-    Ok(())
 }
 
 fn write(transaction: &Transaction<'_>, entry: Filed, author: &str, now: Timestamp) -> Result<Record, StoreError> {

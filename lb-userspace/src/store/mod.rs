@@ -12,8 +12,11 @@
 //!
 //! Growth: a journal row has a few hundred bytes. The content of a generation is
 //! kept forever, once for all generations that share it. The state of a revision
-//! (tens of KiB) is kept for the last [`STATES_KEPT`] revisions and for the ones
-//! that are served or pending; the journal keeps the digests of all.
+//! is kept for the last [`STATES_KEPT`] revisions and for the ones that are served
+//! or pending; the journal keeps the digests of all. A state is a list of digests
+//! (170 bytes a pool): what they stand for, a pool's members and its lookup table,
+//! packed (40 KiB for 31 backends), is kept once for all states that name it, and
+//! goes with the last of them (`states`). So a revision costs what it changed.
 
 mod chain;
 mod entry;
@@ -22,6 +25,7 @@ mod header;
 mod journal;
 mod projection;
 mod sqlite;
+mod states;
 
 use std::{
     fs::File,
@@ -31,14 +35,13 @@ use std::{
 use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 pub use self::{
     entry::{Entry, Filed, Intent, Outcome, Revision},
     error::{Damage, JournalDamage, OutOfOrder, StoreError},
     sqlite::{Host, STORE_FILE},
 };
-use crate::{digest::Digest, plan::Content};
+use crate::{digest::Digest, part::Part, plan::Content};
 
 /// Revisions whose state is kept.
 pub const STATES_KEPT: u32 = 32;
@@ -73,9 +76,9 @@ impl Store {
 pub struct Served {
     pub generation: u64,
     pub revision: u64,
-    pub content: Content,
-    /// As the intent gave it.
-    pub state: Value,
+    pub content: Part<Content>,
+    /// Of its state: `Store::state`.
+    pub state: Digest,
 }
 
 /// An intent without an outcome: the daemon ended in between. The kernel says

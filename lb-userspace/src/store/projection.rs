@@ -2,21 +2,21 @@
 //! what is served, what is pending.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
-use serde::de::DeserializeOwned;
 
 use super::{
-    Entry, Filed, OutOfOrder, Outcome, Pending, Record, STATES_KEPT, Served, Store, StoreError,
+    Entry, Filed, OutOfOrder, Outcome, Pending, Record, Served, Store, StoreError,
     journal::{each_record, signed, unsigned},
-    sqlite,
+    sqlite, states,
 };
 use crate::{
     api::model::{GenerationDetail, GenerationSummary},
     digest::Digest,
+    part::Part,
     plan::{Content, diff::diff},
 };
 
 /// The last revision that was switched to.
-const SERVED: &str = "SELECT revision FROM revisions WHERE served = 1 ORDER BY outcome_seq DESC LIMIT 1";
+pub const SERVED: &str = "SELECT revision FROM revisions WHERE served = 1 ORDER BY outcome_seq DESC LIMIT 1";
 
 /// The tables of this module.
 const TABLES: [&str; 2] = ["generations", "revisions"];
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn generation(&self, number: u64) -> Result<Option<(GenerationSummary, Content)>, StoreError> {
+    pub fn generation(&self, number: u64) -> Result<Option<(GenerationSummary, Part<Content>)>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT content, author, applied, cause, message FROM generations
              WHERE generation = ?1 AND applied IS NOT NULL",
@@ -94,7 +94,7 @@ impl Store {
             return Ok(None);
         };
         let digest: Digest = digest.parse().map_err(|_| StoreError::Projections)?;
-        let content: Content = kept(&self.connection, "contents", digest)?;
+        let content: Part<Content> = states::part(&self.connection, "contents", digest)?;
         let backends: usize = content.config.pools.iter().map(|pool| pool.backends.len()).sum();
         let summary = GenerationSummary {
             generation: number,
@@ -119,10 +119,10 @@ impl Store {
             return Ok(None);
         };
         let before = self.served_before(number)?;
-        let changes = diff(before.as_ref(), &content);
+        let changes = diff(before.as_deref(), &content);
         Ok(Some(GenerationDetail {
             summary,
-            content,
+            content: Content::clone(&content),
             changes,
         }))
     }
@@ -152,7 +152,7 @@ impl Store {
         Ok(true)
     }
 
-    fn served_before(&self, number: u64) -> Result<Option<Content>, StoreError> {
+    fn served_before(&self, number: u64) -> Result<Option<Part<Content>>, StoreError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT content FROM generations WHERE generation < ?1 AND applied IS NOT NULL
              ORDER BY generation DESC LIMIT 1",
@@ -161,7 +161,7 @@ impl Store {
         digest
             .map(|digest| {
                 let digest = digest.parse().map_err(|_| StoreError::Projections)?;
-                kept(&self.connection, "contents", digest)
+                states::part(&self.connection, "contents", digest)
             })
             .transpose()
     }
@@ -269,19 +269,6 @@ fn conclude(connection: &Connection, record: &Record, outcome: &Outcome) -> Resu
     Ok(())
 }
 
-/// Lets go of states of revisions long past.
-pub fn forget_states(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    transaction
-        .prepare_cached(&format!(
-            "DELETE FROM states WHERE digest NOT IN (
-                 SELECT state FROM revisions WHERE outcome_seq IS NULL OR revision = ({SERVED})
-                 UNION ALL
-                 SELECT state FROM (SELECT state FROM revisions ORDER BY revision DESC LIMIT ?1))"
-        ))?
-        .execute([STATES_KEPT])?;
-    Ok(())
-}
-
 fn refill(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     for table in TABLES {
         transaction.execute(&format!("DELETE FROM {table}"), [])?;
@@ -326,21 +313,10 @@ fn served_where(connection: &Connection, condition: &str) -> Result<Option<(Serv
     let served = Served {
         generation,
         revision,
-        content: kept(connection, "contents", content)?,
-        state: kept(connection, "states", state)?,
+        content: states::part(connection, "contents", content)?,
+        state,
     };
     Ok(Some((served, new_generation)))
-}
-
-/// A value by its digest, which is checked.
-fn kept<T: DeserializeOwned>(connection: &Connection, table: &str, digest: Digest) -> Result<T, StoreError> {
-    let json: Option<String> = connection
-        .prepare_cached(&format!("SELECT json FROM {table} WHERE digest = ?1"))?
-        .query_row([digest.to_string()], |row| row.get(0))
-        .optional()?;
-    json.filter(|json| Digest::of(json.as_bytes()) == digest)
-        .and_then(|json| serde_json::from_str(&json).ok())
-        .ok_or(StoreError::Content { digest })
 }
 
 /// All values of a table, in the order of its key.

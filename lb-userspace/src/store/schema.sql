@@ -39,10 +39,22 @@ BEGIN SELECT RAISE(ABORT, 'contents are immutable'); END;
 CREATE TRIGGER contents_are_not_deleted BEFORE DELETE ON contents
 BEGIN SELECT RAISE(ABORT, 'contents are immutable'); END;
 
+-- Revisions, as the digests of their parts (states.rs).
 CREATE TABLE states (
     digest       TEXT    PRIMARY KEY,
     json         TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE parts (
+    digest       TEXT    PRIMARY KEY,
+    json         TEXT    NOT NULL
+) STRICT;
+
+-- Lookup tables, packed; the digest is that of the table.
+CREATE TABLE tables (
+    digest       TEXT    PRIMARY KEY,
+    packed       BLOB    NOT NULL
+) STRICT;
 
 -- Derived from the journal; can be made again from it at any time.
 CREATE TABLE generations (

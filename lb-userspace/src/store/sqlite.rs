@@ -104,8 +104,10 @@ impl Store {
             store.rebuilt = true;
         }
         // What a start needs has to be there; what it is, the daemon asks.
-        store.last_switched()?;
-        store.pending_intent()?;
+        let pending = store.pending_intent()?.map(|pending| pending.served);
+        for known in store.last_switched()?.iter().chain(&pending) {
+            store.check_state(known)?;
+        }
         Ok(store)
     }
 

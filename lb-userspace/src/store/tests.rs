@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::plan::samples::content;
+use crate::{
+    plan::samples::{content, hop},
+    revision::{BackendId, Hops, Revision as Published},
+};
 
 mod damage;
 mod history;
@@ -22,14 +25,21 @@ fn open(dir: &Path) -> Store {
 }
 
 /// Content that differs with `number`.
-fn numbered(number: u64) -> Content {
+fn numbered(number: u64) -> Part<Content> {
     let mut content = content();
     content.config.pools[0].backends[0].weight = 100 + number as u32;
-    content
+    Part::new(content)
 }
 
-fn state(revision: u64) -> Value {
-    json!({ "members": [revision, 2, 3], "seed": "a state" })
+/// What revision `revision` of a content publishes: each has a next hop, and so
+/// a state, of its own; those of one content share their tables.
+fn state(content: &Part<Content>, revision: u64) -> Published {
+    let id = BackendId {
+        pool: "web".to_owned(),
+        backend: "be1".to_owned(),
+    };
+    let hops = Hops::from([(id, hop([2, 0, 0, 0, 0, revision as u8]))]);
+    Published::next(None, content, &hops).expect("a small revision")
 }
 
 fn intent(generation: u64, revision: u64) -> Entry {
@@ -37,7 +47,7 @@ fn intent(generation: u64, revision: u64) -> Entry {
         generation,
         revision,
         content: numbered(generation),
-        state: state(revision),
+        state: state(&numbered(generation), revision),
         plan_digest: Some(Digest::of(b"a plan")),
         cause: "apply".to_owned(),
         message: Some(format!("change {generation}")),
@@ -48,7 +58,7 @@ fn revision(generation: u64, revision: u64) -> Entry {
     Entry::Revision(Revision {
         generation,
         revision,
-        state: state(revision),
+        state: state(&numbered(generation), revision),
         cause: "next hop of web/be1".to_owned(),
     })
 }
@@ -119,12 +129,15 @@ fn seen(store: &Store) -> Value {
         .map(|number| store.generation_detail(number).expect("a sound store"))
         .collect();
     let served = store.last_switched().expect("a sound store");
+    let state = served
+        .as_ref()
+        .map(|served| store.state(served).expect("a sound store"));
     let pending = store.pending_intent().expect("a sound store");
     json!({
         "journal": store.journal(0, 1000).expect("a sound store"),
         "history": store.history().expect("a sound store"),
         "generations": generations,
-        "served": format!("{served:?}"),
+        "served": format!("{served:?} {state:?}"),
         "pending": format!("{pending:?}"),
         "next": [store.next_generation().expect("a sound store"), store.next_revision().expect("a sound store")],
     })

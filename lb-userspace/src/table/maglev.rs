@@ -23,7 +23,7 @@ use std::{cmp::Ordering, collections::BinaryHeap};
 use lb_common::abi::{member::MemberIndex, table::SLOTS};
 use sha2::{Digest as _, Sha256};
 
-use super::{Share, Table, by_name};
+use super::{Share, Slots, Table, by_name, filled_with};
 
 #[cfg(test)]
 mod tests;
@@ -40,15 +40,15 @@ pub fn build(shares: &[Share]) -> Table {
         .collect();
     // Quotas add up to all slots or to none, so all of them are filled, and a
     // turn always finds a free one.
-    let mut table = Table::nobody();
+    let mut slots = filled_with(NOBODY);
     while let Some(mut turn) = turns.pop() {
-        table.0[turn.preference.first_free(&table)] = turn.member;
+        slots[turn.preference.first_free(&slots)] = turn.member;
         turn.number += 1;
         if turn.number <= turn.quota {
             turns.push(turn);
         }
     }
-    table
+    Table::of(slots)
 }
 
 /// The next turn of one backend. The greatest is the one that is due.
@@ -122,15 +122,17 @@ impl Preference {
     }
 
     /// The next slot that is nobody's. There must be one.
-    fn first_free(&mut self, table: &Table) -> usize {
+    const fn first_free(&mut self, slots: &Slots) -> usize {
         loop {
             let slot = self.next();
-            if table.0[slot] == 0 {
+            if slots[slot] == NOBODY {
                 return slot;
             }
         }
     }
 }
+
+const NOBODY: MemberIndex = 0;
 
 // Sixteen bits wrap exactly where the table does.
 const _: () = assert!(SLOTS == 1 << 16);

@@ -32,7 +32,7 @@
 
 use lb_common::abi::{member::MemberIndex, table::SLOTS};
 
-use super::{PerOwner, Share, Table, by_name};
+use super::{PerOwner, Share, Slots, Table, by_name, copy_of};
 
 #[cfg(test)]
 mod tests;
@@ -46,12 +46,16 @@ mod tests;
 pub fn next(previous: &Table, home: &Table, shares: &[Share]) -> Table {
     let shares = by_name(shares);
     let mut imbalance = Imbalance::of(previous, &shares);
-    let mut table = previous.clone();
-    bring_home(&mut table, home, &mut imbalance);
-    release(&mut table, &mut imbalance, |slot, owner| home.0[slot] != owner);
-    release(&mut table, &mut imbalance, |_, _| true);
-    deal(&mut table, &imbalance.receivers(&shares));
-    table
+    if imbalance.is_none() {
+        return previous.clone();
+    }
+    let home = home.slots();
+    let mut slots = copy_of(previous);
+    bring_home(&mut slots, home, &mut imbalance);
+    release(&mut slots, &mut imbalance, |slot, owner| home[slot] != owner);
+    release(&mut slots, &mut imbalance, |_, _| true);
+    deal(&mut slots, &imbalance.receivers(&shares));
+    Table::of(slots)
 }
 
 /// The home table after `previous_home`, for `shares`, all ready backends,
@@ -97,6 +101,11 @@ impl Imbalance {
         }
     }
 
+    /// Every owner has its quota.
+    fn is_none(&self) -> bool {
+        self.surplus.iter().all(|&slots| slots == 0)
+    }
+
     /// Each owner with a deficit, as many times as it lacks a slot.
     fn receivers(&self, shares: &[(&Share, u32)]) -> Vec<MemberIndex> {
         let owners = shares.iter().map(|(share, _)| share.member);
@@ -107,44 +116,44 @@ impl Imbalance {
     }
 }
 
-fn bring_home(table: &mut Table, home: &Table, imbalance: &mut Imbalance) {
+fn bring_home(slots: &mut Slots, home: &Slots, imbalance: &mut Imbalance) {
     for slot in walk() {
-        let from = usize::from(table.0[slot]);
-        let to = usize::from(home.0[slot]);
+        let from = usize::from(slots[slot]);
+        let to = usize::from(home[slot]);
         // Nobody has both, so `from` is not `to`.
         if imbalance.surplus[from] > 0 && imbalance.deficit[to] > 0 {
             imbalance.surplus[from] -= 1;
             imbalance.deficit[to] -= 1;
-            table.0[slot] = home.0[slot];
+            slots[slot] = home[slot];
         }
     }
 }
 
 /// Marks slots of owners that have a surplus, until they have none.
-fn release(table: &mut Table, imbalance: &mut Imbalance, may_go: impl Fn(usize, MemberIndex) -> bool) {
+fn release(slots: &mut Slots, imbalance: &mut Imbalance, may_go: impl Fn(usize, MemberIndex) -> bool) {
     for slot in walk() {
-        let owner = table.0[slot];
+        let owner = slots[slot];
         if owner == RELEASED {
             continue;
         }
         let surplus = &mut imbalance.surplus[usize::from(owner)];
         if *surplus > 0 && may_go(slot, owner) {
             *surplus -= 1;
-            table.0[slot] = RELEASED;
+            slots[slot] = RELEASED;
         }
     }
 }
 
 /// Gives each released slot to one of `receivers`, which are as many.
-fn deal(table: &mut Table, receivers: &[MemberIndex]) {
+fn deal(slots: &mut Slots, receivers: &[MemberIndex]) {
     // Shuffled by skipping: of a permutation of all numbers below 65,536,
     // those that are an index. It must not be the order of the slots, or the
     // owners' slots would be neighbours.
     let shuffled = walk().map(|at| usize::from(scatter(at as u16)));
     let mut shuffled = shuffled.filter_map(|at| receivers.get(at));
     for slot in walk() {
-        if table.0[slot] == RELEASED {
-            table.0[slot] = *shuffled.next().expect("what is released is what is missing");
+        if slots[slot] == RELEASED {
+            slots[slot] = *shuffled.next().expect("what is released is what is missing");
         }
     }
 }

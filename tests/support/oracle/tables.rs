@@ -9,9 +9,11 @@
 //!   of entries, 32 bits, at 12; entries from 128 on, 8 bytes each: kind (16
 //!   bits: 2 a lookup table, 4 a piece of the state), slot (16), ordinal (32).
 //! * A lookup table: 65,536 numbers of 16 bits: the member in the lower 15.
-//! * The state, its pieces in order: its length, 64 bits little-endian, then
-//!   JSON; `pools.POOL.members.BACKEND.index` is a member's number. Tables are
-//!   numbered in the order of the pools' names.
+//! * The state, its pieces in order: groups, each from the start of a piece:
+//!   its length, 64 bits little-endian, then lines of JSON. The first line is
+//!   the content, the second the counters of VIPs, then there is one for each
+//!   pool of `config.pools`: `members.BACKEND.index` is a member's number.
+//!   Tables are numbered in that order, too.
 //!
 //! Numbers are in the byte order of the host, where nothing else is said.
 
@@ -96,15 +98,23 @@ impl Tables {
 
 /// Names by number, by pool.
 fn members(state: &[u8]) -> Option<BTreeMap<String, BTreeMap<u16, String>>> {
-    let (length, text) = state.split_first_chunk::<8>()?;
-    let text = text.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
-    let state: Value = serde_json::from_slice(text).ok()?;
-    let pools = state["pools"].as_object()?.iter().map(|(pool, value)| {
+    let mut lines = Vec::new();
+    let mut rest = state;
+    while let Some((length, bytes)) = rest.split_first_chunk::<8>() {
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let group = str::from_utf8(bytes.get(..length)?).ok()?;
+        lines.extend(group.split('\n'));
+        rest = rest.get((8 + length).next_multiple_of(131_072)..)?;
+    }
+    let content: Value = serde_json::from_str(lines.first()?).ok()?;
+    let names = content["config"]["pools"].as_array()?;
+    let pools = names.iter().zip(lines.get(2..)?).map(|(pool, line)| {
+        let value: Value = serde_json::from_str(line).ok()?;
         let members = value["members"].as_object()?.iter().map(|(name, member)| {
             let index = u16::try_from(member["index"].as_u64()?).ok()?;
             Some((index, name.clone()))
         });
-        Some((pool.clone(), members.collect::<Option<_>>()?))
+        Some((pool["name"].as_str()?.to_owned(), members.collect::<Option<_>>()?))
     });
     pools.collect()
 }

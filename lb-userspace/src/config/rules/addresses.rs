@@ -37,19 +37,18 @@ const fn not_unicast_v4(address: Ipv4Addr) -> Option<&'static str> {
 /// RFC 4291 §2.4 to §2.7, RFC 6890 §2.2.3. Link-local addresses are of one host,
 /// but on one link: nobody could be told which.
 const NOT_UNICAST_V6: [(Ipv6Net, &str); 5] = [
-    (v6([0; 8], 128), "unspecified"),
-    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
+    (v6(Ipv6Addr::UNSPECIFIED, 128), "unspecified"),
+    (v6(Ipv6Addr::LOCALHOST, 128), "loopback"),
     (
-        v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
+        v6(Ipv4Addr::UNSPECIFIED.to_ipv6_mapped(), 96),
         "an IPv4-mapped address (write the IPv4 address)",
     ),
-    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),
-    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
+    (v6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10), "link-local"),
+    (v6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8), "multicast"),
 ];
 
-const fn v6(segments: [u16; 8], length: u8) -> Ipv6Net {
-    let [a, b, c, d, e, f, g, h] = segments;
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length)
+const fn v6(network: Ipv6Addr, length: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(network, length)
 }
 
 /// A prefix of one family.

@@ -235,7 +235,7 @@ fn encapsulation_needs_a_source_of_the_backends_family_and_l2_needs_none() {
     let none = SIX.replace("encapSource: { v6: \"fd00:ff::/64\" }, ", "");
     assert_eq!(
         errors_of(&none),
-        [(Code::NoSource, 6, 43)],
+        [(Code::NoSource, 6, 40)],
         "once for a pool and a family"
     );
     let empty = SIX.replace("{ v6: \"fd00:ff::/64\" }", "{}");

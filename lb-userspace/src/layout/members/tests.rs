@@ -54,8 +54,7 @@ fn outer_header_is_of_the_backends_family() {
         );
         assert_eq!((record.counter, record.mtu, record.ifindex), (77, 1500, 7));
         assert_eq!(record.flags, NEXT_HOP_KNOWN);
-        assert_eq!(record.next_hop_mac, [2, 0, 0, 0, 0, 0x11]);
-        assert_eq!(record.interface_mac, [2, 0, 0, 0, 0, 0xaa]);
+        assert_eq!(record.macs.split(), ([2, 0, 0, 0, 0, 0x11], [2, 0, 0, 0, 0, 0xaa]));
     }
 }
 

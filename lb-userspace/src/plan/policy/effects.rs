@@ -4,6 +4,8 @@
 //! within the pool's `drain`. How many slots move is told by the plan's effects;
 //! here is told what else happens, object by object.
 
+use std::collections::HashMap;
+
 use ipnet::IpNet;
 
 use super::{Code, Finding, ObjectName, Severity, attached, finding, owns_slots};
@@ -13,20 +15,55 @@ use crate::{
 };
 
 pub fn of_changes(running: &Content, target: &Content, changes: &[Change]) -> Vec<Finding> {
+    // A change of everything asks this for every object.
+    let users = Users::of(running);
+    let heirs = Heirs::of(target);
     changes
         .iter()
-        .flat_map(|change| of_change(running, target, change))
+        .flat_map(|change| of_change(running, target, &users, &heirs, change))
         .collect()
 }
 
-fn of_change(running: &Content, target: &Content, change: &Change) -> Vec<Finding> {
+/// Names of the VIPs of each pool.
+struct Users<'a>(HashMap<&'a str, Vec<&'a str>>);
+
+impl<'a> Users<'a> {
+    fn of(content: &'a Content) -> Self {
+        let mut users: HashMap<_, Vec<_>> = HashMap::new();
+        for vip in &content.config.vips {
+            users.entry(vip.pool.as_str()).or_default().push(vip.name.as_str());
+        }
+        Self(users)
+    }
+
+    fn of_pool(&self, pool: &str) -> &[&'a str] {
+        self.0.get(pool).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// VIPs by their [`Vip::endpoint`].
+struct Heirs<'a>(HashMap<String, &'a Vip>);
+
+impl<'a> Heirs<'a> {
+    fn of(content: &'a Content) -> Self {
+        Self(content.config.vips.iter().map(|vip| (vip.endpoint(), vip)).collect())
+    }
+}
+
+fn of_change(
+    running: &Content,
+    target: &Content,
+    users: &Users<'_>,
+    heirs: &Heirs<'_>,
+    change: &Change,
+) -> Vec<Finding> {
     match change {
-        Change::RemoveVip { vip } => vec![vip_removed(target, vip)],
-        Change::ChangeVip { from, to } => vip_changed(target, from, to),
-        Change::RemovePool { pool } => vec![pool_removed(running, pool)],
+        Change::RemoveVip { vip } => vec![vip_removed(heirs, vip)],
+        Change::ChangeVip { from, to } => vip_changed(heirs, from, to),
+        Change::RemovePool { pool } => vec![pool_removed(users, pool)],
         Change::ChangePool { from, to } => table_kind(from, to).into_iter().chain(encap(from, to)).collect(),
-        Change::RemoveBackend { pool, backend } => vec![backend_removed(running, target, pool, backend)],
-        Change::ChangeBackend { pool, from, to } => backend_changed(running, target, pool, from, to),
+        Change::RemoveBackend { pool, backend } => vec![backend_removed(users, target, pool, backend)],
+        Change::ChangeBackend { pool, from, to } => backend_changed(users, target, pool, from, to),
         Change::ChangeNode { from, to } => node_changed(running, from, to),
         Change::Detach { interface } => detached(running, target, interface).into_iter().collect(),
         Change::AddVip { .. } | Change::AddPool { .. } | Change::AddBackend { .. } | Change::Attach { .. } => {
@@ -35,15 +72,15 @@ fn of_change(running: &Content, target: &Content, change: &Change) -> Vec<Findin
     }
 }
 
-fn vip_removed(target: &Content, vip: &Vip) -> Finding {
+fn vip_removed(heirs: &Heirs<'_>, vip: &Vip) -> Finding {
     let object = ObjectName::Vip(vip.name.clone());
-    endpoint_left(target, vip, Code::Removed).about(object)
+    endpoint_left(heirs, vip, Code::Removed).about(object)
 }
 
-fn vip_changed(target: &Content, from: &Vip, to: &Vip) -> Vec<Finding> {
+fn vip_changed(heirs: &Heirs<'_>, from: &Vip, to: &Vip) -> Vec<Finding> {
     let object = ObjectName::Vip(to.name.clone());
     if from.endpoint() != to.endpoint() {
-        return vec![endpoint_left(target, from, Code::Endpoint).about(object)];
+        return vec![endpoint_left(heirs, from, Code::Endpoint).about(object)];
     }
     let changed = if from.pool != to.pool {
         let message = format!(
@@ -66,11 +103,9 @@ fn vip_changed(target: &Content, from: &Vip, to: &Vip) -> Vec<Finding> {
 }
 
 /// What becomes of an address, port and protocol that `vip` leaves.
-fn endpoint_left(target: &Content, vip: &Vip, code: Code) -> Finding {
-    let endpoint = |vip: &Vip| (vip.address, vip.port, vip.protocol);
+fn endpoint_left(heirs: &Heirs<'_>, vip: &Vip, code: Code) -> Finding {
     let left = format!("vip {} leaves {}", vip.name, vip.endpoint());
-    let heir = target.config.vips.iter().find(|other| endpoint(other) == endpoint(vip));
-    match heir {
+    match heirs.0.get(&vip.endpoint()) {
         Some(heir) if heir.pool == vip.pool => {
             let message = format!("{left} to vip {} of the same pool: no connection breaks", heir.name);
             finding(code, Severity::Note, message)
@@ -93,8 +128,8 @@ fn endpoint_left(target: &Content, vip: &Vip, code: Code) -> Finding {
 
 /// A pool goes only when no VIP of the target needs it, so what breaks is told
 /// with the VIPs that used it.
-fn pool_removed(running: &Content, pool: &Pool) -> Finding {
-    let used = vips_of(running, &pool.name);
+fn pool_removed(users: &Users<'_>, pool: &Pool) -> Finding {
+    let used = users.of_pool(&pool.name);
     let (severity, message) = if used.is_empty() {
         let message = format!("pool {} is removed; no VIP used it", pool.name);
         (Severity::Note, message)
@@ -136,12 +171,12 @@ fn kept(pool: &Pool) -> String {
     )
 }
 
-fn backend_removed(running: &Content, target: &Content, pool: &str, backend: &Backend) -> Finding {
+fn backend_removed(users: &Users<'_>, target: &Content, pool: &str, backend: &Backend) -> Finding {
     let message = format!("backend {pool}/{} is removed", backend.name);
-    losing(running, pool, backend, Code::Removed, &message, &drained(target, pool))
+    losing(users, pool, backend, Code::Removed, &message, &drained(target, pool))
 }
 
-fn backend_changed(running: &Content, target: &Content, pool: &str, from: &Backend, to: &Backend) -> Vec<Finding> {
+fn backend_changed(users: &Users<'_>, target: &Content, pool: &str, from: &Backend, to: &Backend) -> Vec<Finding> {
     const BREAK: &str = "every connection to it breaks";
     let mut findings = Vec::new();
     if from.address != to.address {
@@ -149,7 +184,7 @@ fn backend_changed(running: &Content, target: &Content, pool: &str, from: &Backe
             "backend {pool}/{} goes from {} to {}, another host",
             to.name, from.address, to.address
         );
-        findings.push(losing(running, pool, from, Code::BackendAddress, &message, BREAK));
+        findings.push(losing(users, pool, from, Code::BackendAddress, &message, BREAK));
     }
     if owns_slots(from) && !owns_slots(to) {
         let message = format!("backend {pool}/{} is taken out of service", to.name);
@@ -157,7 +192,7 @@ fn backend_changed(running: &Content, target: &Content, pool: &str, from: &Backe
             BackendState::Ready | BackendState::Drain => drained(target, pool),
             BackendState::Maint => BREAK.to_owned(),
         };
-        findings.push(losing(running, pool, from, Code::OutOfService, &message, &fate));
+        findings.push(losing(users, pool, from, Code::OutOfService, &message, &fate));
     }
     if from.state == BackendState::Drain && to.state == BackendState::Maint {
         let message = format!(
@@ -176,7 +211,7 @@ fn drained(target: &Content, pool: &str) -> String {
 }
 
 /// A backend's connections end, if it has any.
-fn losing(running: &Content, pool: &str, backend: &Backend, code: Code, what: &str, fate: &str) -> Finding {
+fn losing(users: &Users<'_>, pool: &str, backend: &Backend, code: Code, what: &str, fate: &str) -> Finding {
     // One that drains owns no slot, and still has connections.
     let other_host = code == Code::BackendAddress && backend.state == BackendState::Drain;
     let (severity, message) = if !owns_slots(backend) && !other_host {
@@ -184,7 +219,7 @@ fn losing(running: &Content, pool: &str, backend: &Backend, code: Code, what: &s
             Severity::Note,
             format!("{what}; it owned no slot: no connection breaks"),
         )
-    } else if vips_of(running, pool).is_empty() {
+    } else if users.of_pool(pool).is_empty() {
         (
             Severity::Note,
             format!("{what}; no VIP uses the pool: no connection breaks"),
@@ -200,11 +235,6 @@ fn backend_name(pool: &str, backend: &Backend) -> ObjectName {
         pool: pool.to_owned(),
         backend: backend.name.clone(),
     }
-}
-
-fn vips_of<'a>(content: &'a Content, pool: &str) -> Vec<&'a str> {
-    let users = content.config.vips.iter().filter(|vip| vip.pool == pool);
-    users.map(|vip| vip.name.as_str()).collect()
 }
 
 fn node_changed(running: &Content, from: &Node, to: &Node) -> Vec<Finding> {

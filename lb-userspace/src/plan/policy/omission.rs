@@ -27,8 +27,8 @@ pub fn empty(running: &Content, target: &Content) -> Option<Finding> {
 /// they do.
 pub fn pools_without_owner(running: &Content, target: &Content) -> Vec<Finding> {
     let emptied = target.config.pools.iter().filter(|pool| {
-        let used = target.config.vips.iter().any(|vip| vip.pool == pool.name);
-        used && !has_owner(pool) && running.config.pool(&pool.name).is_some_and(has_owner)
+        let emptied = !has_owner(pool) && running.config.pool(&pool.name).is_some_and(has_owner);
+        emptied && target.config.vips.iter().any(|vip| vip.pool == pool.name)
     });
     emptied
         .map(|pool| {

@@ -1,6 +1,6 @@
 //! A change as the columns of a line.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use super::{Change, PoolEffect, percent};
 use ipnet::IpNet;
@@ -48,20 +48,16 @@ enum Section {
 /// A line for each change, and each pool's effect with the first line about it.
 pub fn lines(changes: &[Change], effects: &[PoolEffect]) -> Vec<Line> {
     let mut lines: Vec<Line> = changes.iter().flat_map(|change| lines_of(changes, change)).collect();
-    let moving = || effects.iter().filter(|effect| effect.slots_moved > 0);
-    for effect in moving() {
-        let subject = format!("pool {}", effect.pool);
-        if lines.iter().all(|line| line.subject != subject) {
-            lines.push(line(Section::Pools, Sign::Moved, subject, String::new()));
-        }
-    }
+    let moving = effects.iter().filter(|effect| effect.slots_moved > 0);
+    let moving: Vec<_> = moving.map(|effect| (format!("pool {}", effect.pool), effect)).collect();
+    let told: HashSet<String> = lines.iter().map(|line| line.subject.clone()).collect();
+    let untold = moving.iter().filter(|(subject, _)| !told.contains(subject));
+    lines.extend(untold.map(|(subject, _)| line(Section::Pools, Sign::Moved, subject.clone(), String::new())));
     lines.sort_by(|a, b| (a.section, &a.subject).cmp(&(b.section, &b.subject)));
-    for effect in moving() {
-        let subject = format!("pool {}", effect.pool);
-        if let Some(line) = lines.iter_mut().find(|line| line.subject == subject) {
-            let (moved, unavoidable) = (percent(effect.slots_moved), percent(effect.slots_unavoidable));
-            line.effect = format!("moves {moved} of slots (unavoidable {unavoidable})");
-        }
+    for (subject, effect) in moving {
+        let first = lines.partition_point(|line| (line.section, &line.subject) < (Section::Pools, &subject));
+        let (moved, unavoidable) = (percent(effect.slots_moved), percent(effect.slots_unavoidable));
+        lines[first].effect = format!("moves {moved} of slots (unavoidable {unavoidable})");
     }
     lines
 }

@@ -147,8 +147,19 @@ fn state_of_what_is_served_must_be_sound() {
         let error = Store::open_on(dir.path(), Host::named("here"))
             .err()
             .expect("a missing state");
-        let digest = Digest::of_canonical(&state(3));
+        let digest = states::Index::of(&state(&numbered(2), 3)).digest();
         assert!(matches!(error, StoreError::Content { digest: missing } if missing == digest));
+    }
+    for sql in [
+        "DELETE FROM parts",
+        "UPDATE parts SET json = '{}'",
+        "DELETE FROM tables",
+    ] {
+        let (dir, store) = lived();
+        drop(store);
+        behind(dir.path(), sql);
+        let error = Store::open_on(dir.path(), Host::named("here")).err();
+        assert!(matches!(error, Some(StoreError::Content { .. })), "{sql}: {error:?}");
     }
 }
 

@@ -102,10 +102,21 @@ fn state_directory_may_be_a_link() {
 fn newer_schema_is_refused_and_left_alone() {
     let (dir, store) = lived();
     drop(store);
-    behind(dir.path(), "PRAGMA user_version = 2");
+    behind(dir.path(), "PRAGMA user_version = 3");
     assert!(matches!(
         error_for(&bytes_of(&dir)),
-        StoreError::Newer { found: 2, known: 1 }
+        StoreError::Newer { found: 3, known: 2 }
+    ));
+}
+
+#[test]
+fn schema_from_before_the_first_release_is_refused_and_left_alone() {
+    let (dir, store) = lived();
+    drop(store);
+    behind(dir.path(), "PRAGMA user_version = 1");
+    assert!(matches!(
+        error_for(&bytes_of(&dir)),
+        StoreError::Older { found: 1, known: 2 }
     ));
 }
 

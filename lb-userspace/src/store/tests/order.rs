@@ -93,7 +93,9 @@ fn full_disk_leaves_the_old_state_or_the_new_one() {
     let Entry::Intent(mut large) = intent(4, 5) else {
         panic!("an intent");
     };
-    large.state = json!("x".repeat(10 * 4096));
+    // More than ten pages.
+    let counters = (0..2_000).map(|counter| (format!("{counter:020}"), counter));
+    large.state.state.vip_counters = Part::new(counters.collect());
     let large = Entry::Intent(large);
     let mut refusals = 0;
     for room in 0.. {

@@ -17,8 +17,8 @@ fn least_moves(previous: &Table, shares: &[Share]) -> u32 {
     let nobody = 65_536 - quotas.iter().sum::<u32>();
     previous
         .counts()
-        .into_iter()
-        .map(|(owner, have)| {
+        .iter()
+        .map(|(&owner, &have)| {
             let quota = match shares.iter().position(|share| share.member == owner) {
                 Some(at) => quotas[at],
                 None if owner == 0 => nobody,

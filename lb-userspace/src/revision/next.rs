@@ -1,0 +1,239 @@
+//! The next revision. A pool that nothing happened to keeps its state and its
+//! tables as they are, by handle; of the others a table is made anew only when
+//! shares changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    BackendId, Hop, Hops, MemberState, PoolState, PoolTables, Revision, RevisionError, State,
+    numbers::{FreeCounters, FreeNumbers},
+};
+use crate::{
+    config::{Backend, BackendState, Config, Pool, TableKind, Vip},
+    part::Part,
+    plan::Content,
+    table::{Share, Table, away, maglev, minmove},
+};
+
+pub fn next(previous: Option<&Revision>, content: &Part<Content>, hops: &Hops) -> Result<Revision, RevisionError> {
+    let mut counters = FreeCounters::beside(previous);
+    let config = &content.config;
+    let news = previous.map(|previous| News::since(previous, config, hops));
+    let mut pools = BTreeMap::new();
+    let mut tables = BTreeMap::new();
+    for pool in &config.pools {
+        let before = previous.and_then(|previous| Before::of(previous, &pool.name));
+        let (state, pool_tables) = match before {
+            Some(before) if news.as_ref().is_some_and(|news| !news.touch(pool, before.pool)) => {
+                (before.state.clone(), before.tables.clone())
+            }
+            before => next_pool(pool, before, config, hops, &mut counters)?,
+        };
+        pools.insert(pool.name.clone(), state);
+        tables.insert(pool.name.clone(), pool_tables);
+    }
+    let state = State {
+        content: content.clone(),
+        pools,
+        vip_counters: vip_counters(previous, &config.vips, &mut counters)?,
+    };
+    Ok(Revision { state, tables })
+}
+
+/// A pool as it is in the revision before.
+#[derive(Clone, Copy)]
+struct Before<'a> {
+    pool: &'a Pool,
+    state: &'a Part<PoolState>,
+    tables: &'a PoolTables,
+}
+
+impl<'a> Before<'a> {
+    fn of(previous: &'a Revision, name: &str) -> Option<Self> {
+        Some(Self {
+            pool: previous.config().pool(name)?,
+            state: previous.state.pools.get(name)?,
+            tables: previous.tables.get(name)?,
+        })
+    }
+}
+
+/// What may make a pool another than it was.
+struct News<'a> {
+    /// A last good next hop may lead through an interface that is ours no more.
+    other_interfaces: bool,
+    /// Pools with a backend whose next hop is another now.
+    other_hops: BTreeSet<&'a str>,
+}
+
+impl<'a> News<'a> {
+    fn since(previous: &Revision, config: &Config, hops: &'a Hops) -> Self {
+        Self {
+            other_interfaces: previous.config().node.interfaces != config.node.interfaces,
+            other_hops: previous.other_hops(hops).map(|id| id.pool.as_str()).collect(),
+        }
+    }
+
+    fn touch(&self, pool: &Pool, before: &Pool) -> bool {
+        self.other_interfaces || self.other_hops.contains(pool.name.as_str()) || pool != before
+    }
+}
+
+fn vip_counters(
+    previous: Option<&Revision>,
+    vips: &[Vip],
+    counters: &mut FreeCounters<'_>,
+) -> Result<Part<BTreeMap<String, u16>>, RevisionError> {
+    if let Some(previous) = previous.filter(|previous| previous.config().vips == vips) {
+        return Ok(previous.state.vip_counters.clone());
+    }
+    let kept = |name: &str| previous.and_then(|previous| previous.state.vip_counters.get(name).copied());
+    let numbered = vips.iter().map(|vip| {
+        let counter = kept(&vip.name).map_or_else(|| counters.take(), Ok)?;
+        Ok((vip.name.clone(), counter))
+    });
+    numbered.collect::<Result<_, _>>().map(Part::new)
+}
+
+fn next_pool(
+    pool: &Pool,
+    before: Option<Before<'_>>,
+    config: &Config,
+    hops: &Hops,
+    counters: &mut FreeCounters<'_>,
+) -> Result<(Part<PoolState>, PoolTables), RevisionError> {
+    let mut state = members(pool, before, config, hops, counters)?;
+    let tables = match before {
+        Some(before) if !shares_changed(pool, &state, &before) => before.tables.clone(),
+        before => next_tables(pool, before.map(|before| before.tables), &state),
+    };
+    state.away = match before {
+        Some(before) if *before.tables == tables => before.state.away.clone(),
+        Some(_) | None => away::written(&tables.current, &tables.home),
+    };
+    let state = match before {
+        Some(before) if **before.state == state => before.state.clone(),
+        Some(_) | None => Part::new(state),
+    };
+    Ok((state, tables))
+}
+
+/// Tables follow from the tables before, the shares and the way they are made.
+fn shares_changed(pool: &Pool, state: &PoolState, before: &Before<'_>) -> bool {
+    pool.table != before.pool.table
+        || shares_in_service(pool, state) != shares_in_service(before.pool, before.state)
+        || shares(pool, state, |_, _| true) != shares(before.pool, before.state, |_, _| true)
+}
+
+/// Keeps what is known of a pool's backends and numbers the new ones.
+fn members(
+    pool: &Pool,
+    before: Option<Before<'_>>,
+    config: &Config,
+    hops: &Hops,
+    counters: &mut FreeCounters<'_>,
+) -> Result<PoolState, RevisionError> {
+    let mut numbers = FreeNumbers::beside(before.map(|before| (&**before.state, before.tables)));
+    let mut members = BTreeMap::new();
+    for backend in &pool.backends {
+        let id = BackendId {
+            pool: pool.name.clone(),
+            backend: backend.name.clone(),
+        };
+        let kept = before.and_then(|before| before.state.members.get(&backend.name));
+        // The last good next hop stands until a better one is known.
+        let last = || before.and_then(|before| last_hop(backend, before, config));
+        let hop = hops.get(&id).cloned().or_else(last);
+        let member = match kept {
+            Some(kept) => MemberState { hop, ..kept.clone() },
+            None => MemberState {
+                index: numbers.take().ok_or_else(|| RevisionError::Members {
+                    pool: pool.name.clone(),
+                })?,
+                counter: counters.take()?,
+                hop,
+            },
+        };
+        members.insert(backend.name.clone(), member);
+    }
+    Ok(PoolState {
+        members,
+        away: String::new(),
+    })
+}
+
+/// The last good hop, as long as it was for the same address and leads through
+/// an interface that is still ours.
+fn last_hop(backend: &Backend, before: Before<'_>, config: &Config) -> Option<Hop> {
+    let earlier = before.pool.backend(&backend.name)?;
+    if (earlier.address, &earlier.next_hop) != (backend.address, &backend.next_hop) {
+        return None;
+    }
+    let last = before.state.members.get(&backend.name)?.hop.as_ref()?;
+    let mut interfaces = config.node.interfaces.iter();
+    interfaces
+        .any(|interface| interface.name == last.interface)
+        .then(|| last.clone())
+}
+
+fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) -> PoolTables {
+    let in_service = shares_in_service(pool, members);
+    match pool.table {
+        TableKind::Maglev => {
+            let current = maglev::build(&in_service);
+            PoolTables {
+                home: current.clone(),
+                current,
+            }
+        }
+        TableKind::Minmove => {
+            let nobody = PoolTables {
+                current: Table::nobody(),
+                home: Table::nobody(),
+            };
+            let before = before.unwrap_or(&nobody);
+            let ready = shares(pool, members, |_, _| true);
+            let home = minmove::home(&before.home, &ready);
+            // Where all are in service and all were, what moves is what moves
+            // at home: half the work, and one table in memory.
+            let at_home = before.current == before.home && in_service == ready;
+            let current = if at_home {
+                home.clone()
+            } else {
+                minmove::next(&before.current, &home, &in_service)
+            };
+            PoolTables {
+                home: if current == home { current.clone() } else { home },
+                current,
+            }
+        }
+    }
+}
+
+/// Ready backends whose next hop is known; if there is none, all ready ones:
+/// their packets are dropped under a counter that says why.
+pub fn shares_in_service(pool: &Pool, members: &PoolState) -> Vec<Share> {
+    let reachable = shares(pool, members, |_, member| member.hop.is_some());
+    if reachable.iter().any(|share| share.weight > 0) {
+        reachable
+    } else {
+        shares(pool, members, |_, _| true)
+    }
+}
+
+fn shares(pool: &Pool, members: &PoolState, counts: impl Fn(&Backend, &MemberState) -> bool) -> Vec<Share> {
+    let ready = pool
+        .backends
+        .iter()
+        .filter(|backend| backend.state == BackendState::Ready);
+    let shares = ready.filter_map(|backend| {
+        let member = members.members.get(&backend.name)?;
+        let share = Share {
+            member: member.index,
+            name: backend.name.clone(),
+            weight: backend.weight,
+        };
+        counts(backend, member).then_some(share)
+    });
+    shares.collect()
+}

@@ -1,0 +1,137 @@
+//! As much as there can be: 1,024 pools with a table of their own each, 16,384
+//! VIPs, 32,000 backends.
+
+use std::{fmt::Write as _, fs, path::Path, time::Instant};
+
+use anyhow::{Context, Result, ensure};
+use support::{
+    contract::Applied,
+    daemon::{Binaries, Installation},
+    netns::{Namespace, ip_batch},
+    process::Process,
+    run::{RunId, Scratch},
+};
+
+const POOLS: usize = 1_024;
+const BACKENDS: usize = 32_000;
+const VIPS: usize = 16_384;
+
+/// Bytes of a chunk.
+const CHUNK: usize = 128 << 10;
+
+#[test]
+fn largest_configuration_is_served_changed_and_adopted() -> Result<()> {
+    let id = RunId::new();
+    let scratch = Scratch::new(&id)?;
+    let inside = Namespace::create(id.namespace("lb"))?;
+    let name = inside.name();
+    ip_batch(&[format!(
+        "link add lb0 netns {name} type veth peer name far0 netns {name}"
+    )])?;
+    inside.ip("link set lb0 up")?;
+    let installation = Installation {
+        binaries: Binaries::find()?,
+        config: scratch.path("config.yaml"),
+        state: scratch.path("state"),
+        socket: scratch.path("holdfastd.sock"),
+        pins: scratch.bpf().join("lb"),
+        log: scratch.path("holdfastd.log"),
+    };
+    fs::create_dir(&installation.state)?;
+    fs::write(&installation.config, yaml(&scratch.path("hash.key"), 100))?;
+
+    let daemon = timed("first start", || installation.start(&inside))?;
+    let first = timed("status", || installation.status())?;
+    assert_eq!((first.pools.len(), first.vips.len()), (POOLS, VIPS));
+    ensure!(first.in_sync, "out of sync from the start");
+    report(&daemon, &installation)?;
+
+    fs::write(&installation.config, yaml(&scratch.path("hash.key"), 101))?;
+    let file = installation.config.to_string_lossy();
+    let applied: Applied = timed("plan and apply of one weight", || {
+        installation.ask(&["apply", "-f", &file])
+    })?;
+    println!("published in {} ms: {applied:?}", applied.publish_us / 1000);
+    assert_eq!(applied.effects.len(), 1, "one pool has another weight");
+    ensure!(applied.chunks_shared > 1_000, "{} shared", applied.chunks_shared);
+    ensure!(applied.chunks_written < 100, "{} written", applied.chunks_written);
+    let before = timed("status after it", || installation.status())?;
+    report(&daemon, &installation)?;
+
+    daemon.kill()?;
+    let daemon = timed("start that adopts", || installation.start(&inside))?;
+    let after = installation.status()?;
+    assert_eq!(
+        (after.generation, after.revision, after.mode.as_str()),
+        (before.generation, before.revision, "normal")
+    );
+    let digests = |status: &support::contract::Status| -> Vec<String> {
+        status.pools.iter().map(|pool| pool.table_digest.clone()).collect()
+    };
+    assert_eq!(digests(&after), digests(&before));
+    report(&daemon, &installation)
+}
+
+fn timed<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    let done = work().with_context(|| what.to_owned())?;
+    println!("{what}: {:.2} s", started.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+/// Memory of the daemon and of what it published, and how big the store is.
+fn report(daemon: &Process, installation: &Installation) -> Result<()> {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
+    let lines = status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
+    let dump: serde_json::Value = timed("bpf dump", || installation.ask(&["bpf", "dump"]))?;
+    let chunks = dump["chunks"].as_array().context("chunks")?;
+    let maps: std::collections::BTreeSet<u64> = chunks.iter().filter_map(|chunk| chunk["mapId"].as_u64()).collect();
+    let store = fs::metadata(installation.state.join("holdfast.db"))?.len();
+    println!(
+        "  {}; {} chunks in {} slots, {} MiB; store {} MiB",
+        lines.collect::<Vec<_>>().join(", "),
+        maps.len(),
+        chunks.len(),
+        (maps.len() * CHUNK) >> 20,
+        store >> 20
+    );
+    Ok(())
+}
+
+/// Every pool has other weights; those of the first backend are given.
+fn yaml(hash_key: &Path, weight: usize) -> String {
+    let mut text = format!(
+        "apiVersion: holdfast/v1\nenvironment: lab\n\
+         node: {{ interfaces: [{{ name: lb0 }}], encapSource: {{ v4: 10.255.0.0/16 }}, hashKeyFile: {} }}\npools:\n",
+        hash_key.display()
+    );
+    let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all that is written");
+    let mut number = 0;
+    for pool in 0..POOLS {
+        line(format!("- name: p{pool:04}\n  backends:"));
+        for _ in 0..BACKENDS / POOLS + usize::from(pool < BACKENDS % POOLS) {
+            number += 1;
+            let weight = if number == 1 {
+                weight
+            } else {
+                100 + (number * 7 + pool) % 1000
+            };
+            line(format!(
+                "  - {{ name: b{number:05}, address: 10.1.{}.{}, weight: {weight}, \
+                 nextHop: {{ mac: \"02:00:00:00:00:11\", interface: lb0 }} }}",
+                number >> 8,
+                number & 0xff
+            ));
+        }
+    }
+    line("vips:".to_owned());
+    for vip in 0..VIPS {
+        let (high, low, pool) = (vip >> 8, vip & 0xff, vip % POOLS);
+        line(format!(
+            "- {{ name: v{vip:05}, address: 198.18.{high}.{low}, port: 443, protocol: tcp, pool: p{pool:04} }}"
+        ));
+    }
+    text
+}
