@@ -17,6 +17,8 @@ pub const GATEWAY: Dual = Dual::new(Ipv4Addr::new(198, 51, 100, 1), net(0xc, 0, 
 pub const ENCAP_SOURCE: [&str; 2] = ["10.255.0.0/16", "fd00:ff::/64"];
 /// Addresses that backends carry on `lo`.
 pub const VIPS: [Dual; 3] = [vip(10), vip(11), vip(53)];
+/// Nobody's address, and routed to the balancer like VIPs.
+pub const NOT_A_VIP: Dual = vip(99);
 /// All of them, as the router routes them to the balancer.
 pub const VIP_PREFIXES: [&str; 2] = ["203.0.113.0/24", "fd00:f::/64"];
 
