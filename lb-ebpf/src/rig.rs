@@ -91,7 +91,8 @@ mod program {
             return other();
         }
         let backend = outer.ip.destination.to_ne_bytes()[3];
-        if outer.ethernet.destination[5] != backend {
+        // Byte 5 of the frame: the last of the destination.
+        if outer.ethernet.macs[1].to_ne_bytes()[1] != backend {
             add(SINK_MIXED);
         }
         let flow = u32::from(u16::from_be(port)) % SINK_FLOWS;

@@ -9,8 +9,6 @@ use std::{
 
 use clap::Parser;
 use futures_util::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
-use lb_common::abi::flows;
 use tokio::{
     net::UnixListener,
     sync::{Mutex, RwLock},
@@ -26,6 +24,7 @@ use crate::{
             PlanRequest, RollbackRequest, Status, Why, WhyQuery,
         },
     },
+    clock::Now,
     config::{self, Config},
     failure,
     kernel::trace::ProgramLog,
@@ -105,7 +104,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
             ..Resolution::default()
         },
     };
-    let serving = found.serve(&resolution, Timestamp::now())?;
+    let serving = found.serve(&resolution, Now::read())?;
     let daemon = Arc::new(Daemon {
         serving: Mutex::new(serving),
         resolver,
@@ -184,12 +183,6 @@ async fn follow(daemon: Arc<Daemon>) {
     }
 }
 
-/// The clock of the program in the kernel.
-fn kernel_now() -> flows::Seconds {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    flows::seconds(now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned())
-}
-
 struct Daemon {
     serving: Mutex<Serving>,
     resolver: Mutex<Resolver>,
@@ -233,7 +226,7 @@ impl Daemon {
         let paths = self.serving.lock().await.publisher.kernel().path_mtus();
         let mut resolver = self.resolver.lock().await;
         match paths {
-            Ok(paths) => resolver.believe(neighbours::believed(&paths, kernel_now())),
+            Ok(paths) => resolver.believe(neighbours::believed(&paths, Now::read().coarse)),
             Err(error) => tracing::warn!(%error, "PATH_MTU could not be read"),
         }
         let looked = resolver.look(&targets, Instant::now()).await;
@@ -252,11 +245,18 @@ impl Daemon {
         }
         // Publishing blocks for some milliseconds (RCU, fsync).
         let attached = tokio::task::block_in_place(|| {
-            if let Err(failure) = serving.revise(&resolution, Timestamp::now()) {
+            if let Err(failure) = serving.revise(&resolution, Now::read()) {
                 tracing::error!(
                     code = failure.code,
                     message = failure.message,
                     "next hops could not be published"
+                );
+            }
+            if let Err(failure) = serving.clean_slots(&resolution, Now::read()) {
+                tracing::error!(
+                    code = failure.code,
+                    message = failure.message,
+                    "clean slots could not be published"
                 );
             }
             serving.tend_interfaces(&resolution)
@@ -283,7 +283,7 @@ impl Daemon {
     ) -> Result<Plan, Failure> {
         let resolution = self.resolve_for(&target.config).await?;
         let serving = self.serving.lock().await;
-        Ok(serving.plan(target, removed, &resolution, &peer.name, Timestamp::now()))
+        Ok(serving.plan(target, removed, &resolution, &peer.name, Now::read()))
     }
 
     async fn overrides(&self) -> Overrides {
@@ -405,7 +405,7 @@ impl Daemon {
             Some(served) if request.plan.target.config == *served.state.config() => "attach or detach",
             Some(_) | None => "apply",
         };
-        let now = Timestamp::now();
+        let now = Now::read();
         let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
         drop(serving);
         let mut fresh = resolution;

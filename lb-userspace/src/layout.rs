@@ -24,13 +24,25 @@ use crate::{
 
 /// The chunks of a revision, by what they are.
 pub struct Layout {
-    /// In the order of the configuration's pools.
+    /// In the order of the configuration's pools; dirty slots have their mark.
     pub tables: Vec<Table>,
+    /// By the place of the pool; most have none.
+    pub chains: BTreeMap<usize, ChunkImage>,
     pub members: Vec<ChunkImage>,
     pub meta: Vec<Arc<meta::Group>>,
     vips: Arc<VipShape>,
     /// One for each key of `vips`.
     records: Vec<Record>,
+}
+
+/// Slots of the chunks that VIP records name.
+pub struct PoolSlots<'a> {
+    /// By the place of the pool.
+    pub tables: &'a [ChunkId],
+    /// By the place of the pool; those that have one.
+    pub chains: &'a BTreeMap<usize, ChunkId>,
+    /// By ordinal.
+    pub members: &'a [ChunkId],
 }
 
 /// Where the keys of VIPs stand: it depends on them alone, and most revisions
@@ -71,6 +83,7 @@ impl Layout {
         let mut packing = Packing::default();
         let mut places = BTreeMap::new();
         let mut tables = Vec::new();
+        let mut chains = BTreeMap::new();
         for pool in &config.pools {
             let (state, pool_tables) = revision.pool(&pool.name).expect("a revision holds all its pools");
             let lines = members::lines(pool, &state.members, &config.node.encap_source);
@@ -83,11 +96,16 @@ impl Layout {
                     base,
                 },
             );
-            tables.push(pool_tables.current.clone());
+            let written = pool_tables.dirty.written(&pool_tables.current);
+            if let Some(image) = &written.chains {
+                chains.insert(tables.len(), image.clone());
+            }
+            tables.push(written.table.clone());
         }
         let (keys, records) = records(revision, &places);
         Ok(Self {
             tables,
+            chains,
             members: packing.chunks,
             meta: meta::groups(&revision.state, before.map_or(&[], |before| &before.meta)),
             vips: VipShape::of(keys, before.map(|before| &before.vips))?,
@@ -103,12 +121,8 @@ impl Layout {
 
     /// The VIP chunks, the first one first, once their neighbours have slots.
     #[must_use]
-    pub fn vip_chunks(&self, tables: &[ChunkId], members: &[ChunkId], children: &[ChunkId]) -> Vec<ChunkImage> {
-        let records: Vec<VipRecord> = self
-            .records
-            .iter()
-            .map(|record| record.numbered(tables, members))
-            .collect();
+    pub fn vip_chunks(&self, slots: &PoolSlots<'_>, children: &[ChunkId]) -> Vec<ChunkImage> {
+        let records: Vec<VipRecord> = self.records.iter().map(|record| record.numbered(slots)).collect();
         let chunks = self.vips.table.render(&records, children);
         chunks
             .iter()
@@ -130,7 +144,7 @@ impl VipShape {
 }
 
 impl Record {
-    fn numbered(&self, tables: &[ChunkId], members: &[ChunkId]) -> VipRecord {
+    fn numbered(&self, slots: &PoolSlots<'_>) -> VipRecord {
         let record = VipRecord {
             counter: self.counter,
             flags: self.flags,
@@ -139,8 +153,9 @@ impl Record {
         match self.pool {
             None => record,
             Some(pool) => VipRecord {
-                table: tables[pool.table],
-                members: members[pool.members],
+                table: slots.tables[pool.table],
+                chains: slots.chains.get(&pool.table).copied().unwrap_or(0),
+                members: slots.members[pool.members],
                 member_base: pool.base,
                 ..record
             },

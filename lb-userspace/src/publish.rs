@@ -12,6 +12,7 @@
 
 mod draft;
 mod found;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -25,9 +26,11 @@ use lb_common::abi::{
     chunk::{CHUNK_SLOTS, ChunkId},
 };
 
+pub use self::steps::Steps;
 use self::{
     draft::Draft,
     found::{Found, Places},
+    steps::Lap,
 };
 use crate::{
     digest::Digest,
@@ -61,6 +64,7 @@ pub struct Published {
     pub shared: u32,
     /// From the first chunk to the switch.
     pub took: Duration,
+    pub steps: Steps,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -173,14 +177,19 @@ impl<K: Kernel> Publisher<K> {
         rehearse: impl FnOnce(&K, Active) -> Result<(), Box<dyn std::error::Error + Send + Sync>>,
     ) -> Result<Published, PublishError> {
         let began = Instant::now();
+        let (mut lap, mut steps) = (Lap::since(began), Steps::default());
         self.collect()?;
+        steps.collect = lap.cut();
         let mut draft = Draft::new(self);
         let filled = draft.fill(layout, facts);
         let drafted = draft.end();
+        steps.install = drafted.installing;
+        steps.chunks = lap.cut().saturating_sub(steps.install);
         let ready = filled.and_then(|active| {
             rehearse(&self.kernel, active).map_err(PublishError::Rehearsal)?;
             Ok(active)
         });
+        steps.rehearse = lap.cut();
         let active = match ready {
             Ok(active) => active,
             Err(error) => {
@@ -190,6 +199,7 @@ impl<K: Kernel> Publisher<K> {
             }
         };
         self.kernel.switch(active);
+        steps.switch = lap.cut();
         let took = began.elapsed();
 
         let reused = drafted
@@ -201,6 +211,7 @@ impl<K: Kernel> Publisher<K> {
             written: drafted.written,
             shared: reused as u32,
             took,
+            steps,
         };
         self.retired.extend(self.in_use.difference(&drafted.named));
         self.in_use = drafted.named;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lb_common::{
-    abi::{active::Active, hash_key::HashKey},
+    abi::{active::Active, hash_key::HashKey, member::MemberIndex},
     wire::ETHERNET_LEN,
 };
 
@@ -73,11 +73,28 @@ pub struct Owner<'r> {
 /// Whom the revision means a slot of a pool for.
 #[must_use]
 pub fn owner<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32) -> Option<Owner<'r>> {
-    let (state, tables) = revision.pool(&pool.name)?;
-    let name = revision.member_name(&pool.name, tables.current.slots()[slot as usize])?;
+    let (_, tables) = revision.pool(&pool.name)?;
+    member(revision, pool, tables.current.slots()[slot as usize])
+}
+
+/// Who may get a packet in a slot: its owner, and if it is dirty the earlier
+/// ones, as long as they have flows.
+fn candidates<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32) -> Vec<Owner<'r>> {
+    let chain = revision
+        .pool(&pool.name)
+        .and_then(|(_, tables)| tables.dirty.chains().get(&(slot as u16)));
+    let earlier = chain.into_iter().flat_map(|chain| chain.earlier);
+    let earlier = earlier.filter_map(|index| member(revision, pool, index));
+    owner(revision, pool, slot).into_iter().chain(earlier).collect()
+}
+
+fn member<'r>(revision: &'r Revision, pool: &'r Pool, index: MemberIndex) -> Option<Owner<'r>> {
+    let (state, _) = revision.pool(&pool.name)?;
+    let name = revision.member_name(&pool.name, index)?;
+    let member = state.members.get(name)?;
     Some(Owner {
-        backend: pool.backend(name)?,
-        member: state.members.get(name)?,
+        backend: member.leaving.as_ref().or_else(|| pool.backend(name))?,
+        member,
     })
 }
 
@@ -126,11 +143,9 @@ fn outer_destination(packet: &[u8]) -> Option<IpAddr> {
 #[must_use]
 pub fn reached<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32, sent: Destination) -> Option<&'r Backend> {
     let (state, _) = revision.pool(&pool.name)?;
-    let members = pool.backends.iter().filter_map(|backend| {
-        let member = state.members.get(&backend.name)?;
-        Some(Owner { backend, member })
-    });
-    let mut candidates = owner(revision, pool, slot).into_iter().chain(members);
+    let members = state.members.values();
+    let members = members.filter_map(|known| member(revision, pool, known.index));
+    let mut candidates = candidates(revision, pool, slot).into_iter().chain(members);
     candidates
         .find(|candidate| candidate.destination(pool.encap) == Some(sent))
         .map(|candidate| candidate.backend)
@@ -189,10 +204,20 @@ fn try_vip(
         destination_port: vip.port,
         protocol: vip.protocol,
     };
-    let owner = owner(revision, pool, probe.slot(vip, key));
-    let expected = owner.and_then(|owner| owner.destination(pool.encap));
+    let candidates = candidates(revision, pool, probe.slot(vip, key));
     let (action, packet) = kernel.test_run(active, &probe.packet())?;
     let got = destination(pool.encap, action, &packet);
+    let mut expected = candidates.iter().map(|owner| owner.destination(pool.encap));
+    let Some(first) = expected.next() else {
+        return refuse(vip, None, got);
+    };
+    if got == first || expected.any(|expected| got == expected) {
+        return Ok(());
+    }
+    refuse(vip, first, got)
+}
+
+fn refuse(vip: &Vip, expected: Option<Destination>, got: Option<Destination>) -> Result<(), Objection> {
     if got == expected {
         return Ok(());
     }

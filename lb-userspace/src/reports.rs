@@ -17,7 +17,7 @@ use crate::{
         BackendStatus, BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, PathStatus, Pins, PoolStatus,
         Status, Traffic, VipStatus, Why, WhyQuery,
     },
-    config::{self, Backend, Pool, Vip},
+    config::{self, Backend, ConfigErrors, Parsed, Pool, Vip},
     digest::Digest,
     failure,
     kernel::{
@@ -87,16 +87,8 @@ impl Serving {
             return known.out_of_sync.clone();
         }
         let name = self.config_file.display().to_string();
-        let out_of_sync = match config::parse(&name, &text) {
-            Err(errors) => Some(format!("{name}: {errors}")),
-            Ok(parsed) if parsed.config == *served.state.config() => None,
-            Ok(_) => Some(format!("{name} means something else than is served")),
-        };
-        self.file_judged = Some(FileJudged {
-            key,
-            out_of_sync: out_of_sync.clone(),
-        });
-        out_of_sync
+        let judged = FileJudged::of(&name, &text, config::parse(&name, &text).as_ref(), served);
+        self.file_judged.insert(judged).out_of_sync.clone()
     }
 
     fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
@@ -310,7 +302,10 @@ impl Serving {
         let tables = dump.chunks.iter().filter(|chunk| chunk.kind == kind_name(KIND_TABLE));
         tables
             .map(|chunk| {
-                let ours = served.state.pool(&chunk.of).map(|(_, tables)| &tables.current);
+                let ours = served
+                    .state
+                    .pool(&chunk.of)
+                    .map(|(_, tables)| &tables.dirty.written(&tables.current).table);
                 let same = ours.map(chunk_digest) == Some(chunk.digest);
                 check(
                     &format!("table {}", chunk.of),
@@ -384,6 +379,21 @@ pub(crate) struct FileJudged {
     /// Of the text, and of the generation it was compared with.
     key: (Digest, Digest),
     out_of_sync: Option<String>,
+}
+
+impl FileJudged {
+    /// `parsed` is what `text`, the content of the file `name`, means.
+    pub(crate) fn of(name: &str, text: &str, parsed: Result<&Parsed, &ConfigErrors>, served: &Served) -> Self {
+        let out_of_sync = match parsed {
+            Err(errors) => Some(format!("{name}: {errors}")),
+            Ok(parsed) if parsed.config == *served.state.config() => None,
+            Ok(_) => Some(format!("{name} means something else than is served")),
+        };
+        Self {
+            key: (Digest::of(text.as_bytes()), served.digest),
+            out_of_sync,
+        }
+    }
 }
 
 /// The counters of what is served, read at once.

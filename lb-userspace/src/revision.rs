@@ -9,21 +9,22 @@ mod numbers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::{
     counters::{COUNTERS, FIRST_FREE},
+    flows::Seconds,
     member::{MAX_MEMBERS, MemberIndex},
 };
 use serde::{Deserialize, Serialize};
 
 use self::numbers::CounterSet;
 use crate::{
-    config::{Config, MacAddr},
+    config::{Backend, Config, MacAddr},
     digest::Digest,
     part::Part,
     plan::{Content, PoolEffect},
-    table::{Table, away, minmove},
+    table::{Table, away, dirty::Dirty, minmove},
 };
 
 /// A backend, by pool and name.
@@ -72,6 +73,10 @@ pub struct PoolState {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MemberState {
     pub index: MemberIndex,
+    /// The backend as it was, if it is in the configuration no more but still
+    /// has flows: it *leaves*, and is forgotten when no chain names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Backend>,
     /// Index into COUNTERS.
     pub counter: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +89,8 @@ pub struct MemberState {
 pub struct PoolTables {
     pub current: Table,
     pub home: Table,
+    /// Slots of `current` that have flows of earlier owners.
+    pub dirty: Dirty,
 }
 
 /// What is published, or to be published.
@@ -107,18 +114,29 @@ impl Revision {
     ///
     /// # Errors
     /// When counters or member numbers run out.
-    pub fn next(previous: Option<&Self>, content: &Part<Content>, hops: &Hops) -> Result<Self, RevisionError> {
-        next::next(previous, content, hops)
+    pub fn next(
+        previous: Option<&Self>,
+        content: &Part<Content>,
+        hops: &Hops,
+        now: Seconds,
+    ) -> Result<Self, RevisionError> {
+        next::next(previous, content, hops, now)
+    }
+
+    /// The same with slots of pools clean again, and without backends that left.
+    #[must_use]
+    pub fn cleaned(&self, clean: &BTreeMap<String, BTreeSet<u16>>) -> Self {
+        next::cleaned(self, clean)
     }
 
     /// From the meta chunks and the tables, as read from the kernel or store.
     #[must_use]
-    pub fn restore(state: State, mut currents: BTreeMap<String, Table>) -> Option<Self> {
+    pub fn restore(state: State, mut currents: BTreeMap<String, (Table, Dirty)>) -> Option<Self> {
         let mut tables = BTreeMap::new();
         for (name, pool) in &state.pools {
-            let current = currents.remove(name)?;
+            let (current, dirty) = currents.remove(name)?;
             let home = away::read(&pool.away, &current)?;
-            tables.insert(name.clone(), PoolTables { current, home });
+            tables.insert(name.clone(), PoolTables { current, home, dirty });
         }
         Some(Self { state, tables })
     }

@@ -6,12 +6,12 @@ use std::{
     path::PathBuf,
 };
 
-use jiff::Timestamp;
-
 use crate::{
     api::model::{Applied, ApplyRequest, Failure, Mode},
+    clock::Now,
     config::{self, ObjectName},
     digest::Digest,
+    drain::{self, Blind},
     failure,
     kernel::aya::KernelBalancer,
     layout::{Layout, RootFacts},
@@ -40,6 +40,10 @@ pub struct Serving {
     pub(crate) pin_dir: PathBuf,
     /// Why an interface has no program, if it should have one.
     pub(crate) problems: BTreeMap<String, String>,
+    /// Flows in dirty slots that found no room.
+    pub(crate) blind: Blind,
+    /// There may be entries in FLOWS that nobody needs.
+    pub(crate) swept: bool,
     /// What `status` found the configuration file to mean.
     pub(crate) file_judged: Option<FileJudged>,
 }
@@ -76,7 +80,7 @@ impl Serving {
         removed: BTreeSet<ObjectName>,
         resolution: &Resolution,
         author: &str,
-        now: Timestamp,
+        now: Now,
     ) -> Plan {
         let running = self.served.as_ref().map(|served| &*served.state.state.content);
         let changes = diff::diff(running, &target);
@@ -90,7 +94,7 @@ impl Serving {
         findings.extend(policy::host::judge(&target.config, resolution));
         let previous = self.served.as_ref().map(|served| &served.state);
         let content = Part::new(target);
-        let effects = match Revision::next(previous, &content, &resolution.hops) {
+        let effects = match Revision::next(previous, &content, &resolution.hops, now.coarse) {
             Ok(next) => next.effects(previous),
             Err(error) => {
                 let Failure { code, message, fix, .. } = error.into();
@@ -117,7 +121,7 @@ impl Serving {
             effects,
             findings,
             author: author.to_owned(),
-            issued: now,
+            issued: now.time,
         }
     }
 
@@ -132,7 +136,7 @@ impl Serving {
         cause: &str,
         resolution: &Resolution,
         author: &str,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Applied, Failure> {
         let ApplyRequest { plan, digest, message } = request;
         self.check_writable()?;
@@ -172,7 +176,7 @@ impl Serving {
     ///
     /// # Errors
     /// What is served stays as it was then.
-    pub fn revise(&mut self, resolution: &Resolution, now: Timestamp) -> Result<Option<Applied>, Failure> {
+    pub fn revise(&mut self, resolution: &Resolution, now: Now) -> Result<Option<Applied>, Failure> {
         let Some(served) = &self.served else {
             return Ok(None);
         };
@@ -180,12 +184,41 @@ impl Serving {
             return Ok(None);
         }
         let content = served.state.state.content.clone();
-        let next = Revision::next(Some(&served.state), &content, &resolution.hops)?;
+        let next = Revision::next(Some(&served.state), &content, &resolution.hops, now.coarse)?;
         if next == served.state {
             return Ok(None);
         }
         let cause = revision_cause(&served.state, &next);
-        self.change(&content, &Purpose::Revision { cause }, resolution, "holdfastd", now)
+        self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
+            .map(Some)
+    }
+
+    /// Looks which flows of earlier owners there still are, and publishes the
+    /// running generation again if slots are clean.
+    ///
+    /// # Errors
+    /// What is served stays as it was then.
+    pub fn clean_slots(&mut self, resolution: &Resolution, now: Now) -> Result<Option<Applied>, Failure> {
+        let Some(served) = &self.served else {
+            return Ok(None);
+        };
+        let draining = drain::draining(&served.state);
+        let kernel = self.publisher.kernel();
+        let blind = self.blind.look(kernel.flows_refused()?, &draining, now.coarse);
+        if draining.is_empty() && !self.swept {
+            return Ok(None);
+        }
+        let sightings = drain::sweep(kernel.flows().entries(), &draining, now.coarse);
+        // What is not needed any more is gone after one look without need.
+        self.swept = !draining.is_empty();
+        let due = drain::due(&draining, &sightings, blind, now.coarse);
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let slots: usize = due.values().map(BTreeSet::len).sum();
+        let cause = format!("{slots} slots are clean again");
+        let next = served.state.cleaned(&due);
+        self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
             .map(Some)
     }
 
@@ -197,10 +230,22 @@ impl Serving {
         purpose: &Purpose,
         resolution: &Resolution,
         author: &str,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Applied, Failure> {
         let previous = self.served.as_ref().map(|served| &served.state);
-        let next = Revision::next(previous, content, &resolution.hops)?;
+        let next = Revision::next(previous, content, &resolution.hops, now.coarse)?;
+        self.publish(next, purpose, resolution, author, now)
+    }
+
+    fn publish(
+        &mut self,
+        next: Revision,
+        purpose: &Purpose,
+        resolution: &Resolution,
+        author: &str,
+        now: Now,
+    ) -> Result<Applied, Failure> {
+        let previous = self.served.as_ref().map(|served| &served.state);
         let effects = next.effects(previous);
         let fresh = next.fresh_counters(previous);
         let before = self.served.as_ref().and_then(|served| served.layout.as_ref());
@@ -209,7 +254,7 @@ impl Serving {
         let served = Served {
             generation,
             revision,
-            digest: content.digest(),
+            digest: next.state.content.digest(),
             state: next,
             layout: None,
         };
@@ -274,7 +319,7 @@ impl Serving {
         next: &Revision,
         purpose: &Purpose,
         author: &str,
-        now: Timestamp,
+        now: Now,
     ) -> Result<(u64, u64), Failure> {
         // A daemon that may not use its store changes no generation, but
         // follows next hops: connections matter more than the record of them.
@@ -319,23 +364,23 @@ impl Serving {
             | Entry::ReadOnly { .. }
             | Entry::Note { .. } => unreachable!("only intents and revisions are made above"),
         };
-        store.append(&entry, author, now)?;
+        store.append(&entry, author, now.time)?;
         Ok((generation, revision))
     }
 
     /// The switch has happened, or has not: what the store makes of the news
     /// cannot change that. A start settles a pending intent from the kernel.
-    fn record_outcome(&mut self, outcome: Outcome, author: &str, now: Timestamp) {
+    fn record_outcome(&mut self, outcome: Outcome, author: &str, now: Now) {
         if self.mode != Mode::ReadOnly
             && let Some(store) = &mut self.store
-            && let Err(error) = store.append(&Entry::Outcome(outcome), author, now)
+            && let Err(error) = store.append(&Entry::Outcome(outcome), author, now.time)
         {
             tracing::error!(%error, "the outcome could not be journaled");
             self.become_read_only(format!("the journal could not be written ({error})"));
         }
     }
 
-    fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Timestamp) {
+    fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Now) {
         let refusals = plan
             .findings
             .iter()
@@ -349,7 +394,7 @@ impl Serving {
                     plan_digest: Some(digest),
                 },
                 author,
-                now,
+                now.time,
             )
         {
             tracing::error!(%error, "the refusal could not be journaled");

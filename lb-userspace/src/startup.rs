@@ -6,18 +6,20 @@
 
 use std::{collections::BTreeSet, fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
 
-use jiff::Timestamp;
 use lb_common::abi::hash_key::{HASH_KEY_BYTES, HashKey};
 
 use crate::{
     api::model::{ApplyRequest, Failure, Mode},
+    clock::Now,
     config::{self, Config},
+    drain::Blind,
     kernel::{KernelError, aya::KernelBalancer, bpffs},
     layout::RootFacts,
     neighbours::Resolution,
     part::Part,
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
+    reports::FileJudged,
     revision::{PoolState, Revision},
     serving::{Purpose, Served, Serving},
     store::{self, Entry, Outcome, Store, StoreError},
@@ -104,6 +106,8 @@ impl Found {
             config_file: places.config.to_owned(),
             pin_dir: places.pin_dir.to_owned(),
             problems: std::collections::BTreeMap::new(),
+            blind: Blind::default(),
+            swept: true,
             file_judged: None,
         };
         Ok(Self {
@@ -139,7 +143,7 @@ impl Found {
     ///
     /// # Errors
     /// Only when nothing was served before.
-    pub fn serve(mut self, resolution: &Resolution, now: Timestamp) -> Result<Serving, StartError> {
+    pub fn serve(mut self, resolution: &Resolution, now: Now) -> Result<Serving, StartError> {
         match std::mem::replace(&mut self.adopted, Ok(None)) {
             Ok(Some(adopted)) => {
                 let damaged = adopted.damaged;
@@ -162,12 +166,17 @@ impl Found {
             self.serving
                 .become_read_only(format!("the store cannot be used ({problem})"));
         }
+        if let (Ok(file), Some(served)) = (&self.file, &self.serving.served) {
+            let name = file.path.display().to_string();
+            let judged = FileJudged::of(&name, &file.text, Ok(&file.parsed), served);
+            self.serving.file_judged = Some(judged);
+        }
         self.serving.tend_interfaces(resolution);
         Ok(self.serving)
     }
 
     /// Publishes what was adopted once more: a part of it could not be read.
-    fn mend(&mut self, resolution: &Resolution, now: Timestamp) {
+    fn mend(&mut self, resolution: &Resolution, now: Now) {
         let Some(served) = &self.serving.served else {
             return;
         };
@@ -181,7 +190,7 @@ impl Found {
         }
     }
 
-    fn adopt(&mut self, adopted: Adopted, now: Timestamp) -> Result<(), StoreError> {
+    fn adopt(&mut self, adopted: Adopted, now: Now) -> Result<(), StoreError> {
         let facts = adopted.facts;
         let (generation, revision) = (facts.generation, facts.revision);
         let serving = &mut self.serving;
@@ -220,15 +229,15 @@ impl Found {
                             cause,
                         }),
                         AUTHOR,
-                        now,
+                        now.time,
                     )?;
                     store.append(
                         &Entry::Outcome(Outcome::RolledForward { generation, revision }),
                         AUTHOR,
-                        now,
+                        now.time,
                     )?;
                 }
-                store.append(&Entry::Adopted { generation, revision }, AUTHOR, now)?;
+                store.append(&Entry::Adopted { generation, revision }, AUTHOR, now.time)?;
                 return Ok(());
             }
             Some(last) => {
@@ -238,12 +247,12 @@ impl Found {
                 )
             }
         };
-        store.append(&Entry::ReadOnly { reason: reason.clone() }, AUTHOR, now)?;
+        store.append(&Entry::ReadOnly { reason: reason.clone() }, AUTHOR, now.time)?;
         serving.become_read_only(reason);
         Ok(())
     }
 
-    fn begin(&mut self, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
+    fn begin(&mut self, resolution: &Resolution, now: Now) -> Result<(), StartError> {
         let last = match &mut self.serving.store {
             Some(store) => {
                 settle_pending(store, None, now)?;
@@ -271,7 +280,7 @@ impl Found {
         last: &store::Served,
         state: Revision,
         resolution: &Resolution,
-        now: Timestamp,
+        now: Now,
     ) -> Result<(), StartError> {
         let (generation, revision) = (last.generation, last.revision);
         let state = forget_hops(state);
@@ -304,7 +313,7 @@ impl Found {
         Ok(())
     }
 
-    fn first(&mut self, resolution: &Resolution, now: Timestamp) -> Result<(), StartError> {
+    fn first(&mut self, resolution: &Resolution, now: Now) -> Result<(), StartError> {
         let file = match &self.file {
             Ok(file) => file.parsed.config.clone(),
             Err(errors) => return Err(StartError::Config(Arc::clone(errors))),
@@ -316,7 +325,7 @@ impl Found {
             overrides: Overrides::default(),
         };
         if let Some(store) = &mut self.serving.store {
-            store.append(&Entry::FirstStart { environment }, AUTHOR, now)?;
+            store.append(&Entry::FirstStart { environment }, AUTHOR, now.time)?;
         }
         let plan = self.serving.plan(content, BTreeSet::new(), resolution, AUTHOR, now);
         let request = ApplyRequest {
@@ -345,7 +354,7 @@ impl Found {
 const AUTHOR: &str = "holdfastd";
 
 /// Settles an intent without an outcome: the kernel knows what became of it.
-fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Timestamp) -> Result<(), StoreError> {
+fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Result<(), StoreError> {
     let Some(pending) = store.pending_intent()? else {
         return Ok(());
     };
@@ -365,13 +374,15 @@ fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Timestamp)
         tracing::warn!(generation, revision, "the daemon ended before this switch: discarded");
         Outcome::Discarded { generation, revision }
     };
-    store.append(&Entry::Outcome(outcome), AUTHOR, now).map(drop)
+    store.append(&Entry::Outcome(outcome), AUTHOR, now.time).map(drop)
 }
 
 /// Interfaces and neighbours of before a reboot are not those of now.
 fn forget_hops(mut revision: Revision) -> Revision {
     for pool in revision.state.pools.values_mut() {
         let mut state = PoolState::clone(pool);
+        // Flows are of before the reboot, too: nobody has to leave slowly.
+        state.members.retain(|_, member| member.leaving.is_none());
         state.members.values_mut().for_each(|member| member.hop = None);
         *pool = Part::new(state);
     }

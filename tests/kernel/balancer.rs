@@ -4,11 +4,14 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use aya::{
-    maps::{Map, MapData, PerCpuArray},
+    maps::{Array, Map, MapData, PerCpuArray},
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use aya_obj::programs::XdpAttachType;
-use lb_common::verdict::{AgentVerdict, Verdict};
+use lb_common::{
+    abi::node::Node,
+    verdict::{AgentVerdict, Verdict},
+};
 use support::{
     daemon::{Binaries, Installation},
     netns::{Namespace, ip_batch},
@@ -57,14 +60,17 @@ impl Balancer {
         fs::create_dir(&installation.state)?;
         fs::write(&installation.config, sites::yaml(&site, &scratch.path("hash.key")))?;
         let daemon = installation.start(&namespace)?;
-        Ok(Self {
+        let balancer = Self {
             daemon: Some(daemon),
             installation,
             site,
             namespace,
             _far: far,
             scratch,
-        })
+        };
+        // Or the fate of a packet would depend on those before it.
+        balancer.limit_answers(u32::MAX)?;
+        Ok(balancer)
     }
 
     /// Kills the daemon, does something meanwhile, and starts another one.
@@ -72,6 +78,16 @@ impl Balancer {
         self.daemon.take().context("no daemon runs")?.kill()?;
         meanwhile(self)?;
         self.daemon = Some(self.installation.start(&self.namespace)?);
+        Ok(())
+    }
+
+    /// Lets the program send so many ICMP errors a second, on each CPU.
+    pub fn limit_answers(&self, per_second: u32) -> Result<()> {
+        let map = MapData::from_pin(self.pins().join("maps/NODE"))?;
+        let mut map: Array<_, [u8; size_of::<Node>()]> = Array::try_from(Map::Array(map))?;
+        let mut node: Node = bytemuck::pod_read_unaligned(&map.get(&0, 0)?);
+        node.answers_per_second = per_second;
+        map.set(0, bytemuck::cast::<Node, [u8; size_of::<Node>()]>(node), 0)?;
         Ok(())
     }
 

@@ -74,7 +74,7 @@ fn bpftool_prog_run_gives_the_same_bytes() -> Result<()> {
             &["prog", "run", "pinned"],
             &[&pinned, "data_in".as_ref(), &input, "data_out".as_ref(), &output],
         )
-        .with_context(|| row.claim)?;
+        .with_context(|| row.claim.clone())?;
         assert_eq!(fs::read(&output)?, fate.bytes, "{}", row.claim);
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! As much as there can be: 1,024 pools with a table of their own each, 16,384
 //! VIPs, 32,000 backends.
 
-use std::{fmt::Write as _, fs, path::Path, time::Instant};
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use support::{
@@ -38,15 +38,17 @@ fn largest_configuration_is_served_changed_and_adopted() -> Result<()> {
         log: scratch.path("holdfastd.log"),
     };
     fs::create_dir(&installation.state)?;
-    fs::write(&installation.config, yaml(&scratch.path("hash.key"), 100))?;
+    fs::write(&installation.config, yaml(&scratch.path("hash.key"), 1000))?;
 
     let daemon = timed("first start", || installation.start(&inside))?;
     let first = timed("status", || installation.status())?;
     assert_eq!((first.pools.len(), first.vips.len()), (POOLS, VIPS));
     ensure!(first.in_sync, "out of sync from the start");
+    let tables: BTreeSet<&str> = first.pools.iter().map(|pool| pool.table_digest.as_str()).collect();
+    assert_eq!(tables.len(), POOLS, "pools share tables");
     report(&daemon, &installation)?;
 
-    fs::write(&installation.config, yaml(&scratch.path("hash.key"), 101))?;
+    fs::write(&installation.config, yaml(&scratch.path("hash.key"), 999))?;
     let file = installation.config.to_string_lossy();
     let applied: Applied = timed("plan and apply of one weight", || {
         installation.ask(&["apply", "-f", &file])
@@ -82,15 +84,20 @@ fn timed<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Memory of the daemon and of what it published, and how big the store is.
 fn report(daemon: &Process, installation: &Installation) -> Result<()> {
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.id()))?;
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.id()))?;
+    // utime and stime of proc(5), in hundredths of a second.
+    let ticks = stat.split_whitespace().skip(13).take(2);
+    let ticks: u32 = ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
     let lines = status
         .lines()
         .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"));
     let dump: serde_json::Value = timed("bpf dump", || installation.ask(&["bpf", "dump"]))?;
     let chunks = dump["chunks"].as_array().context("chunks")?;
-    let maps: std::collections::BTreeSet<u64> = chunks.iter().filter_map(|chunk| chunk["mapId"].as_u64()).collect();
+    let maps: BTreeSet<u64> = chunks.iter().filter_map(|chunk| chunk["mapId"].as_u64()).collect();
     let store = fs::metadata(installation.state.join("holdfast.db"))?.len();
     println!(
-        "  {}; {} chunks in {} slots, {} MiB; store {} MiB",
+        "  {} s of CPU; {}; {} chunks in {} slots, {} MiB; store {} MiB",
+        f64::from(ticks) / 100.0,
         lines.collect::<Vec<_>>().join(", "),
         maps.len(),
         chunks.len(),
@@ -111,12 +118,12 @@ fn yaml(hash_key: &Path, weight: usize) -> String {
     let mut number = 0;
     for pool in 0..POOLS {
         line(format!("- name: p{pool:04}\n  backends:"));
-        for _ in 0..BACKENDS / POOLS + usize::from(pool < BACKENDS % POOLS) {
+        for at in 0..BACKENDS / POOLS + usize::from(pool < BACKENDS % POOLS) {
             number += 1;
-            let weight = if number == 1 {
-                weight
-            } else {
-                100 + (number * 7 + pool) % 1000
+            let weight = match (pool, at) {
+                (0, 0) => weight,
+                (_, 0) => 1000 + pool,
+                (..) => 1000,
             };
             line(format!(
                 "  - {{ name: b{number:05}, address: 10.1.{}.{}, weight: {weight}, \

@@ -119,7 +119,7 @@ fn to_web(snapshot: &Snapshot) -> Fate {
 }
 
 fn run(snapshot: &Snapshot, packet: &Packet) -> Fate {
-    Native::new(snapshot).run(&packet.bytes(), snapshot.interfaces[0])
+    Native::new(snapshot).run(&packet.bytes(), snapshot.node.ifindex[0])
 }
 
 /// Empties the slots of these kinds that the roots at these bits of ACTIVE name.

@@ -2,7 +2,9 @@
 //! against the oracle. Needs no privileges.
 
 mod agent;
+mod answers;
 mod balancer;
 mod damage;
 mod mutations;
 mod shares;
+mod spread;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use support::{
     mutation::{Cases, count, seed},
-    native::Native,
-    rows::rows,
+    native::{Native, run_agent},
+    oracle::AgentOracle,
+    rows::{BALANCERS, agent_rows, rows},
     sites,
     snapshot::Snapshot,
 };
@@ -36,7 +37,30 @@ fn mutations_have_the_fate_the_oracle_says() -> Result<()> {
             *fates.entry(fate.verdict).or_default() += 1;
         }
         println!("{name}: {fates:?}");
-        assert!(fates.len() >= 20, "{name}: the mutations reach few verdicts: {fates:?}");
+        assert!(fates.len() >= 25, "{name}: the mutations reach few verdicts: {fates:?}");
     }
     Ok(())
+}
+
+#[test]
+fn mutations_have_the_fate_the_oracle_of_the_agent_says() {
+    let seed = seed();
+    let oracle = AgentOracle {
+        peers: BALANCERS.to_vec(),
+    };
+    let frames = agent_rows().into_iter().map(|row| row.frame).collect();
+    let cases = Cases::new(seed, &sites::one_arm(), frames);
+    let mut fates = BTreeMap::<String, u64>::new();
+    for nth in 0..count() {
+        let frame = cases.frame(nth);
+        let fate = run_agent(&frame, &BALANCERS);
+        let expected = oracle.judge(&frame);
+        assert!(
+            fate == expected,
+            "HOLDFAST_SEED={seed}, case {nth}:\n{frame:02x?}\nnative {fate:?}\noracle {expected:?}"
+        );
+        *fates.entry(fate.verdict).or_default() += 1;
+    }
+    println!("agent: {fates:?}");
+    assert_eq!(fates.len(), 5, "the mutations reach every verdict: {fates:?}");
 }

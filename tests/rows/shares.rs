@@ -1,5 +1,5 @@
-//! Flows reach the owner of their slot, all slots are in use, and the hash
-//! spreads flows like chance.
+//! Flows reach the owner of their slot, all slots are in use, and weights are
+//! kept exactly through changes.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Result;
 use support::{
-    mutation::{Random, seed},
     native::Native,
+    oracle::{Oracle, Site},
     packet::Packet,
     sites::{self, WEB},
     snapshot::Snapshot,
@@ -41,14 +41,18 @@ fn sixteen_bit_ports_and_every_slot_reach_the_tables_owner() -> Result<()> {
         *forwarded.entry(destination).or_default() += 1;
     }
     for backend in &site.pool("web").expect("it is there").backends {
-        let got = f64::from(forwarded[&backend.address.octets()]);
+        let octets = match backend.address {
+            std::net::IpAddr::V4(address) => address.octets(),
+            std::net::IpAddr::V6(address) => panic!("{address} is no backend of web"),
+        };
+        let got = f64::from(forwarded[&octets]);
         let share = f64::from(shares[backend.name.as_str()]) / 65_536.0;
         let expected = f64::from(FLOWS) * share;
         // Six standard deviations of the binomial distribution.
         let tolerance = 6.0 * (expected * (1.0 - share)).sqrt();
         assert!(
             (got - expected).abs() < tolerance,
-            "{}: {got} of {expected} ± {tolerance}",
+            "{}: {got}, expected {expected} ± {tolerance}",
             backend.name
         );
     }
@@ -56,51 +60,31 @@ fn sixteen_bit_ports_and_every_slot_reach_the_tables_owner() -> Result<()> {
 }
 
 #[test]
-fn the_hash_spreads_neighbouring_flows_like_chance() {
-    use lb_common::{
-        abi::hash_key::HashKey,
-        hash::{FlowHash, FlowV4},
-    };
-    const SLOTS: u32 = 65_536;
-    const PER_SLOT: u32 = 16;
-    let mut random = Random::seeded(seed());
-    for (name, flow) in flows() {
-        let key = HashKey::from_bytes(&random.bytes(32).try_into().expect("32 bytes"));
-        let mut slots = vec![0_u32; SLOTS as usize];
-        for nth in 0..SLOTS * PER_SLOT {
-            let (source, port) = flow(nth);
-            let flow = FlowV4 {
-                source: source.to_be(),
-                destination: u32::from(*WEB.ip()).to_be(),
-                source_port: port.to_be(),
-                destination_port: WEB.port().to_be(),
-                protocol: 6,
-            };
-            slots[FlowHash::v4(&flow, &key).slot() as usize] += 1;
-        }
-        let expected = f64::from(PER_SLOT);
-        let chi_squared: f64 = slots
-            .iter()
-            .map(|&hits| (f64::from(hits) - expected).powi(2) / expected)
-            .sum();
-        let per_degree = chi_squared / f64::from(SLOTS - 1);
-        println!("{name}: chi² per degree of freedom {per_degree:.4}");
-        // The standard deviation of this figure is 0.0055.
-        assert!((0.9..1.1).contains(&per_degree), "{name}: {per_degree}");
+fn removing_one_of_a_hundred_backends_moves_its_share_of_slots_and_none_else() -> Result<()> {
+    const LEAVES: &str = "be37";
+    let before = sites::hundred_backends();
+    let mut after = before.clone();
+    after.pools[0].backends.retain(|backend| backend.name != LEAVES);
+    let [first, second, third] = successive([&before, &after, &before])?;
+    for oracle in [&first, &second, &third] {
+        sites::check_shares(&oracle.site, &oracle.tables);
     }
+    let its_share = first.tables.shares("web")[LEAVES];
+    sites::check_moved(&first.tables, &second.tables, |owner| owner == LEAVES);
+    assert!(!second.tables.shares("web").contains_key(LEAVES));
+    // And back: it gets what it had.
+    sites::check_moved(&third.tables, &second.tables, |owner| owner == LEAVES);
+    assert_eq!(third.tables.shares("web")[LEAVES], its_share);
+    Ok(())
 }
 
-/// Source address and port of the n-th flow.
-type Source = fn(u32) -> (u32, u16);
-
-/// Sources that differ little.
-fn flows() -> [(&'static str, Source); 4] {
-    [
-        ("one host after the other, one port", |nth| (0x0a00_0000 + nth, 40_000)),
-        ("sixteen hosts, every port", |nth| {
-            (0x0a00_0000 + (nth >> 16), nth as u16)
-        }),
-        ("hosts a network apart", |nth| (nth.rotate_left(12), 443)),
-        ("host and port together", |nth| (0x0a00_0000 + nth, nth as u16)),
-    ]
+/// What is published, one after the other.
+fn successive<const COUNT: usize>(sites: [&Site; COUNT]) -> Result<[Oracle; COUNT]> {
+    let snapshots = Snapshot::successive(&sites, [9; 32])?;
+    let oracles: Result<Vec<Oracle>> = snapshots
+        .iter()
+        .zip(sites)
+        .map(|(snapshot, site)| snapshot.oracle(site))
+        .collect();
+    Ok(oracles?.try_into().expect("as many as sites"))
 }

@@ -3,13 +3,14 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    net::IpAddr,
 };
 
 use holdfast::kernel::ChunkImage;
 use lb_common::{
     abi::{
         active::Active,
-        agent::{Peers, PrefixV4},
+        agent::{Peers, PrefixV4, PrefixV6},
         chunk::{ChunkId, LINES, Line},
         flows::{FLOWS_PER_LINE, FlowEntry, RawFlows, Seconds},
         hash_key::HashKey,
@@ -82,6 +83,13 @@ impl<'s> Native<'s> {
     #[must_use]
     pub fn counter(&self, index: u32) -> Traffic {
         self.counters.borrow().get(&index).copied().unwrap_or_default()
+    }
+
+    /// What the last ICMP error about a backend said of the way to it: bytes,
+    /// or 0 if it was no too-big.
+    #[must_use]
+    pub fn path(&self, backend: IpAddr) -> Option<u16> {
+        self.paths.borrow().get(&words(backend)).copied()
     }
 
     /// Every entry that is not zero.
@@ -197,15 +205,46 @@ pub fn run_agent(frame: &[u8], peers: &[Prefix]) -> Fate {
 }
 
 fn abi_peers(prefixes: &[Prefix]) -> Peers {
-    let mut peers = Peers {
-        v4_count: prefixes.len() as u32,
-        ..Peers::default()
-    };
-    for (peer, prefix) in peers.v4.iter_mut().zip(prefixes) {
-        *peer = PrefixV4 {
-            network: u32::from(prefix.network).to_be(),
-            mask: (!prefix.host_bits()).to_be(),
-        };
+    let mut peers = Peers::default();
+    for &prefix in prefixes {
+        if prefix.network.is_ipv4() {
+            peers.v4[peers.v4_count as usize] = prefix_v4(prefix);
+            peers.v4_count += 1;
+        } else {
+            peers.v6[peers.v6_count as usize] = prefix_v6(prefix);
+            peers.v6_count += 1;
+        }
     }
     peers
+}
+
+/// An IPv4 prefix as the programs have it.
+#[must_use]
+pub fn prefix_v4(prefix: Prefix) -> PrefixV4 {
+    let [.., network] = words(prefix.network);
+    let mask = !(prefix.host_bits() as u32);
+    PrefixV4 {
+        network,
+        mask: mask.to_be(),
+    }
+}
+
+/// An IPv6 prefix as the programs have it.
+#[must_use]
+pub fn prefix_v6(prefix: Prefix) -> PrefixV6 {
+    PrefixV6 {
+        network: words(prefix.network),
+        mask: words(IpAddr::V6((!prefix.host_bits()).into())),
+    }
+}
+
+/// An address in wire order, IPv4 mapped into IPv6.
+#[must_use]
+pub fn words(address: IpAddr) -> [u32; 4] {
+    let octets = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    };
+    let word = |at: usize| u32::from_ne_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]]);
+    [word(0), word(4), word(8), word(12)]
 }

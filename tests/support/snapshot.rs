@@ -25,6 +25,7 @@ use lb_common::abi::{
 };
 
 use crate::{
+    native::{prefix_v4, prefix_v6},
     oracle::{Oracle, Site, Tables},
     sites,
 };
@@ -41,34 +42,42 @@ pub struct Snapshot {
 impl Snapshot {
     /// Publishes a site as the daemon would, into memory.
     pub fn published(site: &Site, key: [u8; 32]) -> Result<Self> {
-        let text = sites::yaml(site, Path::new("/var/lib/holdfast/hash.key"));
-        let config = config::parse("site.yaml", &text)?.config;
-        let hops = hops(site, &config);
-        let content = Part::new(Content {
-            config,
-            overrides: Overrides::default(),
-        });
-        let revision = Revision::next(None, &content, &hops)?;
-        let layout = Layout::of(&revision, None)?;
-        let facts = RootFacts {
-            generation: 1,
-            revision: 1,
-            digest: content.digest(),
-            state: revision.state.digest(),
-        };
+        let mut snapshots = Self::successive(&[site], key)?;
+        snapshots.pop().context("one site makes one snapshot")
+    }
+
+    /// Publishes one site after the other, each as a change of the one before.
+    pub fn successive(sites: &[&Site], key: [u8; 32]) -> Result<Vec<Self>> {
         let mut publisher = Publisher::new(Memory::default());
-        publisher.publish(&layout, &facts, |_, _| Ok(()))?;
-        let memory = publisher.kernel();
-        let mut node = Node::default();
-        for (to, interface) in node.ifindex.iter_mut().zip(&site.interfaces) {
-            *to = interface.ifindex;
+        let mut previous: Option<Revision> = None;
+        let mut snapshots = Vec::new();
+        for (nth, site) in (1..).zip(sites) {
+            let text = sites::yaml(site, Path::new("/var/lib/holdfast/hash.key"));
+            let config = config::parse("site.yaml", &text)?.config;
+            let hops = hops(site, &config);
+            let content = Part::new(Content {
+                config,
+                overrides: Overrides::default(),
+            });
+            let revision = Revision::next(previous.as_ref(), &content, &hops, 0)?;
+            let layout = Layout::of(&revision, None)?;
+            let facts = RootFacts {
+                generation: nth,
+                revision: nth,
+                digest: content.digest(),
+                state: revision.state.digest(),
+            };
+            publisher.publish(&layout, &facts, |_, _| Ok(()))?;
+            let memory = publisher.kernel();
+            snapshots.push(Self {
+                active: memory.active.get(),
+                chunks: memory.chunks.borrow().clone(),
+                key,
+                node: node(site),
+            });
+            previous = Some(revision);
         }
-        Ok(Self {
-            active: memory.active.get(),
-            chunks: memory.chunks.borrow().clone(),
-            key,
-            node,
-        })
+        Ok(snapshots)
     }
 
     /// Reads the maps pinned below `directory`, entry by entry: not through the
@@ -114,12 +123,31 @@ impl Snapshot {
             site: site.clone(),
             key: self.key,
             tables,
+            may_answer: true,
         })
     }
 }
 
 fn open_array<V: aya::Pod>(map: MapData) -> Result<Array<MapData, V>, MapError> {
     Array::try_from(aya::maps::Map::Array(map))
+}
+
+/// What the daemon tells the program of its host; answers without end.
+fn node(site: &Site) -> Node {
+    let mut node = Node {
+        answers_per_second: u32::MAX,
+        ..Node::default()
+    };
+    for (to, interface) in node.ifindex.iter_mut().zip(&site.interfaces) {
+        *to = interface.ifindex;
+    }
+    if let Some(prefix) = site.encap_source.v4 {
+        node.source_v4 = prefix_v4(prefix);
+    }
+    if let Some(prefix) = site.encap_source.v6 {
+        node.source_v6 = prefix_v6(prefix);
+    }
+    node
 }
 
 /// What the neighbour tables would say.

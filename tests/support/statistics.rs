@@ -51,6 +51,29 @@ pub fn fit(observed: &[u64], weights: &[u32]) -> Fit {
     }
 }
 
+/// How far counts that should be alike are from what chance makes of them:
+/// standard deviations of χ², positive if they differ too much, negative if
+/// too little. Beyond ±6 chance is no explanation.
+///
+/// χ² of many degrees of freedom is as good as normal after Wilson and
+/// Hilferty (1931).
+///
+/// # Panics
+/// If fewer than five are expected of each, where χ² does not hold.
+#[must_use]
+pub fn deviation(observed: &[u32]) -> f64 {
+    let total: u64 = observed.iter().map(|&count| u64::from(count)).sum();
+    let expected = exact(total) / exact(observed.len() as u64);
+    assert!(expected >= 5.0, "{expected} expected of each: the sample is too small");
+    let chi_square: f64 = observed
+        .iter()
+        .map(|&count| (f64::from(count) - expected).powi(2) / expected)
+        .sum();
+    let degrees = exact(observed.len() as u64 - 1);
+    let variance = 2.0 / (9.0 * degrees);
+    ((chi_square / degrees).cbrt() - (1.0 - variance)) / variance.sqrt()
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts here stay far under 2^53")]
 const fn exact(count: u64) -> f64 {
     count as f64

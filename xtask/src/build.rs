@@ -14,9 +14,9 @@ use crate::{
     workspace,
 };
 
-/// Programs of lb-ebpf: the balancer, the agent on a backend, and the traffic
-/// generator and sink of the test rig.
-const OBJECTS: [&str; 3] = ["balancer", "agent", "rig"];
+/// Programs of lb-ebpf: the balancer, the agent on a backend, the traffic
+/// generator and sink of the test rig, and the benchmark's wrapper and floors.
+const OBJECTS: [&str; 4] = ["balancer", "agent", "rig", "bench"];
 
 /// Flags for rustc beside the linker's path.
 const RUSTC_FLAGS: [&str; 2] = [
@@ -53,7 +53,23 @@ pub fn everything_with(trace: bool) -> Result<()> {
     run_shown("building the daemon, the command line and the test rig", &mut command)
 }
 
-/// `target/bpf/{balancer,agent,rig}.o`.
+/// The BPF objects, then the benchmark as it is meant to run: what it measures
+/// of user space needs full optimisation.
+pub fn bench() -> Result<()> {
+    objects(&setup::ensure()?, false)?;
+    let mut command = workspace::cargo()?;
+    command.args([
+        "build",
+        "--release",
+        "--package",
+        "holdfast-tests",
+        "--bin",
+        "holdfast-bench",
+    ]);
+    run_shown("building the benchmark (a few minutes the first time)", &mut command)
+}
+
+/// `target/bpf/{balancer,agent,rig,bench}.o`.
 fn objects(tools: &Tools, trace: bool) -> Result<()> {
     let built_in = workspace::root()?.join("target/bpf-build");
     let mut flags = vec![format!("-Clinker={}", tools.linker.display())];

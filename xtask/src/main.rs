@@ -1,10 +1,11 @@
 //! Everything a contributor types: `cargo xtask setup · build · run · demo ·
-//! test · ci · tidy`.
+//! test · bench · ci · tidy`.
 //!
 //! Each command runs whatever set-up is missing first. Progress goes to
 //! standard error, so that standard output holds results only (the scorecard
-//! of `demo -o json`, the last line of `test`).
+//! of `demo -o json`, the figures of `bench`, the last line of `test`).
 
+mod bench;
 mod build;
 mod ci;
 mod demo;
@@ -47,6 +48,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Build, then run every level of tests, and end with one line of totals.
     Test(test::Arguments),
+    /// Build with full optimisation, then measure what packets, changes and
+    /// memory cost, beside the goals.
+    Bench(bench::Arguments),
     /// What a merge needs: format, lints, documents, tidy, demo, tests.
     Ci,
     /// Check the rules of the repository that neither rustc nor clippy knows.
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Command::Build { trace } => build::everything_with(trace),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Tidy => tidy::run(),
     };
     match outcome {

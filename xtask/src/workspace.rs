@@ -20,8 +20,24 @@ pub fn root() -> Result<PathBuf> {
 /// Where cargo put this program, and so where it puts `holdfastd` and the
 /// demo: right whatever `CARGO_TARGET_DIR` says.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    let own = env::current_exe().context("finding the path of this program")?;
-    let path = own.with_file_name(name);
+    built(own()?.with_file_name(name))
+}
+
+/// The same of the release profile, whose folder is beside that of ours.
+pub fn release_binary(name: &str) -> Result<PathBuf> {
+    let own = own()?;
+    let profiles = own
+        .ancestors()
+        .nth(2)
+        .context("this program is in no profile's folder")?;
+    built(profiles.join("release").join(name))
+}
+
+fn own() -> Result<PathBuf> {
+    env::current_exe().context("finding the path of this program")
+}
+
+fn built(path: PathBuf) -> Result<PathBuf> {
     if !path.is_file() {
         bail!("{} was not built", path.display());
     }

@@ -7,6 +7,7 @@
 
 pub mod active;
 pub mod agent;
+pub mod bench;
 pub mod chain;
 pub mod chunk;
 pub mod counters;

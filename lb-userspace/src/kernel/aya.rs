@@ -19,13 +19,13 @@ use lb_common::{
         active::Active,
         agent::Peers,
         chunk::{CHUNK_BYTES, CHUNK_SLOTS, ChunkId, GRACE_SLOT},
-        counters::Counter,
+        counters::{Counter, FIRST_EVENT},
         hash_key::HashKey,
         node::Node,
         path_mtu::{PathMtu, PathMtuKey},
         programs::PROGRAMS,
     },
-    verdict::Verdict,
+    verdict::{FlowEvent, Verdict},
 };
 
 use super::{
@@ -209,6 +209,16 @@ impl KernelBalancer {
         sys::read_entries(self.counters.as_fd(), end, self.counter_bytes, sum)
             .map_err(KernelError::call("BPF_MAP_LOOKUP_BATCH"))?;
         Ok(counters)
+    }
+
+    /// Packets of old flows in dirty slots that found no room in FLOWS.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn flows_refused(&self) -> Result<u64, KernelError> {
+        let index = FIRST_EVENT + FlowEvent::RefusedOld as u32;
+        let counters = self.counters(index + 1)?;
+        Ok(counters[index as usize].packets)
     }
 
     /// Id of the balancer's program.

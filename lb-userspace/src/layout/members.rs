@@ -24,10 +24,13 @@ use crate::{
 pub fn lines(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &EncapSource) -> Vec<Member> {
     let highest = members.values().map(|member| member.index).max().unwrap_or(0);
     let mut lines = vec![Member::zeroed(); usize::from(highest) + 1];
-    for backend in &pool.backends {
-        if let Some(member) = members.get(&backend.name) {
-            lines[usize::from(member.index)] = record(pool.encap, backend, member, source);
-        }
+    let present = pool.backends.iter();
+    let present = present.filter_map(|backend| Some((backend, members.get(&backend.name)?)));
+    let leaving = members
+        .values()
+        .filter_map(|member| Some((member.leaving.as_ref()?, member)));
+    for (backend, member) in present.chain(leaving) {
+        lines[usize::from(member.index)] = record(pool.encap, backend, member, source);
     }
     lines
 }

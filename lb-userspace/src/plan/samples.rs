@@ -54,13 +54,13 @@ pub fn largest() -> Content {
     let pools = (0..MAX_POOLS).map(|at| {
         let name = format!("p{at:04}");
         let count = MAX_BACKENDS / MAX_POOLS + usize::from(at < MAX_BACKENDS % MAX_POOLS);
-        let backends = (0..count).map(|_| {
+        let backends = (0..count).map(|nth| {
             number += 1;
             let [a, b, c] = spread(number);
             Backend {
                 name: format!("b{number:05}"),
                 address: IpAddr::V4(Ipv4Addr::new(10, a, b, c)),
-                ..backend("", 0, 100 + ((number * 7 + at) % 1000) as u32)
+                ..backend("", 0, 1000 + if nth == 0 { at as u32 } else { 0 })
             }
         });
         pool(&name, backends.collect())

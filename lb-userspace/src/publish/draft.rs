@@ -3,20 +3,21 @@
 
 use std::{
     cell::LazyCell,
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::{Duration, Instant},
 };
 
 use lb_common::abi::{
     active::Active,
     chunk::{CHUNK_SLOTS, ChunkId, GRACE_SLOT},
-    root::{KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS, RootEntry},
+    root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS, RootEntry},
 };
 
 use super::{Pair, PublishError, Publisher};
 use crate::{
     digest::Digest,
     kernel::{ChunkImage, Kernel, KernelError},
-    layout::{self, Layout, RootFacts},
+    layout::{self, Layout, PoolSlots, RootFacts},
 };
 
 /// As many chunks are installed with one update: each is a descriptor until
@@ -38,6 +39,16 @@ pub struct Draft<'p, K: Kernel> {
     /// Every slot the new ACTIVE leads to.
     named: BTreeSet<ChunkId>,
     written: u32,
+    installing: Duration,
+}
+
+/// Chunks that both roots name.
+struct Named {
+    tables: Vec<Pair>,
+    /// By the place of the pool.
+    chains: BTreeMap<usize, Pair>,
+    members: Vec<Pair>,
+    meta: Vec<Pair>,
 }
 
 /// What became of a draft.
@@ -46,6 +57,8 @@ pub struct Drafted {
     pub shared: HashMap<(u16, Digest), Pair>,
     pub named: BTreeSet<ChunkId>,
     pub written: u32,
+    /// Of its time, what went into installing.
+    pub installing: Duration,
 }
 
 impl<'p, K: Kernel> Draft<'p, K> {
@@ -63,6 +76,7 @@ impl<'p, K: Kernel> Draft<'p, K> {
             shared: HashMap::new(),
             named: BTreeSet::new(),
             written: 0,
+            installing: Duration::ZERO,
         }
     }
 
@@ -73,6 +87,11 @@ impl<'p, K: Kernel> Draft<'p, K> {
             self.pair(KIND_TABLE, table.digest(), image)
         });
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
+        let chains = layout.chains.iter().map(|(pool, image)| {
+            let pair = self.pair(KIND_CHAINS, image.digest(), || image.clone())?;
+            Ok((*pool, pair))
+        });
+        let chains = chains.collect::<Result<BTreeMap<_, _>, PublishError>>()?;
         let members = layout.members.iter();
         let members = members.map(|image| self.pair(KIND_MEMBERS, image.digest(), || image.clone()));
         let members = members.collect::<Result<Vec<_>, _>>()?;
@@ -83,8 +102,14 @@ impl<'p, K: Kernel> Draft<'p, K> {
                 meta.push(self.pair(KIND_META, *digest, || images[at].clone())?);
             }
         }
-        let main = self.root(facts, layout, &tables, &members, &meta, |pair| pair.slot)?;
-        let fallback = self.root(facts, layout, &tables, &members, &meta, |pair| pair.alias)?;
+        let named = Named {
+            tables,
+            chains,
+            members,
+            meta,
+        };
+        let main = self.root(facts, layout, &named, |pair| pair.slot)?;
+        let fallback = self.root(facts, layout, &named, |pair| pair.alias)?;
         self.install()?;
         Ok(Active::new(main.0, main.1, fallback.0, fallback.1))
     }
@@ -95,6 +120,7 @@ impl<'p, K: Kernel> Draft<'p, K> {
             shared: self.shared,
             named: self.named,
             written: self.written,
+            installing: self.installing,
         }
     }
 
@@ -133,18 +159,22 @@ impl<'p, K: Kernel> Draft<'p, K> {
         &mut self,
         facts: &RootFacts,
         layout: &Layout,
-        tables: &[Pair],
-        members: &[Pair],
-        meta: &[Pair],
+        named: &Named,
         side: impl Fn(&Pair) -> ChunkId,
     ) -> Result<(ChunkId, ChunkId), PublishError> {
         let sides = |pairs: &[Pair]| pairs.iter().map(&side).collect::<Vec<_>>();
-        let (tables, members, meta) = (sides(tables), sides(members), sides(meta));
+        let (tables, members, meta) = (sides(&named.tables), sides(&named.members), sides(&named.meta));
+        let chains: BTreeMap<usize, ChunkId> = named.chains.iter().map(|(pool, pair)| (*pool, side(pair))).collect();
         // Slots first: the first VIP chunk names its children.
         let vips: Vec<ChunkId> = (0..=layout.vip_children())
             .map(|_| self.reserve())
             .collect::<Result<_, _>>()?;
-        for (slot, image) in vips.iter().zip(layout.vip_chunks(&tables, &members, &vips[1..])) {
+        let slots = PoolSlots {
+            tables: &tables,
+            chains: &chains,
+            members: &members,
+        };
+        for (slot, image) in vips.iter().zip(layout.vip_chunks(&slots, &vips[1..])) {
             let chunk = self.create(&image)?;
             self.slots.push((*slot, chunk));
         }
@@ -154,17 +184,17 @@ impl<'p, K: Kernel> Draft<'p, K> {
             (KIND_MEMBERS, &members),
             (KIND_META, &meta),
         ];
-        let entries: Vec<RootEntry> = kinds
-            .into_iter()
-            .flat_map(|(kind, slots)| {
-                let slots = slots.iter().enumerate();
-                slots.map(move |(at, chunk)| RootEntry {
-                    kind,
-                    chunk: *chunk,
-                    ordinal: at as u32,
-                })
-            })
-            .collect();
+        let entry = |kind, at: usize, chunk| RootEntry {
+            kind,
+            chunk,
+            ordinal: at as u32,
+        };
+        let listed = kinds.into_iter().flat_map(|(kind, slots)| {
+            let slots = slots.iter().enumerate();
+            slots.map(move |(at, chunk)| entry(kind, at, *chunk))
+        });
+        let chains = chains.iter().map(|(pool, chunk)| entry(KIND_CHAINS, *pool, *chunk));
+        let entries: Vec<RootEntry> = listed.chain(chains).collect();
         let root = self.create(&layout::root(facts, &entries))?;
         Ok((self.take(root)?, vips[0]))
     }
@@ -183,7 +213,10 @@ impl<'p, K: Kernel> Draft<'p, K> {
         self.installed.extend(self.slots.iter().map(|(slot, _)| *slot));
         let slots = self.slots.iter();
         let installs: Vec<_> = slots.map(|(slot, chunk)| (*slot, &self.created[*chunk])).collect();
-        self.publisher.kernel.install(&installs)?;
+        let began = Instant::now();
+        let installed = self.publisher.kernel.install(&installs);
+        self.installing += began.elapsed();
+        installed?;
         self.slots.clear();
         self.created.clear();
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use lb_common::abi::{
     chunk::ChunkId,
-    root::{KIND_META, KIND_TABLE, KIND_VIPS, RootEntry},
+    root::{KIND_CHAINS, KIND_META, KIND_TABLE, KIND_VIPS, RootEntry},
 };
 
 use super::{AdoptError, Pair};
@@ -13,7 +13,7 @@ use crate::{
     kernel::{ChunkImage, Kernel},
     layout::{self, RootFacts, meta},
     revision::Revision,
-    table::Table,
+    table::dirty::Dirty,
 };
 
 /// Slots by what is in them: kind and ordinal.
@@ -37,29 +37,34 @@ impl Found {
         let mut chunks = BTreeMap::new();
         let mut texts = BTreeMap::new();
         let mut tables = BTreeMap::new();
+        let mut chains = BTreeMap::new();
         for RootEntry { kind, chunk, ordinal } in entries {
             let image = read(kernel, chunk)?;
-            let digest = match kind {
-                KIND_TABLE => {
-                    let table = Table::from_bytes(image.bytes()).map_err(|_| AdoptError::Tables)?;
-                    let digest = table.digest();
-                    tables.insert(ordinal, table);
-                    digest
-                }
-                _ => image.digest(),
-            };
-            if kind == KIND_META {
-                texts.insert(ordinal, image);
+            let digest = image.digest();
+            match kind {
+                KIND_META => drop(texts.insert(ordinal, image)),
+                KIND_TABLE => drop(tables.insert(ordinal, image)),
+                KIND_CHAINS => drop(chains.insert(ordinal, image)),
+                _ => {}
             }
             chunks.insert((kind, ordinal), Chunk { slot: chunk, digest });
         }
+        let tables = tables.into_iter().map(|(ordinal, table)| {
+            let (table, dirty) = Dirty::read(table.bytes(), chains.get(&ordinal)).ok_or(AdoptError::Tables)?;
+            if let Some(chunk) = chunks.get_mut(&(KIND_TABLE, ordinal)) {
+                // Tables are known by a digest of their own.
+                chunk.digest = dirty.written(&table).table.digest();
+            }
+            Ok((table, dirty))
+        });
+        let tables = tables.collect::<Result<Vec<_>, AdoptError>>()?;
         let texts: Vec<ChunkImage> = texts.into_values().collect();
         let state = meta::state(&texts).ok_or(AdoptError::State)?;
         if state.digest() != facts.state || state.content.digest() != facts.digest {
             return Err(AdoptError::State);
         }
         let names = state.content.config.pools.iter().map(|pool| pool.name.clone());
-        let tables = names.zip(tables.into_values()).collect();
+        let tables = names.zip(tables).collect();
         let revision = Revision::restore(state, tables).ok_or(AdoptError::Tables)?;
         Ok(Self {
             facts,

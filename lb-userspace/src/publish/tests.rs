@@ -109,7 +109,7 @@ struct Served {
 impl Served {
     fn first(content: &Content, hops: &Hops) -> Self {
         let content = Part::new(content.clone());
-        let revision = Revision::next(None, &content, hops).expect("a revision");
+        let revision = Revision::next(None, &content, hops, 0).expect("a revision");
         let mut served = Self {
             publisher: Publisher::new(Memory::new()),
             layout: Layout::of(&revision, None).expect("a layout"),
@@ -126,7 +126,7 @@ impl Served {
     }
 
     fn next(&mut self, content: &Part<Content>, hops: &Hops) -> Published {
-        self.revision = Revision::next(Some(&self.revision), content, hops).expect("a revision");
+        self.revision = Revision::next(Some(&self.revision), content, hops, 0).expect("a revision");
         self.layout = Layout::of(&self.revision, Some(&self.layout)).expect("a layout");
         self.facts = facts(&self.revision, self.facts.revision + 1);
         self.publish()

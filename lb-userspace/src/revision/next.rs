@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::abi::{flows::Seconds, member::MemberIndex};
+
 use super::{
     BackendId, Hop, Hops, MemberState, PoolState, PoolTables, Revision, RevisionError, State,
     numbers::{FreeCounters, FreeNumbers},
@@ -12,10 +14,19 @@ use crate::{
     config::{Backend, BackendState, Config, Pool, TableKind, Vip},
     part::Part,
     plan::Content,
-    table::{Share, Table, away, maglev, minmove},
+    table::{
+        Share, Table, away,
+        dirty::{Change, Dirty},
+        maglev, minmove,
+    },
 };
 
-pub fn next(previous: Option<&Revision>, content: &Part<Content>, hops: &Hops) -> Result<Revision, RevisionError> {
+pub fn next(
+    previous: Option<&Revision>,
+    content: &Part<Content>,
+    hops: &Hops,
+    now: Seconds,
+) -> Result<Revision, RevisionError> {
     let mut counters = FreeCounters::beside(previous);
     let config = &content.config;
     let news = previous.map(|previous| News::since(previous, config, hops));
@@ -27,7 +38,7 @@ pub fn next(previous: Option<&Revision>, content: &Part<Content>, hops: &Hops) -
             Some(before) if news.as_ref().is_some_and(|news| !news.touch(pool, before.pool)) => {
                 (before.state.clone(), before.tables.clone())
             }
-            before => next_pool(pool, before, config, hops, &mut counters)?,
+            before => next_pool(pool, before, config, hops, &mut counters, now)?,
         };
         pools.insert(pool.name.clone(), state);
         tables.insert(pool.name.clone(), pool_tables);
@@ -101,14 +112,29 @@ fn next_pool(
     config: &Config,
     hops: &Hops,
     counters: &mut FreeCounters<'_>,
+    now: Seconds,
 ) -> Result<(Part<PoolState>, PoolTables), RevisionError> {
     let mut state = members(pool, before, config, hops, counters)?;
-    let tables = match before {
+    let mut tables = match before {
         Some(before) if !shares_changed(pool, &state, &before) => before.tables.clone(),
         before => next_tables(pool, before.map(|before| before.tables), &state),
     };
+    if let Some(before) = before {
+        tables.dirty = before.tables.dirty.after(&Change {
+            before: &before.tables.current,
+            after: &tables.current,
+            serving: &serving(pool, &state),
+            now,
+        });
+    }
+    let earlier = tables.dirty.earlier();
+    state
+        .members
+        .retain(|_, member| member.leaving.is_none() || earlier.contains(&member.index));
     state.away = match before {
-        Some(before) if *before.tables == tables => before.state.away.clone(),
+        Some(before) if before.tables.current == tables.current && before.tables.home == tables.home => {
+            before.state.away.clone()
+        }
         Some(_) | None => away::written(&tables.current, &tables.home),
     };
     let state = match before {
@@ -145,8 +171,13 @@ fn members(
         let last = || before.and_then(|before| last_hop(backend, before, config));
         let hop = hops.get(&id).cloned().or_else(last);
         let member = match kept {
-            Some(kept) => MemberState { hop, ..kept.clone() },
+            Some(kept) => MemberState {
+                hop,
+                leaving: None,
+                ..kept.clone()
+            },
             None => MemberState {
+                leaving: None,
                 index: numbers.take().ok_or_else(|| RevisionError::Members {
                     pool: pool.name.clone(),
                 })?,
@@ -156,10 +187,65 @@ fn members(
         };
         members.insert(backend.name.clone(), member);
     }
+    members.extend(before.into_iter().flat_map(|before| leaving(pool, before, config)));
     Ok(PoolState {
         members,
         away: String::new(),
     })
+}
+
+/// Backends that were in the pool, are not in the configuration any more, and
+/// can be reached: they keep the flows they have.
+fn leaving<'a>(pool: &'a Pool, before: Before<'a>, config: &'a Config) -> impl Iterator<Item = (String, MemberState)> {
+    let gone = before.state.members.iter();
+    let gone = gone.filter(|(name, _)| pool.backend(name).is_none());
+    gone.filter_map(|(name, member)| {
+        let was = || before.pool.backend(name).filter(|was| was.state != BackendState::Maint);
+        let leaving = member.leaving.clone().or_else(|| was().cloned())?;
+        let hop = member.hop.clone().filter(|hop| is_ours(config, &hop.interface))?;
+        let member = MemberState {
+            hop: Some(hop),
+            leaving: Some(leaving),
+            ..member.clone()
+        };
+        Some((name.clone(), member))
+    })
+}
+
+fn is_ours(config: &Config, interface: &str) -> bool {
+    let mut interfaces = config.node.interfaces.iter();
+    interfaces.any(|ours| ours.name == interface)
+}
+
+/// Members that can serve the flows they have.
+fn serving(pool: &Pool, state: &PoolState) -> BTreeSet<MemberIndex> {
+    let members = state.members.iter().filter(|(_, member)| member.hop.is_some());
+    let members = members.filter(|(name, member)| {
+        let here = || {
+            pool.backend(name)
+                .is_some_and(|backend| backend.state != BackendState::Maint)
+        };
+        member.leaving.is_some() || here()
+    });
+    members.map(|(_, member)| member.index).collect()
+}
+
+pub fn cleaned(revision: &Revision, clean: &BTreeMap<String, BTreeSet<u16>>) -> Revision {
+    let mut next = revision.clone();
+    for (pool, slots) in clean {
+        let (Some(state), Some(tables)) = (next.state.pools.get_mut(pool), next.tables.get_mut(pool)) else {
+            continue;
+        };
+        tables.dirty = tables.dirty.without(slots);
+        let earlier = tables.dirty.earlier();
+        let stays = |member: &MemberState| member.leaving.is_none() || earlier.contains(&member.index);
+        if !state.members.values().all(stays) {
+            let mut remaining = (**state).clone();
+            remaining.members.retain(|_, member| stays(member));
+            *state = Part::new(remaining);
+        }
+    }
+    next
 }
 
 /// The last good hop, as long as it was for the same address and leads through
@@ -170,10 +256,7 @@ fn last_hop(backend: &Backend, before: Before<'_>, config: &Config) -> Option<Ho
         return None;
     }
     let last = before.state.members.get(&backend.name)?.hop.as_ref()?;
-    let mut interfaces = config.node.interfaces.iter();
-    interfaces
-        .any(|interface| interface.name == last.interface)
-        .then(|| last.clone())
+    is_ours(config, &last.interface).then(|| last.clone())
 }
 
 fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) -> PoolTables {
@@ -184,12 +267,14 @@ fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) ->
             PoolTables {
                 home: current.clone(),
                 current,
+                dirty: Dirty::default(),
             }
         }
         TableKind::Minmove => {
             let nobody = PoolTables {
                 current: Table::nobody(),
                 home: Table::nobody(),
+                dirty: Dirty::default(),
             };
             let before = before.unwrap_or(&nobody);
             let ready = shares(pool, members, |_, _| true);
@@ -205,6 +290,7 @@ fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) ->
             PoolTables {
                 home: if current == home { current.clone() } else { home },
                 current,
+                dirty: Dirty::default(),
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
 
 fn first(content: &Content) -> (Part<Content>, Revision) {
     let content = Part::new(content.clone());
-    let revision = Revision::next(None, &content, &hops(&content)).expect("few objects");
+    let revision = Revision::next(None, &content, &hops(&content), 0).expect("few objects");
     (content, revision)
 }
 
@@ -24,7 +24,7 @@ fn id(pool: &str, backend: &str) -> BackendId {
 fn after(before: &Revision, hops: &Hops, change: impl FnOnce(&mut Content)) -> Revision {
     let mut content = Content::clone(&before.state.content);
     change(&mut content);
-    Revision::next(Some(before), &Part::new(content), hops).expect("few objects")
+    Revision::next(Some(before), &Part::new(content), hops, 0).expect("few objects")
 }
 
 /// Owners of slots by name, as far as there are any.
@@ -40,7 +40,7 @@ fn owners(revision: &Revision, pool: &str) -> Vec<(String, u32)> {
 #[test]
 fn revision_after_nothing_happened_is_the_same_part_by_part() {
     let (content, before) = first(&content());
-    let next = Revision::next(Some(&before), &content, &hops(&content)).expect("few objects");
+    let next = Revision::next(Some(&before), &content, &hops(&content), 0).expect("few objects");
     assert!(!before.differs_from(&hops(&content)));
     assert_eq!(next, before);
     assert!(next.state.content.is(&before.state.content));
@@ -59,7 +59,7 @@ fn next_hop_that_changed_makes_its_pool_anew_but_no_table() {
     let moved = hop([2, 9, 9, 9, 9, 9]);
     hops.insert(id("web", "be1"), moved.clone());
     assert!(before.differs_from(&hops));
-    let next = Revision::next(Some(&before), &content, &hops).expect("few objects");
+    let next = Revision::next(Some(&before), &content, &hops, 0).expect("few objects");
     assert_eq!(next.state.pools["web"].members["be1"].hop, Some(moved));
     assert!(next.state.pools["dns"].is(&before.state.pools["dns"]));
     assert_eq!(next.tables, before.tables);
@@ -70,7 +70,7 @@ fn backend_that_loses_its_next_hop_keeps_the_last_one_until_its_address_changes(
     let (content, before) = first(&content());
     let mut hops = hops(&content);
     hops.remove(&id("web", "be1"));
-    let next = Revision::next(Some(&before), &content, &hops).expect("few objects");
+    let next = Revision::next(Some(&before), &content, &hops, 0).expect("few objects");
     assert_eq!(next, before);
 
     let moved = after(&before, &hops, |content| {
@@ -115,10 +115,10 @@ fn backend_that_is_resolved_late_gets_the_slots_it_would_have_had() {
     let (content, all) = first(&content());
     let mut hops = hops(&content);
     let late = hops.remove(&id("web", "be1")).expect("a hop");
-    let before = Revision::next(None, &content, &hops).expect("few objects");
+    let before = Revision::next(None, &content, &hops, 0).expect("few objects");
     assert_eq!(owners(&before, "web").len(), 2);
     hops.insert(id("web", "be1"), late);
-    let next = Revision::next(Some(&before), &content, &hops).expect("few objects");
+    let next = Revision::next(Some(&before), &content, &hops, 0).expect("few objects");
     assert_eq!(next, all);
 }
 
@@ -142,12 +142,12 @@ fn slots_away_from_home_survive_being_written_and_read() {
     let (content, before) = first(&content());
     let mut hops = hops(&content);
     hops.remove(&id("web", "be1"));
-    let one_down = Revision::next(None, &content, &hops).expect("few objects");
+    let one_down = Revision::next(None, &content, &hops, 0).expect("few objects");
     let (state, tables) = one_down.pool("web").expect("the pool");
     assert!(!state.away.is_empty());
     assert_eq!(tables.home, before.tables["web"].current);
     let currents = one_down.tables.iter();
-    let currents = currents.map(|(name, tables)| (name.clone(), tables.current.clone()));
+    let currents = currents.map(|(name, tables)| (name.clone(), (tables.current.clone(), tables.dirty.clone())));
     let restored = Revision::restore(one_down.state.clone(), currents.collect()).expect("a revision");
     assert_eq!(restored, one_down);
 }
@@ -156,7 +156,7 @@ fn slots_away_from_home_survive_being_written_and_read() {
 fn largest_revision_is_laid_out_and_a_small_change_costs_what_it_changes() {
     let content = Part::new(largest());
     let mut hops = hops(&content);
-    let before = Revision::next(None, &content, &hops).expect("it has room for all of this");
+    let before = Revision::next(None, &content, &hops, 0).expect("it has room for all of this");
     let layout = Layout::of(&before, None).expect("it has room for all of this");
     assert_eq!(layout.tables.len(), 1_024);
     // Each pool has 31 or 32 members and nobody's line; 2,048 lines a chunk.
@@ -164,7 +164,7 @@ fn largest_revision_is_laid_out_and_a_small_change_costs_what_it_changes() {
     assert_eq!(before.fresh_counters(None).len(), 16_384 + 32_000);
 
     hops.insert(id("p0500", "b15757"), hop([2, 9, 9, 9, 9, 9]));
-    let resolved = Revision::next(Some(&before), &content, &hops).expect("nothing is new");
+    let resolved = Revision::next(Some(&before), &content, &hops, 0).expect("nothing is new");
     let again = Layout::of(&resolved, Some(&layout)).expect("it has room for all of this");
     assert_eq!(again.tables, layout.tables);
     let groups = layout.meta.iter().zip(&again.meta);

@@ -16,7 +16,7 @@ use crate::{
     digest::{Digest, canonical_json},
     part::{Json, Part},
     revision::{Revision, State},
-    table::{Table, packed},
+    table::{Table, dirty::Dirty, packed},
 };
 
 impl Store {
@@ -147,7 +147,8 @@ fn restore(connection: &Connection, served: &Served) -> Result<Revision, StoreEr
     let mut tables = BTreeMap::new();
     for (name, pool) in index.pools {
         pools.insert(name.clone(), part(connection, "parts", pool.state)?);
-        tables.insert(name, table(connection, pool.table)?);
+        // Flows are not kept here, so no slot is dirty.
+        tables.insert(name, (table(connection, pool.table)?, Dirty::default()));
     }
     let state = State {
         content: served.content.clone(),

@@ -39,7 +39,7 @@ fn state(content: &Part<Content>, revision: u64) -> Published {
         backend: "be1".to_owned(),
     };
     let hops = Hops::from([(id, hop([2, 0, 0, 0, 0, revision as u8]))]);
-    Published::next(None, content, &hops).expect("a small revision")
+    Published::next(None, content, &hops, 0).expect("a small revision")
 }
 
 fn intent(generation: u64, revision: u64) -> Entry {

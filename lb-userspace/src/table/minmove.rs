@@ -49,10 +49,13 @@ pub fn next(previous: &Table, home: &Table, shares: &[Share]) -> Table {
     if imbalance.is_none() {
         return previous.clone();
     }
-    let home = home.slots();
     let mut slots = copy_of(previous);
-    bring_home(&mut slots, home, &mut imbalance);
-    release(&mut slots, &mut imbalance, |slot, owner| home[slot] != owner);
+    // In the home table itself every slot is at home.
+    if home != previous {
+        let home = home.slots();
+        bring_home(&mut slots, home, &mut imbalance);
+        release(&mut slots, &mut imbalance, |slot, owner| home[slot] != owner);
+    }
     release(&mut slots, &mut imbalance, |_, _| true);
     deal(&mut slots, &imbalance.receivers(&shares));
     Table::of(slots)

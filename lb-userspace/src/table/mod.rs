@@ -19,6 +19,7 @@ use crate::digest::Digest;
 
 pub mod away;
 mod bits;
+pub mod dirty;
 pub mod maglev;
 pub mod minmove;
 pub mod packed;

@@ -10,6 +10,8 @@
 //! Its shape is another one too: the packet path asks cheap questions first;
 //! the oracle goes through the rules in their order, one after the other.
 
+mod agent;
+mod answer;
 mod hash;
 mod outer;
 mod rules;
@@ -19,12 +21,16 @@ mod tables;
 mod tests;
 
 pub use self::{
-    hash::FlowHash,
-    site::{Backend, Interface, NextHop, Pool, Prefix, Site, Vip},
-    tables::{Tables, Unreadable},
+    agent::AgentOracle,
+    hash::{Affinity, Flow, FlowHash, Function},
+    site::{Backend, Encap, Interface, NextHop, Pool, Prefix, Site, Sources, Vip},
+    tables::{Slot, Tables, Unreadable},
 };
 
-use self::rules::Ruling;
+use self::{
+    outer::Outer,
+    rules::{Balanced, Ruling},
+};
 
 /// What the kernel does with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +48,7 @@ pub enum Action {
 pub struct Fate {
     pub verdict: String,
     pub action: Action,
-    /// The frame afterwards; as it came, unless it is forwarded.
+    /// The frame afterwards; as it came, unless it is forwarded or answered.
     pub bytes: Vec<u8>,
 }
 
@@ -53,6 +59,8 @@ pub struct Oracle {
     pub site: Site,
     pub key: [u8; 32],
     pub tables: Tables,
+    /// One more ICMP error may be sent.
+    pub may_answer: bool,
 }
 
 impl Oracle {
@@ -60,44 +68,69 @@ impl Oracle {
     #[must_use]
     pub fn judge(&self, frame: &[u8], ingress: u32) -> Fate {
         match rules::rule(&self.site, frame) {
-            Ruling::Settled(verdict) => Fate::unforwarded(verdict, frame),
+            Ruling::Settled(verdict) => Fate::unchanged(verdict, frame),
+            Ruling::Echo(packet) => Fate {
+                verdict: "AnswerEcho".to_owned(),
+                action: Action::Tx,
+                bytes: answer::echo(frame, &packet),
+            },
             Ruling::Balance(packet) => self.balance(frame, &packet, ingress),
         }
     }
 
-    /// The backend that owns a flow, by pool and hash.
+    /// The hash that chooses the slot of a flow of this VIP.
     #[must_use]
-    pub fn owner(&self, pool: &str, hash: FlowHash) -> Option<&Backend> {
-        let name = self.tables.owner(pool, hash.slot())?;
-        self.site
-            .pool(pool)?
-            .backends
-            .iter()
-            .find(|backend| backend.name == name)
+    pub fn hash(&self, vip: &Vip, flow: &Flow) -> FlowHash {
+        FlowHash::of(flow, vip.affinity, vip.hash, &self.key)
     }
 
-    fn balance(&self, frame: &[u8], packet: &rules::Balanced, ingress: u32) -> Fate {
-        let hash = FlowHash::of(&packet.flow, &self.key);
-        let Some(backend) = self.owner(&packet.pool, hash) else {
-            return Fate::unforwarded("DropNoBackend", frame);
+    /// The backend that owns a slot.
+    #[must_use]
+    pub fn owner(&self, pool: &str, slot: u16) -> Option<&Backend> {
+        let name = self.tables.owner(pool, slot)?;
+        let mut backends = self.site.pool(pool)?.backends.iter();
+        backends.find(|backend| backend.name == name)
+    }
+
+    fn balance(&self, frame: &[u8], balanced: &Balanced<'_>, ingress: u32) -> Fate {
+        let Balanced { packet, vip, flow, .. } = balanced;
+        let hash = self.hash(vip, flow);
+        let pool = self.site.pool(&vip.pool);
+        let (Some(pool), Some(backend)) = (pool, self.owner(&vip.pool, hash.slot())) else {
+            return Fate::unchanged("DropNoBackend", frame);
         };
         let Some(hop) = &backend.next_hop else {
-            return Fate::unforwarded("DropNoNextHop", frame);
+            return Fate::unchanged("DropNoNextHop", frame);
         };
-        if self.site.encap_source.contains(packet.flow.source) {
-            return Fate::unforwarded("DropLoop", frame);
+        let (encap, to) = (pool.encap, backend.address);
+        let source = self.site.encap_source.towards(to);
+        // Of another family, it cannot be what we sent to such a backend.
+        if encap != Encap::L2 && source.is_some_and(|source| source.contains(packet.source)) {
+            return Fate::unchanged("DropLoop", frame);
         }
         let egress = self.site.interface(&hop.interface);
-        let outer_length = usize::from(packet.total_length) + outer::IPV4_BYTES;
-        if outer_length > usize::from(egress.mtu) {
-            return Fate::unforwarded("DropTooBig", frame);
+        let overhead = outer::overhead(encap, to);
+        if packet.length + overhead > usize::from(egress.mtu) {
+            return self.too_big(frame, balanced, usize::from(egress.mtu) - overhead);
         }
-        let bytes = outer::encapsulate(frame, packet, backend, hop, egress, self.site.encap_source, hash);
+        let bytes = match encap {
+            Encap::L2 => outer::redirected(frame, hop, egress),
+            Encap::IpIp | Encap::Gue => {
+                let outer = Outer {
+                    encap,
+                    backend: to,
+                    source: source.expect("a site has a source for the backends it encapsulates to"),
+                    hop,
+                    egress,
+                    hash,
+                };
+                outer.around(frame, packet)
+            }
+        };
         // Whoever is not one of ours stands for the first of ours.
         let came_by = self.site.interfaces.iter().find(|ours| ours.ifindex == ingress);
         let came_by = came_by.unwrap_or(&self.site.interfaces[0]);
-        let back = self.site.interfaces.len() == 1 || came_by.ifindex == egress.ifindex;
-        let (verdict, action) = if back {
+        let (verdict, action) = if came_by.ifindex == egress.ifindex {
             ("ForwardTx", Action::Tx)
         } else {
             ("ForwardRedirect", Action::Redirect)
@@ -108,11 +141,28 @@ impl Oracle {
             bytes,
         }
     }
+
+    /// The sender is told what fits, unless it sent an error itself (RFC 1122
+    /// §3.2.2) or was told often enough.
+    fn too_big(&self, frame: &[u8], balanced: &Balanced<'_>, fits: usize) -> Fate {
+        let fits = u16::try_from(fits).expect("less than an MTU");
+        let answer = (self.may_answer && !balanced.is_error)
+            .then(|| answer::too_big(frame, &balanced.packet, fits))
+            .flatten();
+        match answer {
+            Some(bytes) => Fate {
+                verdict: "AnswerTooBig".to_owned(),
+                action: Action::Tx,
+                bytes,
+            },
+            None => Fate::unchanged("DropTooBig", frame),
+        }
+    }
 }
 
 impl Fate {
     /// A frame that stays as it came: passed or dropped, as its verdict says.
-    fn unforwarded(verdict: &str, frame: &[u8]) -> Self {
+    fn unchanged(verdict: &str, frame: &[u8]) -> Self {
         let action = if verdict.starts_with("Pass") {
             Action::Pass
         } else {

@@ -1,12 +1,14 @@
 //! A balancer's configuration, as the test that wrote the file knows it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
+
+use super::hash::{Affinity, Function};
 
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The first one stands for interfaces that are not ours.
     pub interfaces: Vec<Interface>,
-    pub encap_source: Prefix,
+    pub encap_source: Sources,
     pub pools: Vec<Pool>,
     pub vips: Vec<Vip>,
 }
@@ -20,24 +22,42 @@ pub struct Interface {
     pub mtu: u16,
 }
 
-/// An IPv4 prefix; host bits are zero.
-#[derive(Clone, Copy, Debug)]
+/// Where outer packets come from, by family; pools without encapsulation need
+/// none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sources {
+    pub v4: Option<Prefix>,
+    pub v6: Option<Prefix>,
+}
+
+/// A prefix; host bits are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    pub network: Ipv4Addr,
-    /// Bits, 1 to 32.
+    pub network: IpAddr,
+    /// Bits, 1 to 32 or 128.
     pub length: u8,
 }
 
 #[derive(Clone, Debug)]
 pub struct Pool {
     pub name: String,
+    pub encap: Encap,
     pub backends: Vec<Backend>,
+}
+
+/// How packets get to the backends of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encap {
+    IpIp,
+    Gue,
+    /// As they are, with other MAC addresses.
+    L2,
 }
 
 #[derive(Clone, Debug)]
 pub struct Backend {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub weight: u32,
     /// Absent: there is no way to this backend.
     pub next_hop: Option<NextHop>,
@@ -53,12 +73,14 @@ pub struct NextHop {
 #[derive(Clone, Debug)]
 pub struct Vip {
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub port: u16,
-    /// As in an IPv4 header.
+    /// As in an IP header.
     pub protocol: u8,
     /// Name of a pool of the site.
     pub pool: String,
+    pub affinity: Affinity,
+    pub hash: Function,
 }
 
 impl Site {
@@ -77,28 +99,64 @@ impl Site {
 
     /// The VIP with exactly this address, port and protocol.
     #[must_use]
-    pub fn vip(&self, address: Ipv4Addr, port: u16, protocol: u8) -> Option<&Vip> {
+    pub fn vip(&self, address: IpAddr, port: u16, protocol: u8) -> Option<&Vip> {
         let mut vips = self.vips.iter();
         vips.find(|vip| (vip.address, vip.port, vip.protocol) == (address, port, protocol))
     }
 
     /// Whether any VIP has this address, and this protocol if one is given.
     #[must_use]
-    pub fn has_vip_on(&self, address: Ipv4Addr, protocol: Option<u8>) -> bool {
+    pub fn has_vip_on(&self, address: IpAddr, protocol: Option<u8>) -> bool {
         let mut vips = self.vips.iter();
         vips.any(|vip| vip.address == address && protocol.is_none_or(|protocol| protocol == vip.protocol))
     }
 }
 
-impl Prefix {
-    /// The bits that the prefix leaves to hosts.
+impl Sources {
+    /// Outer packets to this backend come from here.
     #[must_use]
-    pub fn host_bits(self) -> u32 {
-        u32::MAX.checked_shr(u32::from(self.length)).unwrap_or(0)
+    pub const fn towards(&self, backend: IpAddr) -> Option<Prefix> {
+        match backend {
+            IpAddr::V4(_) => self.v4,
+            IpAddr::V6(_) => self.v6,
+        }
     }
 
     #[must_use]
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        u32::from(address) & !self.host_bits() == u32::from(self.network)
+    pub fn contain(&self, address: IpAddr) -> bool {
+        self.towards(address).is_some_and(|prefix| prefix.contains(address))
+    }
+}
+
+impl Prefix {
+    /// The bits that the prefix leaves to hosts, on the right.
+    #[must_use]
+    pub fn host_bits(self) -> u128 {
+        let width: u32 = if self.network.is_ipv4() { 32 } else { 128 };
+        let hosts = width - u32::from(self.length);
+        1_u128.checked_shl(hosts).map_or(u128::MAX, |beyond| beyond - 1)
+    }
+
+    #[must_use]
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.network.is_ipv4() == address.is_ipv4() && number(address) & !self.host_bits() == number(self.network)
+    }
+
+    /// An address of the prefix: its host bits are those of `bits`.
+    #[must_use]
+    pub fn address(self, bits: u128) -> IpAddr {
+        let number = number(self.network) | bits & self.host_bits();
+        match self.network {
+            IpAddr::V4(_) => IpAddr::V4((number as u32).into()),
+            IpAddr::V6(_) => IpAddr::V6(number.into()),
+        }
+    }
+}
+
+/// An address as a number, the last bit the least.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address),
     }
 }

@@ -7,13 +7,18 @@
 //! * A chunk: 131,072 bytes.
 //! * A root: `holdfast` at 0; the layout's version, 32 bits, at 8; the number
 //!   of entries, 32 bits, at 12; entries from 128 on, 8 bytes each: kind (16
-//!   bits: 2 a lookup table, 4 a piece of the state), slot (16), ordinal (32).
-//! * A lookup table: 65,536 numbers of 16 bits: the member in the lower 15.
+//!   bits: 2 a lookup table, 4 a piece of the state, 5 the chains of a pool),
+//!   slot (16), ordinal (32; of tables and chains the pool's place).
+//! * A lookup table: 65,536 numbers of 16 bits: a member, or with bit 15 set,
+//!   a chain.
+//! * Chains: 16 bytes each, from number 0 on: owner (16 bits), four earlier
+//!   owners, the latest first, 0 for none (16 bits each), 16 bits of nothing,
+//!   and since when (32 bits).
 //! * The state, its pieces in order: groups, each from the start of a piece:
 //!   its length, 64 bits little-endian, then lines of JSON. The first line is
 //!   the content, the second the counters of VIPs, then there is one for each
-//!   pool of `config.pools`: `members.BACKEND.index` is a member's number.
-//!   Tables are numbered in that order, too.
+//!   pool of `config.pools`: `members.BACKEND.index` is a member's number. That
+//!   order is the one of pools' places, too.
 //!
 //! Numbers are in the byte order of the host, where nothing else is said.
 
@@ -29,9 +34,27 @@ pub struct Tables {
 
 #[derive(Clone, Debug)]
 struct Owners {
-    /// By slot: the member's number.
-    slots: Vec<u16>,
+    /// By slot.
+    slots: Vec<Numbers>,
     names: BTreeMap<u16, String>,
+}
+
+/// The numbers of a slot's members; 0 is nobody.
+#[derive(Clone, Debug)]
+struct Numbers {
+    owner: u16,
+    /// Those before, the latest first; of a clean slot none.
+    earlier: Vec<u16>,
+}
+
+/// What a slot says, by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot<'t> {
+    /// Nobody, if the pool has nobody for it.
+    pub owner: Option<&'t str>,
+    /// Who owned it before, the latest first: the slot is dirty if somebody
+    /// did.
+    pub earlier: Vec<&'t str>,
 }
 
 /// The published bytes are not what the documentation says.
@@ -45,17 +68,28 @@ pub enum Unreadable {
     State,
     #[error("pool {0} has no table")]
     NoTable(String),
+    #[error("pool {0} has a dirty slot without a chain")]
+    NoChain(String),
 }
+
+const VERSION: u32 = 2;
 
 const KIND_TABLE: u16 = 2;
 const KIND_STATE: u16 = 4;
+const KIND_CHAINS: u16 = 5;
+
+/// Of a slot: the other bits are a chain's number.
+const DIRTY: u16 = 0x8000;
+const CHAIN_BYTES: usize = 16;
+/// Owners that a chain remembers, beside the one there is.
+const EARLIER: usize = 4;
 
 impl Tables {
     /// Reads what the root in slot `root` leads to.
     pub fn read<'c>(root: u16, chunk: impl Fn(u16) -> Option<&'c [u8]>) -> Result<Self, Unreadable> {
         let read = |slot| chunk(slot).ok_or(Unreadable::Empty(slot));
         let root_bytes = read(root)?;
-        if !root_bytes.starts_with(b"holdfast") || number(root_bytes, 8) != 1 {
+        if !root_bytes.starts_with(b"holdfast") || number(root_bytes, 8) != VERSION {
             return Err(Unreadable::NotARoot(root));
         }
         let mut pieces = BTreeMap::new();
@@ -66,10 +100,13 @@ impl Tables {
         }
         let of_kind = |kind| pieces.range((kind, 0)..=(kind, u32::MAX)).map(|(_, bytes)| *bytes);
         let names = members(&of_kind(KIND_STATE).collect::<Vec<_>>().concat()).ok_or(Unreadable::State)?;
-        let mut tables = of_kind(KIND_TABLE);
-        let by_pool = names.into_iter().map(|(pool, names)| {
-            let table = tables.next().ok_or_else(|| Unreadable::NoTable(pool.clone()))?;
-            let slots = (0..65_536).map(|slot| half(table, slot * 2) & 0x7fff).collect();
+        let by_pool = (0..).zip(names).map(|(place, (pool, names))| {
+            let table = pieces.get(&(KIND_TABLE, place));
+            let table = table.ok_or_else(|| Unreadable::NoTable(pool.clone()))?;
+            let chains = pieces.get(&(KIND_CHAINS, place)).copied();
+            let slots = (0..65_536).map(|slot| numbers(half(table, slot * 2), chains));
+            let slots = slots.collect::<Option<_>>();
+            let slots = slots.ok_or_else(|| Unreadable::NoChain(pool.clone()))?;
             Ok((pool, Owners { slots, names }))
         });
         Ok(Self {
@@ -77,27 +114,59 @@ impl Tables {
         })
     }
 
+    #[must_use]
+    pub fn slot(&self, pool: &str, slot: u16) -> Option<Slot<'_>> {
+        let owners = self.by_pool.get(pool)?;
+        let name = |number: &u16| owners.names.get(number).map(String::as_str);
+        let numbers = &owners.slots[usize::from(slot)];
+        Some(Slot {
+            owner: name(&numbers.owner),
+            earlier: numbers.earlier.iter().filter_map(name).collect(),
+        })
+    }
+
     /// Name of the backend that owns a slot.
     #[must_use]
     pub fn owner(&self, pool: &str, slot: u16) -> Option<&str> {
-        let owners = self.by_pool.get(pool)?;
-        let member = owners.slots[usize::from(slot)];
-        owners.names.get(&member).map(String::as_str)
+        self.slot(pool, slot)?.owner
+    }
+
+    /// The owners of all slots of a pool, in their order.
+    #[must_use]
+    pub fn owners(&self, pool: &str) -> Vec<Option<&str>> {
+        (0..=u16::MAX).map(|slot| self.owner(pool, slot)).collect()
     }
 
     /// Slots of each backend of a pool.
     #[must_use]
     pub fn shares(&self, pool: &str) -> BTreeMap<&str, u32> {
         let mut shares = BTreeMap::new();
-        for owner in (0..=u16::MAX).filter_map(|slot| self.owner(pool, slot)) {
+        for owner in self.owners(pool).into_iter().flatten() {
             *shares.entry(owner).or_default() += 1;
         }
         shares
     }
 }
 
-/// Names by number, by pool.
-fn members(state: &[u8]) -> Option<BTreeMap<String, BTreeMap<u16, String>>> {
+/// What a slot says, with the chunk of chains if there is one.
+fn numbers(slot: u16, chains: Option<&[u8]>) -> Option<Numbers> {
+    if slot & DIRTY == 0 {
+        return Some(Numbers {
+            owner: slot,
+            earlier: Vec::new(),
+        });
+    }
+    let at = usize::from(slot & !DIRTY) * CHAIN_BYTES;
+    let chain = chains?.get(at..at + CHAIN_BYTES)?;
+    let earlier = (1..=EARLIER).map(|nth| half(chain, nth * 2));
+    Some(Numbers {
+        owner: half(chain, 0),
+        earlier: earlier.filter(|&number| number != 0).collect(),
+    })
+}
+
+/// The pools by their places, with the names of their members by number.
+fn members(state: &[u8]) -> Option<Vec<(String, BTreeMap<u16, String>)>> {
     let mut lines = Vec::new();
     let mut rest = state;
     while let Some((length, bytes)) = rest.split_first_chunk::<8>() {

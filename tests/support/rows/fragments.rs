@@ -75,6 +75,11 @@ pub fn rows() -> Vec<Row> {
             NOT_VIP,
         ),
         row(
+            "a tagged fragment to a VIP is dropped for its tag",
+            piece(web().with(|p| p.tags = vec![[0x8100, 100]]), 0, true),
+            dropped(Verdict::DropVlan),
+        ),
+        row(
             "the first fragment to the host is passed",
             piece(host(), 0, true),
             NOT_VIP,
@@ -94,10 +99,10 @@ pub fn rows() -> Vec<Row> {
 
 fn piece(packet: Packet, offset: u16, more: bool) -> Vec<u8> {
     let fragment = packet.with(|packet| {
-        packet.ip.identification = 0x4242;
-        packet.ip.dont_fragment = false;
-        packet.ip.more_fragments = more;
-        packet.ip.fragment_offset = IpFragOffset::try_new(offset).expect("13 bits");
+        packet.v4().identification = 0x4242;
+        packet.v4().dont_fragment = false;
+        packet.v4().more_fragments = more;
+        packet.v4().fragment_offset = IpFragOffset::try_new(offset).expect("13 bits");
     });
     fragment.bytes()
 }

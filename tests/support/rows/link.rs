@@ -2,10 +2,10 @@
 
 use lb_common::verdict::Verdict;
 
-use super::{NOT_VIP, Row, WEB_POOL, dropped, passed, row};
+use super::{NOT_VIP, Row, WEB_POOL, dropped, passed, row, transport::port};
 use crate::{
     packet::{CLIENT, IP, Packet, cut, overwritten},
-    sites::{HOST, WEB},
+    sites::{Targets, WEB},
 };
 
 /// EtherTypes.
@@ -13,7 +13,11 @@ const VLAN: u16 = 0x8100;
 const QINQ: u16 = 0x88a8;
 
 pub fn rows() -> Vec<Row> {
-    [kinds(), tags(), addresses()].concat()
+    kinds()
+}
+
+pub fn twins(to: &Targets) -> Vec<Row> {
+    [tags(to), addresses(to)].concat()
 }
 
 fn kinds() -> Vec<Row> {
@@ -37,22 +41,6 @@ fn kinds() -> Vec<Row> {
             cut(web.bytes(), IP + 19),
             dropped(Verdict::DropShortL3),
         ),
-        row(
-            "39 bytes of IPv6 are no header",
-            ipv6(39),
-            dropped(Verdict::DropShortL3),
-        ),
-        row("an IPv6 header alone is passed", ipv6(40), passed(Verdict::PassNotVip)),
-        row(
-            "an IPv6 packet shorter than it says is passed",
-            ipv6(60),
-            passed(Verdict::PassNotVip),
-        ),
-        row(
-            "version 4 under IPv6's EtherType belongs to nobody",
-            overwritten(ipv6(60), IP, &[0x45]),
-            dropped(Verdict::DropBadVersion),
-        ),
         not_ip("ARP is passed", 0x0806),
         not_ip("LLDP is passed", 0x88cc),
         not_ip("MPLS is passed", 0x8847),
@@ -61,9 +49,9 @@ fn kinds() -> Vec<Row> {
     ]
 }
 
-fn tags() -> Vec<Row> {
-    let web = Packet::syn(CLIENT, WEB);
-    let host = Packet::syn(CLIENT, HOST);
+fn tags(to: &Targets) -> Vec<Row> {
+    let web = Packet::syn(to.client, to.web);
+    let host = Packet::syn(to.client, to.host);
     let tagged = |packet: &Packet, tags: &[[u16; 2]]| packet.clone().with(|p| p.tags = tags.to_vec()).bytes();
     vec![
         row(
@@ -82,9 +70,19 @@ fn tags() -> Vec<Row> {
             NOT_VIP,
         ),
         row(
-            "a tagged fragment to a VIP is dropped for its tag",
-            tagged(&web.clone().with(|p| p.ip.more_fragments = true), &[[VLAN, 100]]),
+            "a tagged segment cut off by the frame is dropped for its tag",
+            cut(tagged(&web, &[[VLAN, 100]]), web.bytes().len() - 1),
             dropped(Verdict::DropVlan),
+        ),
+        row(
+            "a tagged segment to another port of a VIP's address is passed",
+            tagged(&Packet::syn(to.client, port(to.web, 22)), &[[VLAN, 100]]),
+            NOT_VIP,
+        ),
+        row(
+            "a tagged packet of another version than it claims belongs to nobody",
+            overwritten(tagged(&host, &[[VLAN, 100]]), 18, &[0x05]),
+            dropped(Verdict::DropBadVersion),
         ),
         row(
             "tagged ARP is passed",
@@ -97,7 +95,7 @@ fn tags() -> Vec<Row> {
             passed(Verdict::PassNotIp),
         ),
         row(
-            "half an IPv4 header behind a tag holds no IP header",
+            "half an IP header behind a tag holds no IP header",
             cut(tagged(&web, &[[VLAN, 5]]), 30),
             dropped(Verdict::DropShortL3),
         ),
@@ -124,9 +122,9 @@ fn tags() -> Vec<Row> {
     ]
 }
 
-fn addresses() -> Vec<Row> {
-    let web = Packet::syn(CLIENT, WEB);
-    let host = Packet::syn(CLIENT, HOST);
+fn addresses(to: &Targets) -> Vec<Row> {
+    let web = Packet::syn(to.client, to.web);
+    let host = Packet::syn(to.client, to.host);
     vec![
         row(
             "a broadcast frame to a VIP is dropped",
@@ -156,9 +154,4 @@ fn typed(ethertype: u16, content: usize) -> Vec<u8> {
     let header = cut(Packet::syn(CLIENT, WEB).bytes(), IP);
     let frame = overwritten(header, 12, &ethertype.to_be_bytes());
     [frame, vec![0x5a; content]].concat()
-}
-
-/// The first bytes of an IPv6 TCP packet with 1,000 bytes of payload.
-fn ipv6(bytes: usize) -> Vec<u8> {
-    overwritten(typed(0x86dd, bytes), IP, &[0x60, 0, 0, 0, 0x03, 0xe8, 6, 64])
 }

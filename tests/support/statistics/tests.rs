@@ -43,3 +43,17 @@ fn doubled_weight_that_is_ignored_is_rejected() {
     let fit = fit(&[500, 500, 500, 500], &[100, 100, 100, 200]);
     assert!(!fit.holds(), "{fit:?}");
 }
+
+/// Upper critical values of χ² for 100 degrees of freedom, from tables: the
+/// statistic, and the deviation of a normal variable with that chance.
+#[test]
+fn deviations_agree_with_published_critical_values() {
+    // Counts around 1,000,000; one pair is off by so many, the rest exact.
+    for (off, chi_square, sigmas) in [(7885, 124.342, 1.645), (8644, 149.449, 3.090), (6242, 77.929, -1.645)] {
+        let mut counts = [1_000_000; 101];
+        (counts[0], counts[1]) = (1_000_000 + off, 1_000_000 - off);
+        assert!((2.0 * f64::from(off).powi(2) / 1e6 - chi_square).abs() < 0.02);
+        let got = deviation(&counts);
+        assert!((got - sigmas).abs() < 0.02, "χ² {chi_square}: {got}, table {sigmas}");
+    }
+}

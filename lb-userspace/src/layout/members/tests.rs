@@ -12,6 +12,7 @@ fn source() -> EncapSource {
 
 fn member() -> MemberState {
     MemberState {
+        leaving: None,
         index: 2,
         counter: 77,
         hop: Some(Hop {

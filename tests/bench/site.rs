@@ -1,0 +1,277 @@
+//! Configurations of a size of our choice, published as the daemon does it but
+//! in this process, below pins of their own.
+
+use std::{fmt::Write as _, net::Ipv4Addr, path::Path, sync::LazyLock};
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::{Map, MapData, PerCpuArray};
+use holdfast::{
+    config::{self, Config, MacAddr},
+    kernel::{Kernel as _, aya::KernelBalancer},
+    layout::{Layout, RootFacts},
+    part::Part,
+    plan::{Content, Overrides},
+    publish::{Published, Publisher},
+    rehearsal,
+    revision::{BackendId, Hop, Hops, Revision},
+};
+use lb_common::{
+    abi::{
+        agent::{Peers, PrefixV4},
+        counters::{COUNTERS, FIRST_FREE},
+        hash_key::{HASH_KEY_BYTES, HashKey},
+        node::Node,
+    },
+    verdict::Verdict,
+};
+
+/// The first VIP of every site; the others follow it, one address each.
+pub const FIRST_VIP: Ipv4Addr = Ipv4Addr::new(172, 20, 0, 1);
+/// Its port, for TCP and for UDP.
+pub const PORT: u16 = 443;
+/// In none of the sites.
+pub const NOBODYS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// Where encapsulated packets come from.
+pub const ENCAP_SOURCE: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 255, 0, 0), 16);
+
+/// Any will do, but the same one in every run.
+static KEY: LazyLock<HashKey> = LazyLock::new(|| {
+    let bytes: [u8; HASH_KEY_BYTES] = std::array::from_fn(|at| (at as u8).wrapping_mul(151) ^ 0x5a);
+    HashKey::from_bytes(&bytes)
+});
+
+/// How much is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub pools: usize,
+    pub backends_in_pool: usize,
+    /// Addresses; each has a VIP for TCP, and the first one for UDP too. Spread
+    /// over the pools in turn.
+    pub vips: usize,
+}
+
+/// An interface as the balancer sees it.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    pub name: String,
+    pub ifindex: u32,
+    pub mac: [u8; 6],
+}
+
+impl Arm {
+    /// One that there need not be, because a test run sends nothing. But it comes
+    /// by the loopback interface, so that one is the first.
+    pub fn imagined(number: u8) -> Self {
+        Self {
+            name: format!("lb{number}"),
+            ifindex: 1 + u32::from(number) * 4000,
+            mac: [0x02, 0, 0, 0, 1, number],
+        }
+    }
+}
+
+/// The configuration's text. Backends are behind the last of the arms.
+pub fn yaml(size: Size, arms: &[Arm]) -> String {
+    let mut text = String::from("apiVersion: holdfast/v1\nenvironment: bench\nnode:\n  interfaces:\n");
+    let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all that is written");
+    for arm in arms {
+        line(format!("    - {{ name: {}, mode: native }}", arm.name));
+    }
+    line(format!(
+        "  encapSource: {{ v4: {}/{} }}",
+        ENCAP_SOURCE.0, ENCAP_SOURCE.1
+    ));
+    line("  hashKeyFile: /var/lib/holdfast/hash.key\npools:".to_owned());
+    let behind = arms.last().map_or("lb0", |arm| &arm.name);
+    for pool in 0..size.pools {
+        line(format!("  - name: pool{pool}\n    encap: ipip\n    backends:"));
+        for backend in 0..size.backends_in_pool {
+            let number = pool * size.backends_in_pool + backend;
+            let [_, high, middle, low] = (number as u32 + 1).to_be_bytes();
+            line(format!(
+                "      - {{ name: be{backend}, address: 10.{high}.{middle}.{low}, weight: 100, \
+                 nextHop: {{ mac: \"02:00:01:{high:02x}:{middle:02x}:{low:02x}\", interface: {behind} }} }}"
+            ));
+        }
+    }
+    line("vips:".to_owned());
+    for vip in 0..size.vips {
+        let address = Ipv4Addr::from_bits(FIRST_VIP.to_bits() + vip as u32);
+        let pool = vip % size.pools;
+        line(format!(
+            "  - {{ name: vip{vip}, address: {address}, port: {PORT}, protocol: tcp, pool: pool{pool} }}"
+        ));
+        if vip == 0 {
+            line(format!(
+                "  - {{ name: vip{vip}-udp, address: {address}, port: {PORT}, protocol: udp, pool: pool{pool} }}"
+            ));
+        }
+    }
+    text
+}
+
+/// As it stands in a plan.
+pub fn content(text: &str) -> Result<Content> {
+    let config = config::parse("bench.yaml", text)?.config;
+    Ok(Content {
+        config,
+        overrides: Overrides::default(),
+    })
+}
+
+/// What the neighbour tables would say: the configured next hops.
+pub fn hops(config: &Config, arms: &[Arm]) -> Result<Hops> {
+    let mut hops = Hops::new();
+    for pool in &config.pools {
+        for backend in &pool.backends {
+            let given = backend.next_hop.as_ref().context("a backend without a next hop")?;
+            let arm = arms.iter().find(|arm| arm.name == given.interface);
+            let arm = arm.context("a next hop behind no arm")?;
+            let id = BackendId {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            };
+            let hop = Hop {
+                mac: given.mac,
+                interface: arm.name.clone(),
+                interface_mac: MacAddr(arm.mac),
+                ifindex: arm.ifindex,
+                mtu: 1600,
+            };
+            hops.insert(id, hop);
+        }
+    }
+    Ok(hops)
+}
+
+/// A balancer in the kernel that this process publishes to.
+pub struct Site {
+    pub publisher: Publisher<KernelBalancer>,
+    pub arms: Vec<Arm>,
+    pub revision: Option<Revision>,
+    /// Of that revision: what did not change is taken from there.
+    pub layout: Option<Layout>,
+    published: u64,
+}
+
+impl Site {
+    /// Programs and maps below `directory`, on a BPF file system; nothing is
+    /// published.
+    pub fn open(directory: &Path, arms: Vec<Arm>) -> Result<Self> {
+        std::fs::create_dir(directory).with_context(|| format!("making {}", directory.display()))?;
+        let mut kernel = KernelBalancer::open(directory)?;
+        kernel.set_hash_key(&KEY)?;
+        let mut node = Node {
+            source_v4: encap_source(),
+            ..Node::default()
+        };
+        for (to, arm) in node.ifindex.iter_mut().zip(&arms) {
+            *to = arm.ifindex;
+        }
+        kernel.set_node(&node)?;
+        kernel.set_peers(&peers())?;
+        Ok(Self {
+            publisher: Publisher::new(kernel),
+            arms,
+            revision: None,
+            layout: None,
+            published: 0,
+        })
+    }
+
+    /// Opens one and publishes a configuration of this size.
+    pub fn serving(directory: &Path, arms: Vec<Arm>, size: Size) -> Result<Self> {
+        let mut site = Self::open(directory, arms)?;
+        let content = content(&yaml(size, &site.arms))?;
+        let hops = hops(&content.config, &site.arms)?;
+        let revision = Revision::next(None, &Part::new(content), &hops)?;
+        let layout = Layout::of(&revision, None)?;
+        site.publish(revision, layout)?;
+        Ok(site)
+    }
+
+    /// Publishes, with the packets of a rehearsal.
+    pub fn publish(&mut self, revision: Revision, layout: Layout) -> Result<Published> {
+        self.published += 1;
+        let facts = RootFacts {
+            generation: self.published,
+            revision: self.published,
+            digest: revision.state.content.digest(),
+            state: revision.state.digest(),
+        };
+        let published = self.publisher.publish(&layout, &facts, |kernel, active| {
+            rehearsal::rehearse(kernel, active, &revision).map_err(Into::into)
+        })?;
+        self.revision = Some(revision);
+        self.layout = Some(layout);
+        Ok(published)
+    }
+
+    pub const fn kernel(&self) -> &KernelBalancer {
+        self.publisher.kernel()
+    }
+
+    /// Packets of each verdict so far, by its name.
+    pub fn verdicts(&self) -> Result<Vec<(&'static str, u64)>> {
+        let counters = self.kernel().counters(FIRST_FREE)?;
+        let verdicts = Verdict::ALL.iter().zip(counters);
+        Ok(verdicts
+            .map(|(verdict, counter)| (verdict.name(), counter.packets))
+            .collect())
+    }
+
+    /// Packets of each of the agent's verdicts so far, in their order.
+    pub fn agent_verdicts(&self) -> Result<Vec<u64>> {
+        let map = MapData::from_pin(self.kernel().directory().join("maps/AGENT_COUNTERS"))?;
+        let map: PerCpuArray<_, [u64; 2]> = PerCpuArray::try_from(Map::PerCpuArray(map))?;
+        let counts = map.iter().map(|values| Ok(values?.iter().map(|one| one[0]).sum()));
+        counts.collect()
+    }
+
+    /// Σ Forward = Σ VIPs = Σ members: every packet was counted three times.
+    pub fn conserves(&self) -> Result<()> {
+        let revision = self.revision.as_ref().context("nothing is published")?;
+        let counters = self.kernel().counters(COUNTERS)?;
+        let packets = |counter: u16| counters[usize::from(counter)].packets;
+        let verdicts = self.verdicts()?;
+        let forwarded = verdicts.iter().filter(|(name, _)| name.starts_with("Forward"));
+        let forwarded: u64 = forwarded.map(|(_, packets)| packets).sum();
+        let vips: u64 = revision.state.vip_counters.values().copied().map(packets).sum();
+        let pools = revision.state.pools.values();
+        let members = pools.flat_map(|pool| pool.members.values().map(|member| packets(member.counter)));
+        let members: u64 = members.sum();
+        ensure!(
+            forwarded == vips && vips == members,
+            "{forwarded} packets were forwarded, VIPs counted {vips}, members {members}"
+        );
+        Ok(())
+    }
+
+    /// Chunk slots that hold something, with the id of the chunk.
+    pub fn chunks(&self) -> Result<Vec<u32>> {
+        let kernel = self.kernel();
+        let ids = kernel.occupied()?.into_iter().map(|slot| Ok(kernel.chunk_id(slot)?));
+        let mut ids: Vec<u32> = ids.filter_map(Result::transpose).collect::<Result<_>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
+    }
+}
+
+/// The agent trusts what the sites' balancers send.
+fn peers() -> Peers {
+    let mut peers = Peers {
+        v4_count: 1,
+        ..Peers::default()
+    };
+    peers.v4[0] = encap_source();
+    peers
+}
+
+const fn encap_source() -> PrefixV4 {
+    let (network, length) = ENCAP_SOURCE;
+    PrefixV4 {
+        network: u32::from_ne_bytes(network.octets()),
+        mask: (u32::MAX << (32 - length)).to_be(),
+    }
+}
