@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use anyhow::Result;
 use serde_json::{Value, json};
 use support::{
+    addresses::Family,
     change::{self, Changed},
     config::{Fleet, HTTP, RAW},
     contract::{Applied, SLOTS},
@@ -90,8 +91,8 @@ impl Notes {
 
 fn balanced(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     stage.rest(0.25)?;
-    let sources = Topology::client_addresses();
-    for (wire, target) in [(Wire::Http, HTTP), (Wire::Raw, RAW)] {
+    let sources = Topology::client_addresses(Family::V4);
+    for (wire, target) in [(Wire::Http, HTTP.v4()), (Wire::Raw, RAW.v4())] {
         let client = &stage.rig.network.client;
         let exchanged = client.run(|| exchange::exchange(wire, sources[0], target, 200_000))??;
         notes.check(exchanged.is_intact(), || {

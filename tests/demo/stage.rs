@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use support::{
+    addresses::Family,
     change::Changed,
     config::{DATAGRAMS, Fleet, STREAMS},
-    datagrams::{DatagramShape, Datagrams},
+    datagrams::{self, DatagramShape, Datagrams},
     rig::Rig,
     streams::{Load, LoadShape},
     topology::{Shape, Topology},
@@ -46,16 +47,17 @@ impl Stage {
         announcer.event("namespaces, agents and daemon are being started");
         let rig = Rig::start(Shape::TwoArm, BACKENDS, usize::from(BACKENDS)).context("setting the stage")?;
         announcer.event("the daemon serves generation 1; clients begin");
-        let sources = Topology::client_addresses();
+        let sources = Topology::client_addresses(Family::V4);
         let shape = LoadShape {
             short_per_second: SHORT_PER_SECOND,
             short_at_most: usize::MAX,
-            ..LoadShape::long_lived(STREAMS, sources.clone(), LONG_LIVED)
+            ..LoadShape::long_lived(STREAMS.v4(), sources.clone(), LONG_LIVED)
         };
         let load = Load::start(&rig.network.client, shape)?;
         let shape = DatagramShape {
-            target: DATAGRAMS,
+            target: DATAGRAMS.v4(),
             sources: sources.repeat(2),
+            length: datagrams::SHORT,
             per_second: DATAGRAMS_PER_SECOND,
             at_most: u64::MAX,
         };

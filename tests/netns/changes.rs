@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use support::{
+    addresses::Family,
     change::{self, Changed},
     config::{Fleet, STREAMS},
     contract::{Applied, SLOTS},
-    rig::Rig,
+    rig::{Layout, Rig},
     streams::{Load, LoadShape},
     topology::{Shape, Topology},
 };
@@ -20,19 +21,24 @@ const OPEN: usize = 96;
 
 #[test]
 fn one_arm_backend_removed_under_load_breaks_nobody_elses_connection() -> Result<()> {
-    removal_breaks_nobody_elses_connection(Shape::OneArm)
+    removal_breaks_nobody_elses_connection(Shape::OneArm, Family::V4)
+}
+
+#[test]
+fn backend_removed_under_ipv6_load_breaks_nobody_elses_connection() -> Result<()> {
+    removal_breaks_nobody_elses_connection(Shape::OneArm, Family::V6)
 }
 
 #[test]
 fn two_arm_backend_removed_under_load_breaks_nobody_elses_connection() -> Result<()> {
-    removal_breaks_nobody_elses_connection(Shape::TwoArm)
+    removal_breaks_nobody_elses_connection(Shape::TwoArm, Family::V4)
 }
 
 #[test]
 fn backend_added_under_load_takes_only_its_share_of_slots() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 4, 3)?;
     let host = rig.host("be4").expect("four backends were made");
-    let changed = change_under_load(&rig, &rig.fleet.clone().with("web", host))?;
+    let changed = change_under_load(&rig, Family::V4, &rig.fleet.clone().with("web", host))?;
     let effect = changed.effect("web");
     let share = slots_of(&rig, "be4")?;
     ensure!(share.abs_diff(SLOTS / 4) <= 1, "be4 owns {share} slots");
@@ -44,7 +50,7 @@ fn backend_added_under_load_takes_only_its_share_of_slots() -> Result<()> {
 #[test]
 fn backend_reweighted_under_load_gives_up_only_the_difference() -> Result<()> {
     let rig = Rig::start(Shape::TwoArm, 4, 4)?;
-    let changed = change_under_load(&rig, &rig.fleet.clone().weighing("web", "be1", 50))?;
+    let changed = change_under_load(&rig, Family::V4, &rig.fleet.clone().weighing("web", "be1", 50))?;
     // From a quarter to 50 of 350.
     let expected = SLOTS / 4 - SLOTS * 50 / 350;
     let moved = changed.effect("web").slots_moved;
@@ -57,9 +63,12 @@ fn backend_reweighted_under_load_gives_up_only_the_difference() -> Result<()> {
     Ok(())
 }
 
-fn removal_breaks_nobody_elses_connection(shape: Shape) -> Result<()> {
-    let rig = Rig::start(shape, 4, 4)?;
-    let changed = change_under_load(&rig, &rig.fleet.clone().without("web", "be4"))?;
+fn removal_breaks_nobody_elses_connection(shape: Shape, family: Family) -> Result<()> {
+    let rig = Rig::build(&Layout {
+        outer: family,
+        ..Layout::of(shape, 4)
+    })?;
+    let changed = change_under_load(&rig, family, &rig.fleet.clone().without("web", "be4"))?;
     assert_eq!(changed.effect("web").slots_moved, SLOTS / 4);
     let others = changed.broken.iter().filter_map(|record| record.backend.as_deref());
     let of_others = others.filter(|&name| name != "be4").count();
@@ -72,8 +81,8 @@ fn removal_breaks_nobody_elses_connection(shape: Shape) -> Result<()> {
 }
 
 /// Applies the change, and checks what is true of every change.
-fn change_under_load(rig: &Rig, next: &Fleet) -> Result<Changed> {
-    let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), OPEN);
+fn change_under_load(rig: &Rig, family: Family, next: &Fleet) -> Result<Changed> {
+    let shape = LoadShape::long_lived(STREAMS.of(family), Topology::client_addresses(family), OPEN);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(10), "open streams", |report| {
         report.open().count() == OPEN

@@ -1,13 +1,14 @@
 //! What clients send reaches backends and comes back as it was, by weight, and
 //! is counted.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use support::{
+    addresses::Family,
     config::{DATAGRAMS, HTTP, RAW, STREAMS},
     contract::{Status, Traffic},
-    datagrams::{DatagramShape, Datagrams},
+    datagrams::{self, DatagramReport, DatagramShape, Datagrams},
     exchange::{self, Wire},
     rig::Rig,
     statistics,
@@ -49,10 +50,10 @@ fn two_arm_counters_account_for_every_frame() -> Result<()> {
 fn payloads_arrive_intact(shape: Shape) -> Result<()> {
     let rig = Rig::start(shape, 4, 4)?;
     let mut backends = std::collections::BTreeSet::new();
-    for (nth, source) in Topology::client_addresses().into_iter().enumerate() {
+    for (nth, source) in Topology::client_addresses(Family::V4).into_iter().enumerate() {
         // One byte, a segment that is full to the last byte, many segments.
         let length = [1, 1448, 300_000][nth % 3];
-        for (wire, target) in [(Wire::Http, HTTP), (Wire::Raw, RAW)] {
+        for (wire, target) in [(Wire::Http, HTTP.v4()), (Wire::Raw, RAW.v4())] {
             let client = &rig.network.client;
             let exchanged = client.run(|| exchange::exchange(wire, source, target, length))??;
             ensure!(
@@ -79,7 +80,7 @@ fn backends_are_used_by_weight(shape: Shape) -> Result<()> {
     let weights = [("be1", 100), ("be2", 100), ("be3", 50), ("be4", 150)];
     let fleet = rig.fleet.clone().weighing("web", "be3", 50).weighing("web", "be4", 150);
     rig.installation.apply(&fleet)?;
-    let shape = LoadShape::short(STREAMS, Topology::client_addresses(), CONNECTIONS, 800);
+    let shape = LoadShape::short(STREAMS.v4(), Topology::client_addresses(Family::V4), CONNECTIONS, 800);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(30), "all short connections", |report| {
         report.completed() == CONNECTIONS
@@ -126,12 +127,13 @@ fn counters_account_for_every_frame(shape: Shape, verdict: &str) -> Result<()> {
     Ok(())
 }
 
-fn send(rig: &Rig, count: u64) -> Result<support::datagrams::DatagramReport> {
+fn send(rig: &Rig, count: u64) -> Result<DatagramReport> {
     // Many ports of many addresses: 116 flows.
-    let sources: Vec<Ipv4Addr> = Topology::client_addresses().repeat(4);
+    let sources = Topology::client_addresses(Family::V4).repeat(4);
     let shape = DatagramShape {
-        target: DATAGRAMS,
+        target: DATAGRAMS.v4(),
         sources,
+        length: datagrams::SHORT,
         per_second: 4000,
         at_most: count,
     };

@@ -1,28 +1,29 @@
 //! The rig itself: what it builds carries traffic, before any balancer is in
 //! the way.
 
-use std::{net::SocketAddrV4, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use support::{
-    datagrams::{DatagramShape, Datagrams},
+    addresses::Family,
+    datagrams::{self, DatagramShape, Datagrams},
     exchange::{self, Wire},
     run::{Footprint, RunId, Scratch},
     services::{EchoAt, Service},
     streams::{Load, LoadShape},
-    topology::{BackendHost, Shape, Topology},
+    topology::{BackendHost, ROOMY, Shape, Topology},
 };
 
 /// Routed straight to a backend's own address.
 #[test]
 fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()> {
-    let network = Topology::build(&RunId::new(), Shape::TwoArm, 2)?;
+    let network = Topology::build(&RunId::new(), Shape::TwoArm, 2, ROOMY)?;
     let host = network.backends.last().context("two backends")?;
-    let _echo = Service::echo(&host.namespace, &host.name, echo_at(host))?;
+    let _echo = Service::echo(&host.namespace, &host.name, &echo_at(host))?;
     let _http = exchange::serve(&host.namespace, &host.name, Wire::Http, 80)?;
     let _raw = exchange::serve(&host.namespace, &host.name, Wire::Raw, 9000)?;
-    let at = |port| SocketAddrV4::new(host.address, port);
-    let sources = Topology::client_addresses();
+    let at = |port| SocketAddr::new(host.address.of(Family::V4), port);
+    let sources = Topology::client_addresses(Family::V4);
 
     let streams = Load::start(&network.client, LoadShape::long_lived(at(443), sources.clone(), 16))?;
     let short = Load::start(&network.client, LoadShape::short(at(443), sources.clone(), 300, 600))?;
@@ -31,6 +32,7 @@ fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()>
         DatagramShape {
             target: at(53),
             sources: sources.clone(),
+            length: datagrams::SHORT,
             per_second: 2000,
             at_most: 1000,
         },
@@ -59,13 +61,13 @@ fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()>
 /// A stream that is cut is reported, so that a green run means something.
 #[test]
 fn stream_whose_server_goes_away_is_reported_broken() -> Result<()> {
-    let network = Topology::build(&RunId::new(), Shape::OneArm, 1)?;
+    let network = Topology::build(&RunId::new(), Shape::OneArm, 1, ROOMY)?;
     let host = network.backends.first().context("one backend")?;
-    let echo = Service::echo(&host.namespace, &host.name, echo_at(host))?;
-    let target = SocketAddrV4::new(host.address, 443);
+    let echo = Service::echo(&host.namespace, &host.name, &echo_at(host))?;
+    let target = SocketAddr::new(host.address.of(Family::V4), 443);
     let load = Load::start(
         &network.client,
-        LoadShape::long_lived(target, Topology::client_addresses(), 8),
+        LoadShape::long_lived(target, Topology::client_addresses(Family::V4), 8),
     )?;
     load.wait(Duration::from_secs(5), "8 open streams", |report| {
         report.open().count() == 8
@@ -86,7 +88,7 @@ fn rig_leaves_nothing_behind_after_a_panic() -> Result<()> {
         .to_vec();
     let panicked = std::thread::spawn(move || {
         let scratch = Scratch::new(&id).expect("a scratch directory");
-        let _network = Topology::build(&id, Shape::OneArm, 1).expect("a network");
+        let _network = Topology::build(&id, Shape::OneArm, 1, ROOMY).expect("a network");
         std::panic::panic_any(scratch.root().to_owned());
     })
     .join();
@@ -99,9 +101,9 @@ fn rig_leaves_nothing_behind_after_a_panic() -> Result<()> {
     Ok(())
 }
 
-const fn echo_at(host: &BackendHost) -> EchoAt {
+fn echo_at(host: &BackendHost) -> EchoAt {
     EchoAt {
         tcp: 443,
-        udp: SocketAddrV4::new(host.address, 53),
+        udp: host.address.both().map(|address| SocketAddr::new(address, 53)).to_vec(),
     }
 }

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use support::{
+    addresses::Family,
     config::STREAMS,
-    rig::Rig,
+    rig::{Layout, Rig},
     streams::{Load, LoadShape, Report},
     topology::{Shape, Topology},
     wait,
@@ -16,9 +17,21 @@ const CHUNKS: u64 = 10 * 512;
 
 #[test]
 fn backend_whose_address_on_the_link_changes_is_followed() -> Result<()> {
+    new_address_is_followed(Family::V4)
+}
+
+#[test]
+fn backend_known_by_ipv6_whose_address_on_the_link_changes_is_followed() -> Result<()> {
+    new_address_is_followed(Family::V6)
+}
+
+fn new_address_is_followed(family: Family) -> Result<()> {
     const NEW: &str = "02:00:00:00:be:01";
-    let rig = Rig::start(Shape::TwoArm, 2, 2)?;
-    let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), 32);
+    let rig = Rig::build(&Layout {
+        outer: family,
+        ..Layout::of(Shape::TwoArm, 2)
+    })?;
+    let shape = LoadShape::long_lived(STREAMS.of(family), Topology::client_addresses(family), 32);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(10), "open streams", |report| {
         report.open().count() == 32

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use support::{
+    addresses::Family,
     config::STREAMS,
     contract::Status,
     daemon::Outcome,
@@ -20,7 +21,7 @@ const OPEN: usize = 48;
 #[test]
 fn refusals_end_with_their_exit_codes_and_traffic_stays_flat() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 4, 4)?;
-    let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), OPEN);
+    let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), OPEN);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(10), "open streams", |report| {
         report.open().count() == OPEN

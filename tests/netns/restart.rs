@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use support::{
+    addresses::Family,
     config::STREAMS,
     rig::Rig,
     streams::{Load, LoadShape, Report},
@@ -25,7 +26,7 @@ fn daemon_killed_under_load_is_noticed_by_no_connection() -> Result<()> {
 
     // Nobody is there to steer; every stream goes on, and new ones open.
     let at_kill = load.report();
-    let shape = LoadShape::short(STREAMS, Topology::client_addresses(), 200, 400);
+    let shape = LoadShape::short(STREAMS.v4(), Topology::client_addresses(Family::V4), 200, 400);
     let short = Load::start(&rig.network.client, shape)?;
     short.wait(Duration::from_secs(10), "new connections without a daemon", |report| {
         report.completed() == 200
@@ -69,7 +70,7 @@ fn file_that_changed_while_the_daemon_was_away_is_only_compared() -> Result<()> 
 }
 
 fn open_streams(rig: &Rig) -> Result<Load> {
-    let shape = LoadShape::long_lived(STREAMS, Topology::client_addresses(), OPEN);
+    let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), OPEN);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(10), "open streams", |report| {
         report.open().count() == OPEN

@@ -68,8 +68,21 @@ pub struct Backend {
     pub up: bool,
     /// Of the lookup table's 65,536.
     pub slots: u32,
+    pub path: Path,
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// What is known of the way to a backend.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Path {
+    /// The longest outer packet that is sent there, bytes.
+    pub mtu: Option<u16>,
+    /// What a router said of it.
+    pub learned_mtu: Option<u16>,
+    /// ICMP messages that ours were too big.
+    pub too_big: u64,
 }
 
 /// `holdfast apply … -o json`.
@@ -137,6 +150,15 @@ impl Status {
             .filter(|(name, _)| name.starts_with("Drop"))
             .map(|(_, &traffic)| traffic)
             .sum()
+    }
+
+    /// Packets with this verdict.
+    ///
+    /// # Panics
+    /// If there is no such verdict.
+    #[must_use]
+    pub fn packets(&self, verdict: &str) -> u64 {
+        self.verdicts[verdict].packets
     }
 
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    net::SocketAddrV4,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -147,7 +147,7 @@ impl Installation {
     }
 
     /// Where the kernel sends a TCP flow.
-    pub fn why_tcp(&self, source: SocketAddrV4, target: SocketAddrV4) -> Result<Why> {
+    pub fn why_tcp(&self, source: SocketAddr, target: SocketAddr) -> Result<Why> {
         let (from, to) = (source.ip().to_string(), target.ip().to_string());
         let (from_port, to_port) = (source.port().to_string(), target.port().to_string());
         self.ask(&["why", &from, &from_port, &to, &to_port, "tcp"])

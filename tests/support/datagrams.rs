@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,20 +13,24 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use rustix::io::Errno;
 
 use crate::{netns::Namespace, pattern, sockets};
 
-/// Payload bytes of each, the number in front included.
-const LENGTH: usize = 128;
 /// What was sent last has so long to come back.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Payload bytes of a datagram where its length does not matter.
+pub const SHORT: usize = 128;
 
 /// How many datagrams, and where from and to.
 #[derive(Clone, Debug)]
 pub struct DatagramShape {
-    pub target: SocketAddrV4,
+    pub target: SocketAddr,
     /// One socket, so one flow, for each; an address may be there often.
-    pub sources: Vec<Ipv4Addr>,
+    pub sources: Vec<IpAddr>,
+    /// Payload bytes of each, the number in front included.
+    pub length: usize,
     pub per_second: u32,
     /// No more than this in all.
     pub at_most: u64,
@@ -36,6 +40,8 @@ pub struct DatagramShape {
 #[derive(Clone, Debug, Default)]
 pub struct DatagramReport {
     pub sent: u64,
+    /// Longer than the path takes, as the sender's own kernel knew by then.
+    pub refused: u64,
     /// Came back with the bytes that were sent.
     pub answered: u64,
     /// Came back with others.
@@ -109,15 +115,20 @@ fn run(shape: &DatagramShape, stop: &AtomicBool, report: &Mutex<DatagramReport>)
         .collect::<io::Result<Vec<_>>>()?;
     let started = Instant::now();
     let mut sent = 0;
+    let too_long = |err: &io::Error| err.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error());
     while sent < shape.at_most && !stop.load(Ordering::Relaxed) {
         let due = started.elapsed().as_secs_f64() * f64::from(shape.per_second);
         #[expect(clippy::cast_sign_loss, reason = "time does not run backwards")]
         let due = (due as u64).min(shape.at_most);
         while sent < due {
             let socket = &sockets[sent as usize % sockets.len()];
-            match socket.send(&datagram(sent)) {
+            match socket.send(&datagram(sent, shape.length)) {
                 Ok(_) => sent += 1,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => break,
+                Err(err) if too_long(&err) => {
+                    report.lock().unwrap_or_else(PoisonError::into_inner).refused += 1;
+                    sent += 1;
+                }
                 // A backend that is gone answers so; the next one is another's.
                 Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {}
                 Err(err) => return Err(err),
@@ -135,9 +146,9 @@ fn run(shape: &DatagramShape, stop: &AtomicBool, report: &Mutex<DatagramReport>)
 }
 
 /// Its number, then bytes that only it has.
-fn datagram(number: u64) -> Vec<u8> {
+fn datagram(number: u64, length: usize) -> Vec<u8> {
     let mut bytes = number.to_be_bytes().to_vec();
-    bytes.extend(pattern::bytes(number, 0, LENGTH - bytes.len()));
+    bytes.extend(pattern::bytes(number, 0, length - bytes.len()));
     bytes
 }
 
@@ -163,6 +174,6 @@ fn answered_by(answer: &[u8], sent: u64) -> Option<String> {
     let space = answer.iter().position(|&byte| byte == b' ')?;
     let (name, echoed) = (&answer[..space], &answer[space + 1..]);
     let number = u64::from_be_bytes(echoed.get(..8)?.try_into().ok()?);
-    let right = number < sent && echoed == datagram(number);
+    let right = number < sent && echoed == datagram(number, echoed.len());
     right.then(|| String::from_utf8_lossy(name).into_owned())
 }

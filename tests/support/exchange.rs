@@ -7,7 +7,7 @@
 use std::{
     fmt::Write as _,
     io::{self, BufReader, ErrorKind, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream},
+    net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::atomic::Ordering,
     time::Duration,
 };
@@ -46,6 +46,8 @@ pub struct Exchange {
     pub up: (String, String),
     /// What the server says it sent, and what we received.
     pub down: (String, String),
+    /// The path's MTU, as the client's kernel knew it at the end.
+    pub path_mtu: u32,
 }
 
 impl Exchange {
@@ -56,11 +58,10 @@ impl Exchange {
     }
 }
 
-/// Starts a backend's side on a port of every address.
+/// Starts a backend's side on a port of every address of both families.
 pub fn serve(namespace: &Namespace, name: &str, wire: Wire, port: u16) -> Result<Service> {
-    let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
     let listener = namespace
-        .run(|| TcpListener::bind(address))?
+        .run(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)))?
         .with_context(|| format!("binding port {port} of {name}"))?;
     listener.set_nonblocking(true)?;
     let name = name.to_owned();
@@ -82,7 +83,7 @@ pub fn serve(namespace: &Namespace, name: &str, wire: Wire, port: u16) -> Result
 
 /// Sends `length` bytes from `source` and receives as many, in the calling
 /// thread's namespace.
-pub fn exchange(wire: Wire, source: Ipv4Addr, target: SocketAddrV4, length: usize) -> Result<Exchange> {
+pub fn exchange(wire: Wire, source: IpAddr, target: SocketAddr, length: usize) -> Result<Exchange> {
     let mut socket = connect(source, target).with_context(|| format!("connecting {source} to {target}"))?;
     let payload = pattern::bytes(UPWARD, 0, length);
     match wire {
@@ -108,14 +109,16 @@ pub fn exchange(wire: Wire, source: Ipv4Addr, target: SocketAddrV4, length: usiz
     };
     let mut answer = vec![0; answer_length.parse()?];
     reader.read_exact(&mut answer).context("reading the payload")?;
+    let path_mtu = sockets::path_mtu(reader.get_ref(), target)?;
     Ok(Exchange {
         backend: backend.to_owned(),
         up: (digest(&payload), received_there.to_owned()),
         down: (sent_there.to_owned(), digest(&answer)),
+        path_mtu,
     })
 }
 
-fn connect(source: Ipv4Addr, target: SocketAddrV4) -> io::Result<TcpStream> {
+fn connect(source: IpAddr, target: SocketAddr) -> io::Result<TcpStream> {
     let socket = sockets::start_connecting(source, target)?;
     let patience = Timespec::try_from(PATIENCE).map_err(|_| ErrorKind::InvalidInput)?;
     let ready = poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&patience))?;

@@ -5,6 +5,8 @@
 //! part of it that can be used alone.
 #![deny(unsafe_code)]
 
+pub mod addresses;
+pub mod capture;
 pub mod change;
 pub mod config;
 pub mod contract;

@@ -36,6 +36,19 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// IPv6 with addresses that are good at once: nobody asks first whether
+    /// somebody else has them, and no router is looked for. For links made
+    /// from now on.
+    pub fn turn_ipv6_on(&self) -> Result<()> {
+        for (key, value) in [("accept_dad", "0"), ("accept_ra", "0"), ("router_solicitations", "0")] {
+            self.sysctl(&format!("ipv6/conf/default/{key}"), value)?;
+        }
+        for scope in ["all", "default"] {
+            self.sysctl(&format!("ipv6/conf/{scope}/disable_ipv6"), "0")?;
+        }
+        Ok(())
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -11,7 +11,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    config::{DATAGRAMS, Fleet, HTTP, RAW, STREAMS},
+    addresses::{ENCAP_SOURCE, Family},
+    config::{DATAGRAMS, Encap, Fleet, HTTP, RAW, STREAMS},
     contract::Status,
     daemon::{Binaries, Installation},
     exchange::{self, Wire},
@@ -19,7 +20,7 @@ use crate::{
     process::Process,
     run::{Footprint, RunId, Scratch},
     services::{EchoAt, Service},
-    topology::{BackendHost, ENCAP_SOURCE, Shape, Topology},
+    topology::{BackendHost, ROOMY, Shape, Topology},
     wait,
 };
 
@@ -28,6 +29,44 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Next hops are resolved within this.
 const RESOLVED: Duration = Duration::from_secs(10);
+
+/// What a rig is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    pub shape: Shape,
+    pub backends: u8,
+    /// How many of them are configured, the first ones.
+    pub configured: usize,
+    pub underlay_mtu: u16,
+    pub encap: Encap,
+    /// Which of their addresses backends have in the configuration: the family
+    /// of outer headers.
+    pub outer: Family,
+    /// `native` or `generic`.
+    pub mode: &'static str,
+}
+
+impl Layout {
+    /// IP in IPv4 in drivers, with room for it, to all of these backends.
+    #[must_use]
+    pub const fn of(shape: Shape, backends: u8) -> Self {
+        Self {
+            shape,
+            backends,
+            configured: backends as usize,
+            underlay_mtu: ROOMY,
+            encap: Encap::Ipip,
+            outer: Family::V4,
+            mode: "native",
+        }
+    }
+
+    /// Bytes that travelling to a backend adds to a packet.
+    #[must_use]
+    pub const fn overhead(&self) -> u16 {
+        self.encap.overhead(self.outer)
+    }
+}
 
 /// A running rig. Fields are dropped in their order: first what sends and
 /// decides, then the network under it.
@@ -48,11 +87,24 @@ impl Rig {
     /// A network of this shape with so many backends, all of them serving, the
     /// first `configured` of them in the configuration.
     pub fn start(shape: Shape, backends: u8, configured: usize) -> Result<Self> {
+        Self::build(&Layout {
+            configured,
+            ..Layout::of(shape, backends)
+        })
+    }
+
+    pub fn build(layout: &Layout) -> Result<Self> {
+        Self::build_with(layout, |fleet| fleet)
+    }
+
+    /// With another configuration than the standard one.
+    pub fn build_with(layout: &Layout, adapt: impl FnOnce(Fleet) -> Fleet) -> Result<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let binaries = Binaries::find()?;
         let id = RunId::new();
         let scratch = Scratch::new(&id)?;
-        let network = Topology::build(&id, shape, backends).context("building the network")?;
+        let network =
+            Topology::build(&id, layout.shape, layout.backends, layout.underlay_mtu).context("building the network")?;
         let pass = PassPrograms::attach(&network.router, &network.router_ends())?;
         let installation = Installation {
             binaries,
@@ -63,7 +115,11 @@ impl Rig {
             log: scratch.path("holdfastd.log"),
         };
         fs::create_dir(&installation.state)?;
-        let fleet = Fleet::standard(shape, &network.backends[..configured], scratch.path("hash.key"));
+        let hosts = &network.backends[..layout.configured];
+        let fleet = Fleet::standard(layout.shape, hosts, scratch.path("hash.key"))
+            .on(hosts, layout.outer)
+            .by(layout.encap)
+            .in_mode(layout.mode);
         let mut rig = Self {
             daemon: None,
             services: Vec::new(),
@@ -71,10 +127,10 @@ impl Rig {
             network,
             installation,
             scratch,
-            fleet,
+            fleet: adapt(fleet),
             _turn: turn,
         };
-        rig.serve_backends()?;
+        rig.serve_backends(layout.encap)?;
         rig.installation.write(&rig.fleet)?;
         rig.start_daemon()?;
         rig.wait_resolved()?;
@@ -137,15 +193,18 @@ impl Rig {
         self.network.backends.iter().find(|host| host.name == name)
     }
 
-    fn serve_backends(&mut self) -> Result<()> {
+    fn serve_backends(&mut self, encap: Encap) -> Result<()> {
         for host in &self.network.backends {
-            self.attach_agent(host)?;
+            // What comes by its own MAC addresses is not wrapped.
+            if encap != Encap::L2 {
+                self.attach_agent(host)?;
+            }
             let at = EchoAt {
-                tcp: STREAMS.port(),
-                udp: DATAGRAMS,
+                tcp: STREAMS.port,
+                udp: DATAGRAMS.both().to_vec(),
             };
-            self.services.push(Service::echo(&host.namespace, &host.name, at)?);
-            for (wire, port) in [(Wire::Http, HTTP.port()), (Wire::Raw, RAW.port())] {
+            self.services.push(Service::echo(&host.namespace, &host.name, &at)?);
+            for (wire, port) in [(Wire::Http, HTTP.port), (Wire::Raw, RAW.port)] {
                 self.services
                     .push(exchange::serve(&host.namespace, &host.name, wire, port)?);
             }
@@ -156,7 +215,10 @@ impl Rig {
     /// The command attaches and pins the agent, and ends; the pin holds it.
     fn attach_agent(&self, host: &BackendHost) -> Result<()> {
         let mut command = Command::new(self.installation.binaries.holdfast());
-        command.args(["agent", "run", "--interface", "eth0", "--from", ENCAP_SOURCE]);
+        command.args(["agent", "run", "--interface", "eth0"]);
+        for prefix in ENCAP_SOURCE {
+            command.args(["--from", prefix]);
+        }
         command
             .arg("--pin-dir")
             .arg(self.scratch.bpf().join(format!("agent-{}", host.name)));

@@ -6,7 +6,7 @@
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,13 +26,13 @@ pub(crate) const GLANCE: Duration = Duration::from_millis(100);
 const BACKLOG: usize = 256 * 1024;
 
 /// Where an echo listens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EchoAt {
-    /// On every address.
+    /// On every address of both families.
     pub tcp: u16,
-    /// On one: an answer has to come from the address that was asked, and a
-    /// socket for all addresses answers from the one of its route.
-    pub udp: SocketAddrV4,
+    /// On each of these: an answer has to come from the address that was asked,
+    /// and a socket for all addresses answers from the one of its route.
+    pub udp: Vec<SocketAddr>,
 }
 
 /// A running service; stops when dropped.
@@ -44,13 +44,17 @@ pub struct Service {
 
 impl Service {
     /// Starts the echo of a backend in its namespace.
-    pub fn echo(namespace: &Namespace, name: &str, at: EchoAt) -> Result<Self> {
-        let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, at.tcp);
+    pub fn echo(namespace: &Namespace, name: &str, at: &EchoAt) -> Result<Self> {
+        let bind = || {
+            let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, at.tcp))?;
+            let datagrams = at.udp.iter().map(UdpSocket::bind).collect::<io::Result<Vec<_>>>()?;
+            io::Result::Ok((listener, datagrams))
+        };
         let (listener, datagrams) = namespace
-            .run(|| io::Result::Ok((TcpListener::bind(any)?, UdpSocket::bind(at.udp)?)))?
+            .run(bind)?
             .with_context(|| format!("binding the echo of {name}"))?;
         listener.set_nonblocking(true)?;
-        datagrams.set_nonblocking(true)?;
+        datagrams.iter().try_for_each(|socket| socket.set_nonblocking(true))?;
         let echo = Echo {
             greeting: format!("{name}\n").into_bytes(),
             prefix: format!("{name} ").into_bytes(),
@@ -93,7 +97,7 @@ struct Echo {
     greeting: Vec<u8>,
     prefix: Vec<u8>,
     listener: TcpListener,
-    datagrams: UdpSocket,
+    datagrams: Vec<UdpSocket>,
     streams: Vec<EchoStream>,
 }
 
@@ -109,10 +113,8 @@ impl Echo {
     fn serve(mut self, stop: &AtomicBool) -> io::Result<()> {
         let glance = Timespec::try_from(GLANCE).map_err(|_| ErrorKind::InvalidInput)?;
         while !stop.load(Ordering::Relaxed) {
-            let mut fds = vec![
-                PollFd::new(&self.listener, PollFlags::IN),
-                PollFd::new(&self.datagrams, PollFlags::IN),
-            ];
+            let mut fds = vec![PollFd::new(&self.listener, PollFlags::IN)];
+            fds.extend(self.datagrams.iter().map(|socket| PollFd::new(socket, PollFlags::IN)));
             fds.extend(self.streams.iter().map(EchoStream::poll_fd));
             match poll(&mut fds, Some(&glance)) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -120,11 +122,12 @@ impl Echo {
             }
             let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
             drop(fds);
-            let mut of_streams = ready[2..].iter();
+            let (of_datagrams, of_streams) = ready[1..].split_at(self.datagrams.len());
+            let mut of_streams = of_streams.iter();
             self.streams
                 .retain_mut(|stream| !of_streams.next().is_some_and(|&ready| ready) || stream.turn());
-            if ready[1] {
-                self.answer_datagrams();
+            for (socket, _) in self.datagrams.iter().zip(of_datagrams).filter(|(_, ready)| **ready) {
+                self.answer_datagrams(socket);
             }
             if ready[0] {
                 self.accept();
@@ -148,12 +151,12 @@ impl Echo {
         }
     }
 
-    fn answer_datagrams(&self) {
+    fn answer_datagrams(&self, socket: &UdpSocket) {
         let mut buffer = [0; 2048];
-        while let Ok((length, from)) = self.datagrams.recv_from(&mut buffer) {
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
             let answer = [&self.prefix, &buffer[..length]].concat();
             // A full send buffer loses the answer, as a network may.
-            self.datagrams.send_to(&answer, from).ok();
+            socket.send_to(&answer, from).ok();
         }
     }
 }

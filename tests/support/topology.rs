@@ -1,40 +1,29 @@
-//! The two networks everything is tested in.
+//! The three networks everything is tested in, each with IPv4 and IPv6.
 //!
 //! ```text
 //! one-arm    client ── router ── lb0 balancer        next hop: the router
-//!                        └─ br0 ── backends
+//!                        └─ br1 ── backends
 //! two-arm    client ── router ── lb0 balancer        next hop: the backend,
-//!                        └─ br0 ── lb1 balancer      by ARP over lb1
-//!                            └──── backends
+//!                        └─ br1 ── lb1 balancer      by ARP or neighbour
+//!                            └──── backends          discovery over lb1
+//! three-arm  as two-arm, and be2, be4, … on a br2 of their own, behind lb2
 //! ```
 //!
 //! Backends answer straight to the client (direct server return). Links to the
-//! balancer and to backends have an MTU of 1,600, so that a full packet and its
-//! outer header fit; the client's link has 1,500.
+//! balancer and to backends are the underlay: with an MTU of 1,600 a full packet
+//! and its outer header fit, with 1,500 clients have to be told that they do
+//! not. The client's link has 1,500.
 
-use std::{net::Ipv4Addr, ops::RangeInclusive};
+use std::net::IpAddr;
 
 use anyhow::Result;
 
 use crate::{
+    addresses::{self, BALANCER, CLIENT_HOSTS, Dual, ENCAP_SOURCE, Family, GATEWAY, ROUTER, VIP_PREFIXES, VIPS},
     netns::{Namespace, ip_batch},
     offload,
     run::RunId,
 };
-
-/// The client has all of 198.51.100.2 to .30, to be many flows' sources.
-pub const CLIENT_HOSTS: RangeInclusive<u8> = 2..=30;
-/// The balancer's own address on `lb0`, and the router's beside it.
-pub const BALANCER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-/// Outer sources; backends' agents trust it.
-pub const ENCAP_SOURCE: &str = "10.255.0.0/16";
-/// Addresses that backends carry on `lo`.
-pub const VIPS: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(203, 0, 113, 10),
-    Ipv4Addr::new(203, 0, 113, 11),
-    Ipv4Addr::new(203, 0, 113, 53),
-];
 
 /// How the balancer is wired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +32,8 @@ pub enum Shape {
     OneArm,
     /// Packets are redirected from `lb0` to `lb1`.
     TwoArm,
+    /// Packets are redirected from `lb0` to `lb1` or `lb2`.
+    ThreeArm,
 }
 
 impl Shape {
@@ -52,9 +43,31 @@ impl Shape {
         match self {
             Self::OneArm => &["lb0"],
             Self::TwoArm => &["lb0", "lb1"],
+            Self::ThreeArm => &["lb0", "lb1", "lb2"],
+        }
+    }
+
+    /// Numbers of the networks that backends are in.
+    const fn networks(self) -> &'static [u8] {
+        match self {
+            Self::OneArm | Self::TwoArm => &[1],
+            Self::ThreeArm => &[1, 2],
+        }
+    }
+
+    /// Those of them that the balancer has a link to.
+    const fn arms(self) -> &'static [u8] {
+        match self {
+            Self::OneArm => &[],
+            Self::TwoArm | Self::ThreeArm => self.networks(),
         }
     }
 }
+
+/// MTU of an underlay in which everything fits.
+pub const ROOMY: u16 = 1600;
+/// MTU of an underlay in which full packets do not fit once encapsulated.
+pub const TIGHT: u16 = 1500;
 
 /// One backend's namespace.
 #[derive(Debug)]
@@ -62,13 +75,16 @@ pub struct BackendHost {
     pub namespace: Namespace,
     /// `be1`, `be2`, …
     pub name: String,
-    pub address: Ipv4Addr,
+    pub address: Dual,
+    /// The network it is in.
+    network: u8,
 }
 
 /// The namespaces of one run.
 #[derive(Debug)]
 pub struct Topology {
     pub shape: Shape,
+    underlay_mtu: u16,
     pub client: Namespace,
     pub router: Namespace,
     pub balancer: Namespace,
@@ -76,19 +92,23 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Builds the network with backends `be1`…`beN` at 10.0.1.11 and up.
-    pub fn build(id: &RunId, shape: Shape, backends: u8) -> Result<Self> {
+    /// Builds the network with backends `be1`…`beN`, hosts 11 and up.
+    pub fn build(id: &RunId, shape: Shape, backends: u8, underlay_mtu: u16) -> Result<Self> {
+        let networks = shape.networks();
         let topology = Self {
             shape,
+            underlay_mtu,
             client: Namespace::create(id.namespace("client"))?,
             router: Namespace::create(id.namespace("router"))?,
             balancer: Namespace::create(id.namespace("lb"))?,
             backends: (1..=backends)
                 .map(|nth| {
+                    let network = networks[usize::from(nth - 1) % networks.len()];
                     Ok(BackendHost {
                         namespace: Namespace::create(id.namespace(&format!("be{nth}")))?,
                         name: format!("be{nth}"),
-                        address: Ipv4Addr::new(10, 0, 1, 10 + nth),
+                        address: addresses::behind(network, 10 + nth),
+                        network,
                     })
                 })
                 .collect::<Result<_>>()?,
@@ -103,10 +123,10 @@ impl Topology {
         Ok(topology)
     }
 
-    /// The client's addresses.
+    /// The client's addresses of a family.
     #[must_use]
-    pub fn client_addresses() -> Vec<Ipv4Addr> {
-        CLIENT_HOSTS.map(|host| Ipv4Addr::new(198, 51, 100, host)).collect()
+    pub fn client_addresses(family: Family) -> Vec<IpAddr> {
+        CLIENT_HOSTS.map(|host| addresses::client(host).of(family)).collect()
     }
 
     /// The router's ends of the balancer's links. veth delivers what XDP sends
@@ -120,17 +140,34 @@ impl Topology {
             .collect()
     }
 
+    /// From now on the router sends packets for these addresses only if they
+    /// have at most so many bytes, and says so to who sent a longer one that
+    /// must not be cut.
+    pub fn narrow(&self, route: &str, mtu: u16) -> Result<()> {
+        // A locked metric is what the kernel asks of when it forwards.
+        self.router
+            .ip(&format!("route replace {route} mtu lock {mtu}"))
+            .map(drop)
+    }
+
     fn set_kernel_parameters(&self) -> Result<()> {
+        let backends = self.backends.iter().map(|backend| &backend.namespace);
+        for namespace in [&self.client, &self.router, &self.balancer].into_iter().chain(backends) {
+            namespace.turn_ipv6_on()?;
+        }
         self.router.sysctl("ipv4/ip_forward", "1")?;
+        self.router.sysctl("ipv6/conf/all/forwarding", "1")?;
         // The router must not tell the client of a shorter way.
         self.router.sysctl("ipv4/conf/all/send_redirects", "0")?;
         self.router.sysctl("ipv4/conf/default/send_redirects", "0")?;
         for backend in &self.backends {
-            // VIP addresses on `lo` are neither answered for nor announced.
+            // VIP addresses on `lo` are neither answered for nor announced; in
+            // IPv6 they never are, as a link answers for its own only.
             backend.namespace.sysctl("ipv4/conf/all/arp_ignore", "1")?;
             backend.namespace.sysctl("ipv4/conf/all/arp_announce", "2")?;
             // A new hardware address is announced, as a replaced host does.
             backend.namespace.sysctl("ipv4/conf/all/arp_notify", "1")?;
+            backend.namespace.sysctl("ipv6/conf/default/ndisc_notify", "1")?;
         }
         Ok(())
     }
@@ -144,11 +181,13 @@ impl Topology {
             )
         };
         let mut commands = vec![link("eth0", &self.client, "to-client", 1500)];
+        let underlay = self.underlay_mtu;
         for name in self.shape.interfaces() {
-            commands.push(link(name, &self.balancer, &format!("to-{name}"), 1600));
+            commands.push(link(name, &self.balancer, &format!("to-{name}"), underlay));
         }
         for backend in &self.backends {
-            commands.push(link("eth0", &backend.namespace, &format!("to-{}", backend.name), 1600));
+            let far = format!("to-{}", backend.name);
+            commands.push(link("eth0", &backend.namespace, &far, underlay));
         }
         commands
     }
@@ -175,44 +214,54 @@ impl Topology {
 
     fn number_client(&self) -> Result<()> {
         let mut commands = Commands::of(&self.client);
-        for address in Self::client_addresses() {
-            commands.push(format!("addr add {address}/24 dev eth0"));
+        for host in CLIENT_HOSTS {
+            commands.number("eth0", addresses::client(host));
         }
         commands.push("link set eth0 up");
-        commands.push("route add default via 198.51.100.1");
+        commands.default_route(GATEWAY, "");
         commands.run()
     }
 
     fn number_router(&self) -> Result<()> {
         let mut commands = Commands::of(&self.router);
-        commands.push("link add br0 mtu 1600 type bridge forward_delay 0 stp_state 0 mcast_snooping 0");
-        commands.push("addr add 198.51.100.1/24 dev to-client");
-        commands.push("addr add 10.0.0.1/24 dev to-lb0");
-        commands.push("addr add 10.0.1.1/24 dev br0");
-        let backends = self.backends.iter().map(|backend| format!("to-{}", backend.name));
-        let second_arm = self.router_ends().into_iter().skip(1);
-        for port in backends.chain(second_arm) {
-            commands.push(format!("link set {port} master br0 up"));
+        for network in self.shape.networks() {
+            commands.push(format!(
+                "link add br{network} mtu {} type bridge forward_delay 0 stp_state 0 mcast_snooping 0",
+                self.underlay_mtu
+            ));
+            commands.number(&format!("br{network}"), addresses::behind(*network, 1));
         }
-        for interface in ["br0", "to-client", "to-lb0"] {
-            commands.push(format!("link set {interface} up"));
+        for backend in &self.backends {
+            commands.push(format!("link set to-{} master br{} up", backend.name, backend.network));
         }
-        // After the far end is up: a route needs a carrier.
-        commands.push(format!("route add 203.0.113.0/24 via {BALANCER} onlink dev to-lb0"));
+        for arm in self.shape.arms() {
+            commands.push(format!("link set to-lb{arm} master br{arm} up"));
+        }
+        for network in self.shape.networks() {
+            commands.push(format!("link set br{network} up"));
+        }
+        commands.number("to-client", GATEWAY);
+        commands.number("to-lb0", ROUTER);
+        commands.push("link set to-client up");
+        commands.push("link set to-lb0 up");
+        // VIPs, and the sources of outer headers, for errors about them.
+        for prefixes in [VIP_PREFIXES, ENCAP_SOURCE] {
+            for (prefix, via) in prefixes.iter().zip(BALANCER.both()) {
+                // `onlink`: the far end is not up yet.
+                commands.push(format!("route add {prefix} via {via} onlink dev to-lb0"));
+            }
+        }
         commands.run()
     }
 
     fn number_balancer(&self) -> Result<()> {
         let mut commands = Commands::of(&self.balancer);
-        commands.push(format!("addr add {BALANCER}/24 dev lb0"));
+        commands.number("lb0", BALANCER);
         commands.push("link set lb0 up");
-        commands.push(format!("route add default via {ROUTER}"));
-        match self.shape {
-            Shape::OneArm => {}
-            Shape::TwoArm => {
-                commands.push("addr add 10.0.1.2/24 dev lb1");
-                commands.push("link set lb1 up");
-            }
+        commands.default_route(ROUTER, "");
+        for arm in self.shape.arms() {
+            commands.number(&format!("lb{arm}"), addresses::behind(*arm, 2));
+            commands.push(format!("link set lb{arm} up"));
         }
         commands.run()
     }
@@ -220,13 +269,14 @@ impl Topology {
 
 fn number_backend(backend: &BackendHost) -> Result<()> {
     let mut commands = Commands::of(&backend.namespace);
-    commands.push(format!("addr add {}/24 dev eth0", backend.address));
+    commands.number("eth0", backend.address);
     for vip in VIPS {
-        commands.push(format!("addr add {vip}/32 dev lo"));
+        commands.push(format!("addr add {}/32 dev lo", vip.v4));
+        commands.push(format!("addr add {}/128 dev lo nodad", vip.v6));
     }
     commands.push("link set eth0 up");
-    // The link carries 1,600 for outer headers; answers to clients do not.
-    commands.push("route add default via 10.0.1.1 mtu 1500");
+    // The link may carry more, for outer headers; answers to clients do not.
+    commands.default_route(addresses::behind(backend.network, 1), "mtu 1500");
     commands.run()
 }
 
@@ -246,6 +296,16 @@ impl<'a> Commands<'a> {
 
     fn push(&mut self, line: impl Into<String>) {
         self.lines.push(line.into());
+    }
+
+    fn number(&mut self, interface: &str, address: Dual) {
+        self.push(format!("addr add {}/24 dev {interface}", address.v4));
+        self.push(format!("addr add {}/64 dev {interface} nodad", address.v6));
+    }
+
+    fn default_route(&mut self, via: Dual, how: &str) {
+        self.push(format!("route add 0.0.0.0/0 via {} {how}", via.v4));
+        self.push(format!("route add ::/0 via {} {how}", via.v6));
     }
 
     fn run(self) -> Result<()> {

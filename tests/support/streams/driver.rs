@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +20,7 @@ use super::{
     record::{Ending, Record},
     stream::Stream,
 };
-use crate::sockets::{start_connecting, v4};
+use crate::sockets::start_connecting;
 
 /// The finest pause between chunks that is kept.
 const TICK: Duration = Duration::from_millis(5);
@@ -116,7 +116,7 @@ impl Driver {
         let source = self.source(records.len());
         let socket = start_connecting(source, self.shape.target)?;
         records.push(Record {
-            source: v4(socket.local_addr()?)?,
+            source: socket.local_addr()?,
             target: self.shape.target,
             long_lived,
             opened: now,
@@ -129,7 +129,7 @@ impl Driver {
         Ok(Stream::new(socket, nth, self.shape.chunk as u64, self.shape.pause, now))
     }
 
-    fn source(&self, nth: usize) -> Ipv4Addr {
+    fn source(&self, nth: usize) -> IpAddr {
         self.shape.sources[nth % self.shape.sources.len()]
     }
 }

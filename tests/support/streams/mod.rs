@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -28,9 +28,9 @@ pub use record::{Broken, Ending, Record, Report};
 /// How much load, and where from and to.
 #[derive(Clone, Debug)]
 pub struct LoadShape {
-    pub target: SocketAddrV4,
+    pub target: SocketAddr,
     /// Source addresses, used in turn; the kernel chooses ports.
-    pub sources: Vec<Ipv4Addr>,
+    pub sources: Vec<IpAddr>,
     /// Streams held open; one that breaks is replaced by a new one.
     pub long_lived: usize,
     /// Short connections opened each second.
@@ -46,7 +46,7 @@ pub struct LoadShape {
 impl LoadShape {
     /// Long-lived streams only.
     #[must_use]
-    pub const fn long_lived(target: SocketAddrV4, sources: Vec<Ipv4Addr>, streams: usize) -> Self {
+    pub const fn long_lived(target: SocketAddr, sources: Vec<IpAddr>, streams: usize) -> Self {
         Self {
             target,
             sources,
@@ -60,7 +60,7 @@ impl LoadShape {
 
     /// Short connections only: `count` of them.
     #[must_use]
-    pub fn short(target: SocketAddrV4, sources: Vec<Ipv4Addr>, count: usize, per_second: u32) -> Self {
+    pub fn short(target: SocketAddr, sources: Vec<IpAddr>, count: usize, per_second: u32) -> Self {
         Self {
             short_per_second: per_second,
             short_at_most: count,

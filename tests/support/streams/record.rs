@@ -1,12 +1,12 @@
 //! What became of each connection.
 
-use std::{collections::BTreeMap, fmt, io, net::SocketAddrV4, time::Instant};
+use std::{collections::BTreeMap, fmt, io, net::SocketAddr, time::Instant};
 
 /// One connection, from its start.
 #[derive(Clone, Debug)]
 pub struct Record {
-    pub source: SocketAddrV4,
-    pub target: SocketAddrV4,
+    pub source: SocketAddr,
+    pub target: SocketAddr,
     pub long_lived: bool,
     pub opened: Instant,
     /// The name that came first; absent until it has come.
