@@ -119,6 +119,7 @@ impl Member {
     }
 }
 
+const _: () = assert!(size_of::<Macs>() == 12);
 const _: () = assert!(size_of::<Member>() == 64);
 const _: () = assert!(core::mem::offset_of!(Member, macs) == 40);
 const _: () = assert!(core::mem::offset_of!(Member, ifindex) == 52);
