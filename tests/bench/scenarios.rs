@@ -125,8 +125,8 @@ impl SiteKind {
                 },
                 |backends| {
                     let (leaving, coming) = backends.split_at_mut(backends.len() / 2);
-                    leaving.iter_mut().for_each(|one| one.state = BackendState::Drain);
-                    coming.iter_mut().for_each(|one| one.state = BackendState::Ready);
+                    set(leaving, BackendState::Drain);
+                    set(coming, BackendState::Ready);
                 },
             ],
         }
@@ -151,6 +151,12 @@ impl SiteKind {
     pub fn arms(self) -> Vec<Arm> {
         let arms: &[u8] = if self == Self::TwoArm { &[0, 1] } else { &[0] };
         arms.iter().copied().map(Arm::imagined).collect()
+    }
+}
+
+fn set(backends: &mut [Backend], state: BackendState) {
+    for backend in backends {
+        backend.state = state;
     }
 }
 
