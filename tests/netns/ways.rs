@@ -81,9 +81,8 @@ fn pool_with_backends_of_both_families_serves_both_families() -> Result<()> {
     for family in Family::BOTH {
         let capture = Capture::start(&rig.network.router)?;
         let mut backends = BTreeSet::new();
-        for (nth, source) in Topology::client_addresses(family).into_iter().enumerate() {
-            let length = if nth % 4 == 0 { LARGE } else { 100 };
-            backends.insert(exchanged(&rig, Wire::Raw, source, length)?.backend);
+        for source in Topology::client_addresses(family) {
+            backends.insert(exchanged(&rig, Wire::Raw, source, 100)?.backend);
         }
         ensure!(backends.len() == 4, "{family:?}: only {backends:?} answered");
         let seen = capture.wrapped()?;
@@ -93,6 +92,9 @@ fn pool_with_backends_of_both_families_serves_both_families() -> Result<()> {
             gue: false,
         });
         ensure!(seen.keys().copied().eq(wrapped), "{family:?}: {seen:?}");
+        for source in Topology::client_addresses(family).into_iter().take(SOURCES) {
+            exchanged(&rig, Wire::Raw, source, LARGE)?;
+        }
     }
     Ok(())
 }
