@@ -85,7 +85,7 @@ fn pool_with_backends_of_both_families_serves_both_families() -> Result<()> {
             backends.insert(exchanged(&rig, Wire::Raw, source, 100)?.backend);
         }
         ensure!(backends.len() == 4, "{family:?}: only {backends:?} answered");
-        let seen = capture.wrapped()?;
+        let seen = capture.wrapped(family)?;
         let wrapped = Family::BOTH.map(|outer| Wrapped {
             inner: family,
             outer,
@@ -165,7 +165,7 @@ fn small_exchanges_are_wrapped_as_configured(rig: &Rig, layout: &Layout, family:
         backends.len() == usize::from(layout.backends),
         "{family:?}: only {backends:?} answered"
     );
-    let seen = capture.wrapped()?;
+    let seen = capture.wrapped(family)?;
     let expected = match layout.encap {
         Encap::L2 => None,
         Encap::Ipip | Encap::Gue => Some(Wrapped {

@@ -1,4 +1,4 @@
-//! A SYN flood from addresses that nobody has, at a bounded rate.
+//! A flood of TCP from addresses that nobody has, at a bounded rate.
 
 use std::{
     io,
@@ -21,6 +21,14 @@ use crate::netns::Namespace;
 /// nowhere.
 pub const SOURCES: &str = "192.0.2.0/24";
 
+/// What is sent of each flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Each {
+    Syn,
+    /// And a segment after it, as if the connection had come to be.
+    SynAndSegment,
+}
+
 /// A running flood; stops when dropped.
 #[derive(Debug)]
 pub struct Flood {
@@ -29,23 +37,24 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Sends SYNs to `target`, each of another flow, out of a namespace.
-    pub fn start(namespace: &Namespace, target: SocketAddrV4, per_second: u32) -> Result<Self> {
+    /// Sends so many packets a second to `target`, never twice the same flow,
+    /// out of a namespace.
+    pub fn start(namespace: &Namespace, target: SocketAddrV4, each: Each, per_second: u32) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
-        let thread = namespace.spawn("flood", move || run(target, per_second, &told))?;
+        let thread = namespace.spawn("flood", move || run(target, each, per_second, &told))?;
         Ok(Self {
             stop,
             thread: Some(thread),
         })
     }
 
-    /// Ends it; gives how many were sent.
+    /// Ends it; gives how many packets were sent.
     pub fn stop(mut self) -> Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("it was stopped already")?;
         let sent = thread.join().map_err(|_| anyhow!("the flood panicked"))??;
-        sent.context("sending SYNs")
+        sent.context("sending the flood")
     }
 }
 
@@ -55,7 +64,7 @@ impl Drop for Flood {
     }
 }
 
-fn run(target: SocketAddrV4, per_second: u32, stop: &AtomicBool) -> io::Result<u64> {
+fn run(target: SocketAddrV4, each: Each, per_second: u32, stop: &AtomicBool) -> io::Result<u64> {
     // With headers of our own (`IPPROTO_RAW`, raw(7)).
     let socket = socket_with(
         AddressFamily::INET,
@@ -71,7 +80,11 @@ fn run(target: SocketAddrV4, per_second: u32, stop: &AtomicBool) -> io::Result<u
         #[expect(clippy::cast_sign_loss, reason = "time does not run backwards")]
         let due = due as u64;
         while sent < due {
-            match sendto(&socket, &syn(sent, target), SendFlags::empty(), &to) {
+            let packet = match each {
+                Each::Syn => packet(sent, true, target),
+                Each::SynAndSegment => packet(sent / 2, sent.is_multiple_of(2), target),
+            };
+            match sendto(&socket, &packet, SendFlags::empty(), &to) {
                 Ok(_) => sent += 1,
                 // The link is busy: no faster than it takes.
                 Err(rustix::io::Errno::NOBUFS) => break,
@@ -83,13 +96,12 @@ fn run(target: SocketAddrV4, per_second: u32, stop: &AtomicBool) -> io::Result<u
     Ok(sent)
 }
 
-/// The nth: all ports of one address before the next one.
-fn syn(nth: u64, target: SocketAddrV4) -> Vec<u8> {
+/// Of the nth flow: all ports of one address before the next one.
+fn packet(nth: u64, syn: bool, target: SocketAddrV4) -> Vec<u8> {
     let [.., host, high, low] = nth.to_be_bytes();
     let (source, port) = (Ipv4Addr::new(192, 0, 2, host), u16::from_be_bytes([high, low]));
-    let builder = PacketBuilder::ipv4(source.octets(), target.ip().octets(), 64)
-        .tcp(port, target.port(), 1, 64_240)
-        .syn();
+    let builder = PacketBuilder::ipv4(source.octets(), target.ip().octets(), 64).tcp(port, target.port(), 1, 64_240);
+    let builder = if syn { builder.syn() } else { builder.ack(1) };
     let mut packet = Vec::with_capacity(builder.size(0));
     builder
         .write(&mut packet, &[])

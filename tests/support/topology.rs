@@ -145,7 +145,7 @@ impl Topology {
     /// must not be cut.
     pub fn narrow(&self, route: &str, mtu: u16) -> Result<()> {
         // Better than the link's own route, which IPv6 keeps beside it.
-        let metric = if route.contains(':') { 1 } else { 0 };
+        let metric = u8::from(route.contains(':'));
         // A locked MTU is what the kernel goes by when it forwards.
         self.router
             .ip(&format!("route replace {route} metric {metric} mtu lock {mtu}"))
