@@ -2,7 +2,9 @@
 //! programs in the kernel, real sockets. Each test builds a rig of its own, and
 //! needs root for it.
 
+mod affinity;
 mod changes;
+mod dirty;
 mod forwarding;
 mod guards;
 mod host;

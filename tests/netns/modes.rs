@@ -37,12 +37,12 @@ fn native_mode_is_reported_for_every_interface() -> Result<()> {
 fn driver_without_native_mode_is_refused_and_nothing_is_attached_in_its_place() -> Result<()> {
     let rig = Rig::start(Shape::OneArm, 2, 2)?;
     let balancer = &rig.network.balancer;
-    balancer.ip("link add dum0 type dummy")?;
-    balancer.ip("link set dum0 up")?;
+    balancer.ip("link add alien0 type bridge")?;
+    balancer.ip("link set alien0 up")?;
     let before = rig.installation.status()?;
     let with = |mode| {
         let mut fleet = rig.fleet.clone();
-        let name = "dum0".to_owned();
+        let name = "alien0".to_owned();
         fleet.interfaces.push(Interface { name, mode });
         fleet
     };
@@ -52,17 +52,17 @@ fn driver_without_native_mode_is_refused_and_nothing_is_attached_in_its_place() 
     let refused = rig.installation.run(&["apply", "-f", &config])?;
     assert_eq!(refused.code, Some(1), "{}", refused.said());
     ensure!(refused.said().contains("HF3009"), "{}", refused.said());
-    let link = balancer.ip("-d link show dum0")?;
+    let link = balancer.ip("-d link show alien0")?;
     ensure!(!link.contains("xdp"), "attached all the same: {link}");
     let after = rig.installation.status()?;
     assert_eq!((after.generation, after.revision), (before.generation, before.revision));
     assert_eq!(modes(&after), modes(&before));
 
     rig.installation.apply(&with("generic"))?;
-    let link = balancer.ip("-d link show dum0")?;
+    let link = balancer.ip("-d link show alien0")?;
     ensure!(link.contains("xdpgeneric"), "not attached: {link}");
     let status = rig.installation.status()?;
-    let expected = [("lb0", Some("native")), ("dum0", Some("generic"))];
+    let expected = [("lb0", Some("native")), ("alien0", Some("generic"))];
     assert_eq!(modes(&status), expected);
     Ok(())
 }

@@ -118,9 +118,13 @@ fn narrow_way_back_is_learned(layout: &Layout) -> Result<()> {
         ensure!(backends.len() == 4, "{family:?}: only {backends:?} answered");
         for host in &rig.network.backends {
             for (client, backend) in &served {
-                let learned = route_mtu(&rig, &host.name, *client)?;
+                let (learned, printed) = route_mtu(&rig, &host.name, *client)?;
                 let expected = if *backend == host.name { NARROW } else { 1500 };
-                assert_eq!(learned, expected, "{} for {client}, served by {backend}", host.name);
+                assert_eq!(
+                    learned, expected,
+                    "{} for {client}, served by {backend}: {printed}",
+                    host.name
+                );
             }
         }
         let after = rig.installation.status()?;
@@ -141,12 +145,13 @@ fn large(rig: &Rig, source: IpAddr) -> Result<Exchange> {
 }
 
 /// The MTU of a backend's route to a client, with what it has learned.
-fn route_mtu(rig: &Rig, backend: &str, client: IpAddr) -> Result<u16> {
+fn route_mtu(rig: &Rig, backend: &str, client: IpAddr) -> Result<(u16, String)> {
     let host = rig.host(backend).context("a backend of the rig")?;
     let vip = RAW.of(Family::of(client)).ip();
     let printed = host.namespace.ip(&format!("route get {client} from {vip}"))?;
     let words: Vec<&str> = printed.split_whitespace().collect();
     let at = words.iter().position(|&word| word == "mtu");
     let mtu = at.and_then(|at| words.get(at + 1));
-    Ok(mtu.with_context(|| format!("no MTU in {printed}"))?.parse()?)
+    let mtu = mtu.with_context(|| format!("no MTU in {printed}"))?.parse()?;
+    Ok((mtu, printed))
 }

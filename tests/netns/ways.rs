@@ -81,18 +81,20 @@ fn pool_with_backends_of_both_families_serves_both_families() -> Result<()> {
     for family in Family::BOTH {
         let capture = Capture::start(&rig.network.router)?;
         let mut backends = BTreeSet::new();
-        for (nth, source) in Topology::client_addresses(family).into_iter().enumerate() {
-            let length = if nth % 4 == 0 { LARGE } else { 100 };
-            backends.insert(exchanged(&rig, Wire::Raw, source, length)?.backend);
+        for source in Topology::client_addresses(family) {
+            backends.insert(exchanged(&rig, Wire::Raw, source, 100)?.backend);
         }
         ensure!(backends.len() == 4, "{family:?}: only {backends:?} answered");
-        let seen = capture.wrapped()?;
+        let seen = capture.wrapped(family)?;
         let wrapped = Family::BOTH.map(|outer| Wrapped {
             inner: family,
             outer,
             gue: false,
         });
         ensure!(seen.keys().copied().eq(wrapped), "{family:?}: {seen:?}");
+        for source in Topology::client_addresses(family).into_iter().take(SOURCES) {
+            exchanged(&rig, Wire::Raw, source, LARGE)?;
+        }
     }
     Ok(())
 }
@@ -163,7 +165,7 @@ fn small_exchanges_are_wrapped_as_configured(rig: &Rig, layout: &Layout, family:
         backends.len() == usize::from(layout.backends),
         "{family:?}: only {backends:?} answered"
     );
-    let seen = capture.wrapped()?;
+    let seen = capture.wrapped(family)?;
     let expected = match layout.encap {
         Encap::L2 => None,
         Encap::Ipip | Encap::Gue => Some(Wrapped {

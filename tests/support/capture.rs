@@ -62,7 +62,7 @@ impl Capture {
 
     /// The frames until now, and until it is quiet; those that found no room
     /// in the socket are missing.
-    pub fn frames(self) -> io::Result<Vec<Vec<u8>>> {
+    fn frames(self) -> io::Result<Vec<Vec<u8>>> {
         let mut frames = Vec::new();
         let mut buffer = [0; 4096];
         let quiet = Timespec::try_from(QUIET).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -77,10 +77,13 @@ impl Capture {
         Ok(frames)
     }
 
-    /// How many of them are wrapped in which way.
-    pub fn wrapped(self) -> io::Result<BTreeMap<Wrapped, usize>> {
+    /// How many packets of a family are wrapped in which way. Not those of the
+    /// other: they may be the last of connections from before.
+    pub fn wrapped(self, inner: Family) -> io::Result<BTreeMap<Wrapped, usize>> {
         let mut counts = BTreeMap::new();
-        for wrapped in self.frames()?.iter().filter_map(|frame| wrapped(frame)) {
+        let frames = self.frames()?;
+        let wrapped = frames.iter().filter_map(|frame| wrapped(frame));
+        for wrapped in wrapped.filter(|wrapped| wrapped.inner == inner) {
             *counts.entry(wrapped).or_default() += 1;
         }
         Ok(counts)

@@ -1,7 +1,7 @@
 //! Datagrams to an echo, sent at a pace, counted and checked.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
     sync::{
@@ -47,6 +47,8 @@ pub struct DatagramReport {
     /// Came back with others.
     pub wrong: u64,
     pub by_backend: BTreeMap<String, u64>,
+    /// Who answered, for each source of the shape.
+    pub by_flow: Vec<BTreeSet<String>>,
 }
 
 /// A running load of datagrams; stops when dropped.
@@ -156,12 +158,14 @@ fn collect(sockets: &[UdpSocket], sent: u64, report: &Mutex<DatagramReport>) {
     let mut buffer = [0; 2048];
     let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
     report.sent = sent;
-    for socket in sockets {
+    report.by_flow.resize_with(sockets.len(), BTreeSet::new);
+    for (nth, socket) in sockets.iter().enumerate() {
         while let Ok(length) = socket.recv(&mut buffer) {
             match answered_by(&buffer[..length], sent) {
                 Some(backend) => {
                     report.answered += 1;
-                    *report.by_backend.entry(backend).or_default() += 1;
+                    *report.by_backend.entry(backend.clone()).or_default() += 1;
+                    report.by_flow[nth].insert(backend);
                 }
                 None => report.wrong += 1,
             }

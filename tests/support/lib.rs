@@ -13,6 +13,8 @@ pub mod contract;
 pub mod daemon;
 pub mod datagrams;
 pub mod exchange;
+pub mod flood;
+pub mod flow_events;
 pub mod generator;
 pub mod mutation;
 pub mod native;

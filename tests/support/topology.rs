@@ -144,9 +144,11 @@ impl Topology {
     /// have at most so many bytes, and says so to who sent a longer one that
     /// must not be cut.
     pub fn narrow(&self, route: &str, mtu: u16) -> Result<()> {
-        // A locked metric is what the kernel asks of when it forwards.
+        // Better than the link's own route, which IPv6 keeps beside it.
+        let metric = u8::from(route.contains(':'));
+        // A locked MTU is what the kernel goes by when it forwards.
         self.router
-            .ip(&format!("route replace {route} mtu lock {mtu}"))
+            .ip(&format!("route replace {route} metric {metric} mtu lock {mtu}"))
             .map(drop)
     }
 
