@@ -57,10 +57,13 @@ fn an_emptied_slot_falls_back_to_the_same_revision() -> Result<()> {
         for slot in slots(&snapshot, 0, kind)? {
             delete(balancer.pins(), slot)?;
             let after = balancer.inside(|| fates(&program))?;
-            ensure!(
-                after == before,
-                "a packet noticed that slot {slot} of kind {kind} is empty"
-            );
+            for ((row, after), before) in runnable().iter().zip(&after).zip(&before) {
+                ensure!(
+                    after == before,
+                    "slot {slot} of kind {kind} is empty, and so {} has another fate: {after:?}\nbefore {before:?}",
+                    row.claim
+                );
+            }
         }
         ensure!(!verify(&balancer)?, "verify does not say that kind {kind} is missing");
     }
