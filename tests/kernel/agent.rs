@@ -17,7 +17,7 @@ use crate::{
 
 #[test]
 fn every_row_of_the_agent_has_the_same_fate_in_the_kernel() -> Result<()> {
-    let balancer = Balancer::start(sites::one_arm())?;
+    let balancer = Balancer::start(sites::one_arm())?.alone()?;
     let agent = balancer.agent()?;
     balancer.inside(|| {
         for row in agent_rows() {
@@ -30,7 +30,7 @@ fn every_row_of_the_agent_has_the_same_fate_in_the_kernel() -> Result<()> {
 
 #[test]
 fn the_agent_takes_off_what_the_balancer_put_on() -> Result<()> {
-    let balancer = Balancer::start(sites::one_arm())?;
+    let balancer = Balancer::start(sites::one_arm())?.alone()?;
     let (program, agent) = (balancer.balancer()?, balancer.agent()?);
     balancer.inside(|| {
         let (mut forwarded, mut direct) = (0, 0);
@@ -63,7 +63,7 @@ fn the_agent_takes_off_what_the_balancer_put_on() -> Result<()> {
 #[test]
 fn mutations_have_the_same_fate_in_the_agent_natively_and_by_the_oracle() -> Result<()> {
     let seed = seed();
-    let balancer = Balancer::start(sites::one_arm())?;
+    let balancer = Balancer::start(sites::one_arm())?.alone()?;
     let agent = balancer.agent()?;
     let frames = agent_rows().into_iter().map(|row| row.frame).collect();
     let cases = Cases::new(seed, &balancer.site, frames);

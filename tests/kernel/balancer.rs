@@ -81,6 +81,14 @@ impl Balancer {
         self.limit_answers(u32::MAX)
     }
 
+    /// Kills the daemon. What it published is served as before, but nobody
+    /// looks at links, learns of paths or sets limits while packets are tried.
+    pub fn alone(mut self) -> Result<Self> {
+        self.daemon.take().context("no daemon runs")?.kill()?;
+        self.limit_answers(u32::MAX)?;
+        Ok(self)
+    }
+
     /// Lets the program send so many ICMP errors a second, on each CPU.
     pub fn limit_answers(&self, per_second: u32) -> Result<()> {
         let map = MapData::from_pin(self.pins().join("maps/NODE"))?;

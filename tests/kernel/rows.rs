@@ -16,7 +16,7 @@ use crate::balancer::{Balancer, LOOPBACK, SHORTEST};
 #[test]
 fn every_row_has_the_same_fate_in_the_kernel_natively_and_by_the_oracle() -> Result<()> {
     for (name, site) in sites::all() {
-        let balancer = Balancer::start(site)?;
+        let balancer = Balancer::start(site)?.alone()?;
         let snapshot = Snapshot::read(balancer.pins())?;
         let oracle = snapshot.oracle(&balancer.site)?;
         let program = balancer.balancer()?;
@@ -47,7 +47,7 @@ fn every_row_has_the_same_fate_in_the_kernel_natively_and_by_the_oracle() -> Res
 #[test]
 fn an_interface_that_is_not_ours_changes_how_a_packet_is_sent_and_nothing_else() -> Result<()> {
     for (name, site) in sites::all() {
-        let balancer = Balancer::start(site)?;
+        let balancer = Balancer::start(site)?.alone()?;
         let program = balancer.balancer()?;
         let ours = balancer.site.interfaces[0].ifindex;
         let foreign = balancer.foreign_interface()?;
@@ -108,7 +108,7 @@ fn the_books_balance_to_the_packet_and_the_byte() -> Result<()> {
 /// Frames longer than one buffer are judged, forwarded and counted whole.
 #[test]
 fn a_frame_of_several_buffers_is_forwarded_whole() -> Result<()> {
-    let balancer = Balancer::start(sites::two_arm())?;
+    let balancer = Balancer::start(sites::two_arm())?.alone()?;
     let snapshot = Snapshot::read(balancer.pins())?;
     let oracle = snapshot.oracle(&balancer.site)?;
     let program = balancer.balancer()?;
