@@ -104,8 +104,9 @@ impl Oracle {
         };
         let (encap, to) = (pool.encap, backend.address);
         let source = self.site.encap_source.towards(to);
-        // Of another family, it cannot be what we sent to such a backend.
-        if encap != Encap::L2 && source.is_some_and(|source| source.contains(packet.source)) {
+        // Of another family, it cannot be what we sent to such a backend. Of an
+        // ICMP error, the flow counts that it is about.
+        if encap != Encap::L2 && source.is_some_and(|source| source.sends_from(flow.source)) {
             return Fate::unchanged("DropLoop", frame);
         }
         let egress = self.site.interface(&hop.interface);

@@ -141,6 +141,13 @@ impl Prefix {
         self.network.is_ipv4() == address.is_ipv4() && number(address) & !self.host_bits() == number(self.network)
     }
 
+    /// An outer header may come from there: of the bits left to hosts, the flow
+    /// fills the last 32, and all others stay zero.
+    #[must_use]
+    pub fn sends_from(self, address: IpAddr) -> bool {
+        self.contains(address) && self.address(number(address) & u128::from(u32::MAX)) == address
+    }
+
     /// An address of the prefix: its host bits are those of `bits`.
     #[must_use]
     pub fn address(self, bits: u128) -> IpAddr {
