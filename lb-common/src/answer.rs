@@ -205,9 +205,12 @@ pub fn too_big_v6<F: Frame>(frame: &mut F, mtu: u16) -> bool {
 /// The way it came.
 #[inline(always)]
 const fn back(ethernet: &EthernetWords) -> EthernetWords {
-    let (destination, source) = Macs(ethernet.macs).split();
+    let (destination, source) = Macs::of_words(ethernet.first, ethernet.second, ethernet.third).split();
+    let (first, second, third) = Macs::new(source, destination).words();
     EthernetWords {
-        macs: Macs::new(source, destination).0,
+        first,
+        second,
+        third,
         ethertype: ethernet.ethertype,
     }
 }

@@ -45,16 +45,11 @@ pub fn member<V: View>(view: &V, chain: &Chain, slot: u32, hash: FlowHash, openi
     let Some(line) = view.flows(place.line) else {
         return oldest;
     };
-    let mut vacancy = None;
     for at in 0..FLOWS_PER_LINE {
         let entry = line.load(at);
         if entry.tag() == place.tag && chain.names(entry.member()) && !entry.is_empty() {
             see(&line, at, entry, opening, now);
             return entry.member();
-        }
-        // While there is an empty place, nobody is put out of theirs.
-        if entry.is_empty() || vacancy.is_none() && is_stale(entry, now) {
-            vacancy = Some((at, entry));
         }
     }
     let is_new = match opening {
@@ -64,10 +59,7 @@ pub fn member<V: View>(view: &V, chain: &Chain, slot: u32, hash: FlowHash, openi
         Opening::Quote => return oldest,
     };
     let member = if is_new { chain.owner } else { oldest };
-    let noted = match vacancy {
-        Some((at, entry)) => line.exchange(at, entry, FlowEntry::new(place.tag, member, false, now)),
-        None => false,
-    };
+    let noted = note(&line, FlowEntry::new(place.tag, member, false, now), now);
     count(view, is_new, noted);
     // A datagram that is new stays so without being noted.
     if noted || opening == Opening::Datagram {
@@ -89,6 +81,26 @@ fn see<L: FlowLine>(line: &L, at: usize, entry: FlowEntry, opening: Opening, now
     }
     // Whoever was quicker has written the same or later news.
     let _ = line.exchange(at, entry, FlowEntry::new(entry.tag(), entry.member(), confirmed, now));
+}
+
+/// Puts an entry into a line. While there is an empty place, nobody is put out
+/// of theirs.
+#[inline(always)]
+fn note<L: FlowLine>(line: &L, new: FlowEntry, now: Seconds) -> bool {
+    // Places are looked at with constant numbers: one that was found and kept
+    // costs the verifier a path of its own for each.
+    for at in 0..FLOWS_PER_LINE {
+        if line.load(at).is_empty() {
+            return line.exchange(at, FlowEntry(0), new);
+        }
+    }
+    for at in 0..FLOWS_PER_LINE {
+        let entry = line.load(at);
+        if is_stale(entry, now) {
+            return line.exchange(at, entry, new);
+        }
+    }
+    false
 }
 
 /// It may be taken over.

@@ -64,7 +64,9 @@ pub fn encapsulate<F: Frame>(frame: &mut F, member: &Member, hash: FlowHash, inn
         }
         ETHERNET_LEN + IPV6_LEN
     } else {
-        return member.encap == ENCAP_L2 && frame.store(0, &member.macs);
+        let (first, second, third) = member.macs.words();
+        // Word by word, for the same reason as below.
+        return member.encap == ENCAP_L2 && frame.store(0, &first) && frame.store(4, &second) && frame.store(8, &third);
     };
     if !is_gue {
         return true;
@@ -110,6 +112,8 @@ const fn outer_v4(member: &Member, hash: FlowHash, tos: u8, protocol: u8, payloa
 #[inline(always)]
 const fn outer_v6(member: &Member, hash: FlowHash, tos: u8, next_header: u8, payload: u16) -> EthernetIpv6 {
     let [s0, s1, s2, s3] = member.source;
+    // Word by word: copied as a whole, it is a call of `memmove`.
+    let [d0, d1, d2, d3] = member.destination;
     EthernetIpv6 {
         ethernet: ethernet(member, ETHERTYPE_IPV6),
         ip: Ipv6 {
@@ -118,7 +122,7 @@ const fn outer_v6(member: &Member, hash: FlowHash, tos: u8, next_header: u8, pay
             next_header,
             hop_limit: OUTER_TTL,
             source: [s0, s1, s2, s3 | (hash.entropy() & member.entropy_mask)],
-            destination: member.destination,
+            destination: [d0, d1, d2, d3],
         },
     }
 }
@@ -144,8 +148,11 @@ const fn udp_gue_to(hash: FlowHash, length: u16, protocol: u8) -> UdpGue {
 
 #[inline(always)]
 const fn ethernet(member: &Member, ethertype: u16) -> EthernetWords {
+    let (first, second, third) = member.macs.words();
     EthernetWords {
-        macs: member.macs.0,
+        first,
+        second,
+        third,
         ethertype,
     }
 }

@@ -141,7 +141,9 @@ pub struct Icmp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, packed)]
 pub struct EthernetWords {
-    pub macs: [u32; 3],
+    pub first: u32,
+    pub second: u32,
+    pub third: u32,
     pub ethertype: u16,
 }
 

@@ -28,7 +28,10 @@ mod program {
         programs::XdpContext,
     };
     use lb_common::{
-        abi::bench::{FIRST_PORT, SHAPE_V4, SHAPE_V6, SOURCE_BITS, Setting, one_of, scattered},
+        abi::{
+            bench::{FIRST_PORT, SHAPE_V4, SHAPE_V6, SOURCE_BITS, Setting, one_of, scattered},
+            member::Macs,
+        },
         checksum,
         encap::{OUTER_TTL, presum_v4},
         frame::Frame as _,
@@ -164,8 +167,10 @@ mod program {
         let Some(macs) = frame.load(0) else {
             return xdp_action::XDP_ABORTED;
         };
-        let macs = answered(macs, 0).macs;
-        sent(frame.store(0, &macs))
+        let EthernetWords {
+            first, second, third, ..
+        } = answered(macs, 0);
+        sent(frame.store(0, &Macs::of_words(first, second, third)))
     }
 
     /// What no IP-in-IP balancer can do without: MAC addresses swapped, room
@@ -247,8 +252,12 @@ mod program {
     const fn answered(macs: [u32; 3], ethertype: u16) -> EthernetWords {
         let [a, b, c] = macs;
         // Little-endian: the destination is `a` and the low half of `b`.
-        let macs = [b >> 16 | c << 16, c >> 16 | a << 16, a >> 16 | b << 16];
-        EthernetWords { macs, ethertype }
+        EthernetWords {
+            first: b >> 16 | c << 16,
+            second: c >> 16 | a << 16,
+            third: a >> 16 | b << 16,
+            ethertype,
+        }
     }
 
     #[inline(always)]
@@ -343,7 +352,9 @@ mod program {
     fn decapsulated(frame: &mut XdpFrame<'_>, outer: u32) -> Option<()> {
         // Word by word: what is only moved LLVM moves byte by byte.
         let ethernet = EthernetWords {
-            macs: [frame.load(0)?, frame.load(4)?, frame.load(8)?],
+            first: frame.load(0)?,
+            second: frame.load(4)?,
+            third: frame.load(8)?,
             ethertype: ETHERTYPE_IPV4,
         };
         stored(frame.adjust_head(outer.cast_signed()) && frame.store(0, &ethernet))

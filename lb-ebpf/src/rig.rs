@@ -92,7 +92,7 @@ mod program {
         }
         let backend = outer.ip.destination.to_ne_bytes()[3];
         // Byte 5 of the frame: the last of the destination.
-        if outer.ethernet.macs[1].to_ne_bytes()[1] != backend {
+        if { outer.ethernet.second }.to_ne_bytes()[1] != backend {
             add(SINK_MIXED);
         }
         let flow = u32::from(u16::from_be(port)) % SINK_FLOWS;

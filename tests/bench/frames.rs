@@ -134,7 +134,7 @@ pub fn made(kind: Kind, flows: Flows, destinations: u32) -> Result<(Vec<u8>, Set
     Ok((frame, setting))
 }
 
-fn last_word(address: Ipv6Addr) -> u32 {
+const fn last_word(address: Ipv6Addr) -> u32 {
     address.to_bits() as u32
 }
 

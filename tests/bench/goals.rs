@@ -21,7 +21,7 @@ impl Goal {
 }
 
 /// Scenarios, and ns over their floor.
-const PACKETS: [(&str, f64); 13] = [
+const PACKETS: [(&str, f64); 15] = [
     ("v4-tcp-1-flow", 12.0),
     ("v4-tcp-1m-flows", 15.0),
     ("v4-udp-1-flow", 12.0),
@@ -32,6 +32,8 @@ const PACKETS: [(&str, f64); 13] = [
     ("gue-v4-in-v4-1-flow", 14.0),
     ("gue-v4-in-v4-1m-flows", 17.0),
     ("v4-64-pools-1m-flows", 80.0),
+    ("v4-dirty-1-percent-1m-flows", 17.0),
+    ("v4-dirty-all-1m-flows", 40.0),
     ("v4-not-a-vip", 8.0),
     ("v6-not-a-vip", 8.0),
     ("v4-not-a-vip-of-16000", 8.0),

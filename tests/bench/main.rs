@@ -98,8 +98,8 @@ fn measure(arguments: &Arguments) -> Result<Results> {
     // Memory first: it counts every map of this process.
     let memory = part(arguments, "memory", || memory::measure(&pins, &progress))?;
     let programs = part(arguments, "programs", || {
-        let size = SiteKind::Small.shape();
-        Site::serving(&pins.join("programs"), SiteKind::Small.arms(), size)?;
+        let shape = SiteKind::Small.shape();
+        Site::serving(&pins.join("programs"), SiteKind::Small.arms(), shape)?;
         let mut programs = programs::of_site(&pins.join("programs"))?;
         for rival in &arguments.compare {
             programs.push(programs::of_pin(&rival.name, &rival.pin)?);

@@ -108,10 +108,24 @@ fn sites(directory: &Path, scenarios: &[Scenario], progress: &Progress) -> Resul
         .filter(|kind| scenarios.iter().any(|one| one.site == **kind));
     for kind in wanted {
         progress.say(&format!("publishing the configuration {}", kind.name()));
-        let site = Site::serving(&directory.join(kind.name()), kind.arms(), kind.shape());
+        let site = site(&directory.join(kind.name()), *kind);
         sites.insert(*kind, site.with_context(|| format!("publishing {}", kind.name()))?);
     }
     Ok(sites)
+}
+
+fn site(directory: &Path, kind: SiteKind) -> Result<Site> {
+    let mut site = Site::serving(directory, kind.arms(), kind.shape())?;
+    for change in kind.changes() {
+        site.change(|config| change(&mut config.pools[0].backends))?;
+    }
+    let dirty = site.dirty_slots();
+    ensure!(
+        kind.dirty_slots().contains(&dirty),
+        "{dirty} slots are dirty, and {:?} should be",
+        kind.dirty_slots()
+    );
+    Ok(site)
 }
 
 struct Bench {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use holdfast::{layout::Layout, part::Part, plan::Content, publish::Published, revision::Revision};
+use holdfast::{layout::Layout, plan::Content, publish::Published};
 use serde::Serialize;
 
 use crate::{
@@ -139,9 +139,8 @@ fn publish(site: &mut Site, text: &str, change: impl FnOnce(&mut Content)) -> Re
     let mut content = site::content(text)?;
     let configuration = lap.cut();
     change(&mut content);
-    let hops = site::hops(&content.config, &site.arms)?;
     lap.cut();
-    let revision = Revision::next(site.revision.as_ref(), &Part::new(content), &hops, 0)?;
+    let revision = site.next(content)?;
     let revised = lap.cut();
     let layout = Layout::of(&revision, site.layout.as_ref())?;
     let laid_out = lap.cut();

@@ -1,6 +1,12 @@
 //! What programs are measured on. A new scenario is one entry of [`ALL`].
 
-use lb_common::verdict::{AgentVerdict, Verdict};
+use std::ops::RangeInclusive;
+
+use holdfast::config::{Backend, BackendState};
+use lb_common::{
+    abi::table::SLOTS,
+    verdict::{AgentVerdict, Verdict},
+};
 
 use crate::{
     frames::{Flows, Kind, Outer, To, Transport},
@@ -24,10 +30,15 @@ pub enum SiteKind {
     GueV4,
     GueV6,
     L2,
+    /// The small one after one of its backends was drained: 1 % of slots are
+    /// dirty.
+    DirtyFew,
+    /// One pool whose backends were all drained for others: all slots are dirty.
+    DirtyAll,
 }
 
 impl SiteKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Small,
         Self::TwoArm,
         Self::ManyPools,
@@ -36,6 +47,8 @@ impl SiteKind {
         Self::GueV4,
         Self::GueV6,
         Self::L2,
+        Self::DirtyFew,
+        Self::DirtyAll,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -48,17 +61,24 @@ impl SiteKind {
             Self::GueV4 => "gue-v4",
             Self::GueV6 => "gue-v6",
             Self::L2 => "l2",
+            Self::DirtyFew => "dirty-few",
+            Self::DirtyAll => "dirty-all",
         }
     }
 
     pub const fn shape(self) -> Shape {
         let (pools, backends_in_pool, vips) = match self {
-            Self::Small | Self::TwoArm | Self::IpipV6 | Self::GueV4 | Self::GueV6 | Self::L2 => (1, 100, 1),
+            Self::Small | Self::TwoArm | Self::IpipV6 | Self::GueV4 | Self::GueV6 | Self::L2 | Self::DirtyFew => {
+                (1, 100, 1)
+            }
+            Self::DirtyAll => (1, 20, 1),
             Self::ManyPools => (64, 16, 64),
             Self::ManyVips => (64, 16, 16_000),
         };
         let carried = match self {
-            Self::Small | Self::TwoArm | Self::ManyPools | Self::ManyVips => Carried::IpipV4,
+            Self::Small | Self::TwoArm | Self::ManyPools | Self::ManyVips | Self::DirtyFew | Self::DirtyAll => {
+                Carried::IpipV4
+            }
             Self::IpipV6 => Carried::IpipV6,
             Self::GueV4 => Carried::GueV4,
             Self::GueV6 => Carried::GueV6,
@@ -83,9 +103,60 @@ impl SiteKind {
         }
     }
 
+    /// Changes that are published one after the other before anything is
+    /// measured.
+    pub const fn changes(self) -> &'static [fn(&mut [Backend])] {
+        match self {
+            Self::Small
+            | Self::TwoArm
+            | Self::ManyPools
+            | Self::ManyVips
+            | Self::IpipV6
+            | Self::GueV4
+            | Self::GueV6
+            | Self::L2 => &[],
+            Self::DirtyFew => &[|backends| backends[0].state = BackendState::Drain],
+            Self::DirtyAll => &[
+                |backends| {
+                    let half = backends.len() / 2;
+                    backends[half..]
+                        .iter_mut()
+                        .for_each(|one| one.state = BackendState::Maint);
+                },
+                |backends| {
+                    let (leaving, coming) = backends.split_at_mut(backends.len() / 2);
+                    set(leaving, BackendState::Drain);
+                    set(coming, BackendState::Ready);
+                },
+            ],
+        }
+    }
+
+    /// Slots of the first pool that are dirty then.
+    pub const fn dirty_slots(self) -> RangeInclusive<usize> {
+        match self {
+            Self::DirtyFew => SLOTS / 100..=SLOTS / 100 + 1,
+            Self::DirtyAll => SLOTS..=SLOTS,
+            Self::Small
+            | Self::TwoArm
+            | Self::ManyPools
+            | Self::ManyVips
+            | Self::IpipV6
+            | Self::GueV4
+            | Self::GueV6
+            | Self::L2 => 0..=0,
+        }
+    }
+
     pub fn arms(self) -> Vec<Arm> {
         let arms: &[u8] = if self == Self::TwoArm { &[0, 1] } else { &[0] };
         arms.iter().copied().map(Arm::imagined).collect()
+    }
+}
+
+fn set(backends: &mut [Backend], state: BackendState) {
+    for backend in backends {
+        backend.state = state;
     }
 }
 
@@ -121,7 +192,7 @@ const TCP_V6: Kind = Kind::V6(Transport::Tcp, To::Vip);
 const UDP_V6: Kind = Kind::V6(Transport::Udp, To::Vip);
 const SYN_V6: Kind = Kind::V6(Transport::Syn, To::Vip);
 
-pub const ALL: [Scenario; 44] = [
+pub const ALL: [Scenario; 48] = [
     tx("v4-tcp-1-flow", TCP_V4, Flows::One),
     tx("v4-tcp-10k-flows", TCP_V4, TEN_K),
     tx("v4-tcp-100k-flows", TCP_V4, HUNDRED_K),
@@ -167,6 +238,10 @@ pub const ALL: [Scenario; 44] = [
         .becoming(Expected::Balancer(Verdict::ForwardRedirect)),
     tx("v4-by-source-1m-flows", Kind::V4(Transport::Tcp, To::BySource), MILLION),
     tx("v4-siphash-1m-flows", Kind::V4(Transport::Tcp, To::BySipHash), MILLION),
+    tx("v4-dirty-1-percent-1m-flows", TCP_V4, MILLION).at(SiteKind::DirtyFew),
+    tx("v4-dirty-all-10k-flows", TCP_V4, TEN_K).at(SiteKind::DirtyAll),
+    tx("v4-dirty-all-1m-flows", TCP_V4, MILLION).at(SiteKind::DirtyAll),
+    tx("v4-dirty-all-syn-all-new", SYN_V4, Flows::New).at(SiteKind::DirtyAll),
     passed("v4-not-a-vip", Kind::V4(Transport::Tcp, To::Nobody)),
     passed("v6-not-a-vip", Kind::V6(Transport::Tcp, To::Nobody)),
     passed("v4-not-a-vip-of-16000", Kind::V4(Transport::Tcp, To::Nobody)).at(SiteKind::ManyVips),

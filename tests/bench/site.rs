@@ -26,11 +26,13 @@ use lb_common::{
     abi::{
         agent::Peers,
         counters::{COUNTERS, FIRST_FREE},
+        flows::seconds,
         hash_key::{HASH_KEY_BYTES, HashKey},
         node::Node,
     },
     verdict::Verdict,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 /// The first VIP of every site; the others follow it, one address each.
 pub const FIRST_VIP: Ipv4Addr = Ipv4Addr::new(172, 20, 0, 1);
@@ -234,14 +236,43 @@ impl Site {
     }
 
     /// Opens one and publishes a configuration of this size.
-    pub fn serving(directory: &Path, arms: Vec<Arm>, size: Shape) -> Result<Self> {
+    pub fn serving(directory: &Path, arms: Vec<Arm>, shape: Shape) -> Result<Self> {
         let mut site = Self::open(directory, arms)?;
-        let content = content(&yaml(size, &site.arms))?;
-        let hops = hops(&content.config, &site.arms)?;
-        let revision = Revision::next(None, &Part::new(content), &hops, 0)?;
+        let revision = site.next(content(&yaml(shape, &site.arms))?)?;
         let layout = Layout::of(&revision, None)?;
         site.publish(revision, layout)?;
         Ok(site)
+    }
+
+    /// What would be published for this content.
+    pub fn next(&self, content: Content) -> Result<Revision> {
+        let hops = hops(&content.config, &self.arms)?;
+        let clock = clock_gettime(ClockId::MonotonicCoarse);
+        let nanoseconds = clock.tv_sec.cast_unsigned() * 1_000_000_000 + clock.tv_nsec.cast_unsigned();
+        let content = Part::new(content);
+        Ok(Revision::next(
+            self.revision.as_ref(),
+            &content,
+            &hops,
+            seconds(nanoseconds),
+        )?)
+    }
+
+    /// Publishes a change of what is published.
+    pub fn change(&mut self, change: impl FnOnce(&mut Config)) -> Result<()> {
+        let revision = self.revision.as_ref().context("nothing is published")?;
+        let mut content: Content = (*revision.state.content).clone();
+        change(&mut content.config);
+        let next = self.next(content)?;
+        let layout = Layout::of(&next, self.layout.as_ref())?;
+        self.publish(next, layout)?;
+        Ok(())
+    }
+
+    /// Slots of the first pool that are dirty.
+    pub fn dirty_slots(&self) -> usize {
+        let tables = self.revision.as_ref().and_then(|revision| revision.tables.get("pool0"));
+        tables.map_or(0, |tables| tables.dirty.len())
     }
 
     /// Publishes, with the packets of a rehearsal.

@@ -78,7 +78,7 @@ impl Balancer {
         self.daemon.take().context("no daemon runs")?.kill()?;
         meanwhile(self)?;
         self.daemon = Some(self.installation.start(&self.namespace)?);
-        Ok(())
+        self.limit_answers(u32::MAX)
     }
 
     /// Lets the program send so many ICMP errors a second, on each CPU.

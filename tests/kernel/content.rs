@@ -6,11 +6,19 @@ use std::{collections::BTreeSet, os::fd::AsFd as _, path::Path};
 use anyhow::{Context, Result, ensure};
 use aya::maps::{Array, ArrayOfMaps, Map, MapData, MapError};
 use holdfast::kernel::sys;
-use lb_common::abi::{
-    chunk::RawLine,
-    root::{KIND_MEMBERS, KIND_TABLE, KIND_VIPS},
+use lb_common::{
+    abi::{
+        chunk::RawLine,
+        root::{KIND_MEMBERS, KIND_TABLE, KIND_VIPS},
+    },
+    verdict::Verdict,
 };
-use support::{oracle::Fate, sites, snapshot::Snapshot};
+use support::{
+    oracle::Fate,
+    rows::{Expected, Row},
+    sites,
+    snapshot::Snapshot,
+};
 
 use crate::{
     balancer::{Balancer, LOOPBACK, Program},
@@ -57,10 +65,7 @@ fn an_emptied_slot_falls_back_to_the_same_revision() -> Result<()> {
         for slot in slots(&snapshot, 0, kind)? {
             delete(balancer.pins(), slot)?;
             let after = balancer.inside(|| fates(&program))?;
-            ensure!(
-                after == before,
-                "a packet noticed that slot {slot} of kind {kind} is empty"
-            );
+            same(&before, &after).with_context(|| format!("slot {slot} of kind {kind} is empty"))?;
         }
         ensure!(!verify(&balancer)?, "verify does not say that kind {kind} is missing");
     }
@@ -80,15 +85,24 @@ fn a_daemon_that_finds_a_damaged_revision_publishes_it_anew() -> Result<()> {
                 delete(balancer.pins(), slot)?;
             }
             let damaged = fates_of(balancer)?;
-            ensure!(damaged == before, "a packet noticed the damage");
+            same(&before, &damaged).context("damaged")?;
             Ok(())
         })?;
         let after = fates_of(&balancer)?;
-        ensure!(after == before, "a packet noticed the repair");
+        same(&before, &after).context("repaired")?;
         ensure!(verify(&balancer)?, "not repaired");
         let status = balancer.installation.status()?;
         assert_eq!(status.mode, "normal");
         assert_eq!(status.revision, revision + 1 + nth as u64, "the repair is a revision");
+    }
+    Ok(())
+}
+
+/// Fails with the first row whose fate is another now.
+fn same(before: &[Fate], after: &[Fate]) -> Result<()> {
+    let fates = before.iter().zip(after).zip(teaching_nothing());
+    for ((before, after), row) in fates {
+        ensure!(before == after, "{}: {before:?}, then {after:?}", row.claim);
     }
     Ok(())
 }
@@ -107,9 +121,15 @@ fn verify(balancer: &Balancer) -> Result<bool> {
     Ok(ok)
 }
 
+/// Rows from which the daemon learns nothing: after an error about our own
+/// outer packets it publishes a lower MTU, and with that whatever is missing.
+fn teaching_nothing() -> impl Iterator<Item = Row> {
+    let rows = runnable().into_iter();
+    rows.filter(|row| row.expected != Expected::Unchanged(Verdict::PassOuterError))
+}
+
 fn fates(program: &Program) -> Result<Vec<Fate>> {
-    runnable()
-        .iter()
+    teaching_nothing()
         .map(|row| program.fate(&row.frame, LOOPBACK))
         .collect()
 }

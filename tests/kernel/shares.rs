@@ -61,8 +61,8 @@ fn removing_one_of_a_hundred_backends_moves_its_share_of_slots_in_the_kernel_and
     after.pools[0].backends.retain(|backend| backend.name != LEAVES);
 
     let first = tables(&balancer, &before)?;
-    let (second, left) = applied(&balancer, &after)?;
-    let (third, returned) = applied(&balancer, &before)?;
+    let (second, left) = applied(&balancer, &after, &["--remove", "backend/web/be37"])?;
+    let (third, returned) = applied(&balancer, &before, &[])?;
     sites::check_moved(&first, &second, |owner| owner == LEAVES);
     sites::check_moved(&third, &second, |owner| owner == LEAVES);
     let its_share = first.shares("web")[LEAVES];
@@ -85,9 +85,11 @@ fn tables(balancer: &Balancer, site: &Site) -> Result<Tables> {
     Ok(tables)
 }
 
-fn applied(balancer: &Balancer, site: &Site) -> Result<(Tables, Applied)> {
+fn applied(balancer: &Balancer, site: &Site, more: &[&str]) -> Result<(Tables, Applied)> {
     let config = &balancer.installation.config;
     fs::write(config, sites::yaml(site, &balancer.scratch().path("hash.key")))?;
-    let applied = balancer.installation.ask(&["apply", "-f", &config.to_string_lossy()])?;
+    let file = config.to_string_lossy();
+    let arguments = [&["apply", "-f", &file], more].concat();
+    let applied = balancer.installation.ask(&arguments)?;
     Ok((tables(balancer, site)?, applied))
 }

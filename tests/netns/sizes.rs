@@ -20,7 +20,7 @@ const VIPS: usize = 16_384;
 const CHUNK: usize = 128 << 10;
 
 #[test]
-fn largest_configuration_is_served_changed_and_adopted() -> Result<()> {
+fn largest_configuration_is_served_changed_adopted_and_served_again() -> Result<()> {
     let id = RunId::new();
     let scratch = Scratch::new(&id)?;
     let inside = Namespace::create(id.namespace("lb"))?;
@@ -71,6 +71,15 @@ fn largest_configuration_is_served_changed_and_adopted() -> Result<()> {
         status.pools.iter().map(|pool| pool.table_digest.clone()).collect()
     };
     assert_eq!(digests(&after), digests(&before));
+    report(&daemon, &installation)?;
+
+    // As after a reboot: the kernel has nothing, the store has it all.
+    daemon.kill()?;
+    fs::remove_dir_all(&installation.pins)?;
+    let daemon = timed("start from the store", || installation.start(&inside))?;
+    let again = installation.status()?;
+    assert_eq!((again.generation, again.mode.as_str()), (before.generation, "normal"));
+    assert_eq!(digests(&again), digests(&before));
     report(&daemon, &installation)
 }
 

@@ -43,27 +43,44 @@ pub const fn encap_overhead(encap: u8) -> Option<u8> {
     })
 }
 
-/// The two addresses at the start of a frame, in words: bytes would be copied
-/// one by one.
+/// The two addresses at the start of a frame, in three words: bytes would be
+/// copied one by one, and an array by a call of `memmove`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
-pub struct Macs(pub [u32; 3]);
+pub struct Macs {
+    first: u32,
+    second: u32,
+    third: u32,
+}
 
 impl Macs {
     #[must_use]
     pub const fn new(destination: [u8; 6], source: [u8; 6]) -> Self {
         let ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]) = (destination, source);
-        Self([
+        Self::of_words(
             u32::from_ne_bytes([d0, d1, d2, d3]),
             u32::from_ne_bytes([d4, d5, s0, s1]),
             u32::from_ne_bytes([s2, s3, s4, s5]),
-        ])
+        )
+    }
+
+    /// Twelve bytes as they stand in a frame, word by word.
+    #[must_use]
+    #[inline(always)]
+    pub const fn of_words(first: u32, second: u32, third: u32) -> Self {
+        Self { first, second, third }
+    }
+
+    #[must_use]
+    #[inline(always)]
+    pub const fn words(self) -> (u32, u32, u32) {
+        (self.first, self.second, self.third)
     }
 
     /// Destination and source.
     #[must_use]
     pub const fn split(self) -> ([u8; 6], [u8; 6]) {
-        let [a, b, c] = self.0;
+        let (a, b, c) = self.words();
         let ([d0, d1, d2, d3], [d4, d5, s0, s1], [s2, s3, s4, s5]) =
             (a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes());
         ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5])

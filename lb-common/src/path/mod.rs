@@ -8,6 +8,7 @@
 //! is all of them.
 
 mod carry;
+mod either;
 pub mod fast;
 pub mod odd;
 pub mod plain;

@@ -5,12 +5,12 @@ use super::{
     Outcome,
     carry::{Tuple, forward, refuse_member, way},
     counted,
+    either::Either,
 };
 use crate::{
     answer,
     encap::Inner,
     frame::Frame,
-    hash::{FlowV4, FlowV6},
     parse::{
         odd::frame_len,
         plain::{self, Plain},
@@ -39,17 +39,20 @@ fn decide<F: Frame, V: View>(frame: &mut F, view: &V) -> Outcome {
         len = frame_len(frame, linear, stated);
         stated <= len
     };
-    let outcome = if ethernet.ethertype == ETHERTYPE_IPV4 {
-        plain::v4(frame, group, fits).map(|plain| carry(&plain, frame, view, len))
+    let plain = if ethernet.ethertype == ETHERTYPE_IPV4 {
+        plain::v4(frame, group, fits).map(|plain| plain.map(Either::v4))
     } else {
-        plain::v6(frame, group, fits).map(|plain| carry(&plain, frame, view, len))
+        plain::v6(frame, group, fits).map(|plain| plain.map(Either::v6))
     };
-    // Nobody sends other packets here.
-    outcome.unwrap_or(Outcome::unforwarded(Verdict::DropShortL3, linear))
+    match plain {
+        Some(plain) => carry(&plain, frame, view, len),
+        // Nobody sends other packets here.
+        None => Outcome::unforwarded(Verdict::DropShortL3, linear),
+    }
 }
 
 #[inline(always)]
-fn carry<F: Frame, V: View, T: Tuple + TooBig>(plain: &Plain<T>, frame: &mut F, view: &V, frame_len: u32) -> Outcome {
+fn carry<F: Frame, V: View>(plain: &Plain<Either>, frame: &mut F, view: &V, frame_len: u32) -> Outcome {
     let way = match way(view, &plain.flow, plain.opening, plain.refusal) {
         Ok(way) => way,
         Err(verdict) => return Outcome::unforwarded(verdict, frame_len),
@@ -58,8 +61,7 @@ fn carry<F: Frame, V: View, T: Tuple + TooBig>(plain: &Plain<T>, frame: &mut F, 
         None => {}
         Some(Verdict::DropTooBig) => {
             let mtu = way.member.mtu.saturating_sub(u16::from(way.member.overhead));
-            let told = plain.length >= T::QUOTED && may_tell(view) && T::tell(frame, mtu);
-            let verdict = if told {
+            let verdict = if tell(plain, frame, view, mtu) {
                 Verdict::AnswerTooBig
             } else {
                 Verdict::DropTooBig
@@ -76,39 +78,25 @@ fn carry<F: Frame, V: View, T: Tuple + TooBig>(plain: &Plain<T>, frame: &mut F, 
     forward(frame, &way, inner, frame_len)
 }
 
-/// Not more than so many in a second are told.
+/// Tells the client what fits. `false`: enough were told in this second, or the
+/// frame cannot be turned into the answer.
 #[inline(always)]
-fn may_tell<V: View>(view: &V) -> bool {
-    match view.node() {
-        Some(node) => view.may_answer(node.answers_per_second),
-        None => false,
+fn tell<F: Frame, V: View>(plain: &Plain<Either>, frame: &mut F, view: &V, mtu: u16) -> bool {
+    let is_v6 = plain.flow.is_v6;
+    let quoted = if is_v6 { answer::QUOTED_V6 } else { answer::QUOTED_V4 };
+    // What is shorter is not answered: behind it there is only padding.
+    if usize::from(plain.length) < quoted {
+        return false;
     }
-}
-
-/// How a client of this family is told what fits.
-trait TooBig {
-    /// Bytes of the packet that the answer quotes. What is shorter is not
-    /// answered: behind it there is only padding.
-    const QUOTED: u16;
-
-    /// `false`: the frame cannot be turned into the answer.
-    fn tell<F: Frame>(frame: &mut F, mtu: u16) -> bool;
-}
-
-impl TooBig for FlowV4 {
-    const QUOTED: u16 = answer::QUOTED_V4 as u16;
-
-    #[inline(always)]
-    fn tell<F: Frame>(frame: &mut F, mtu: u16) -> bool {
-        answer::too_big_v4(frame, mtu)
+    let Some(node) = view.node() else {
+        return false;
+    };
+    if !view.may_answer(node.answers_per_second) {
+        return false;
     }
-}
-
-impl TooBig for FlowV6 {
-    const QUOTED: u16 = answer::QUOTED_V6 as u16;
-
-    #[inline(always)]
-    fn tell<F: Frame>(frame: &mut F, mtu: u16) -> bool {
+    if is_v6 {
         answer::too_big_v6(frame, mtu)
+    } else {
+        answer::too_big_v4(frame, mtu)
     }
 }

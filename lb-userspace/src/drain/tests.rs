@@ -14,7 +14,7 @@ const DEADLINE: Seconds = 100;
 const SLOT: u16 = 0x1234;
 
 fn filled(owner: u16, of_slot: u16) -> Table {
-    let mut bytes = [owner; 65_536];
+    let mut bytes = vec![owner; 65_536];
     bytes[usize::from(SLOT)] = of_slot;
     Table::from_bytes(bytemuck::cast_slice(&bytes)).expect("owners are members")
 }

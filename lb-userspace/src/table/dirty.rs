@@ -75,7 +75,8 @@ impl Dirty {
                 chains.insert(slot, chain);
             }
         }
-        if chains == self.0.chains {
+        // What was written holds the owners of clean slots too.
+        if chains == self.0.chains && change.before == change.after {
             return self.clone();
         }
         Self::of(cut(chains))

@@ -1,6 +1,6 @@
 //! Packets with nothing wrong in them, mostly for a VIP.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::IpNumber;
 
@@ -28,19 +28,21 @@ impl Cases {
     fn encapsulated(&self, random: &mut Random) -> Packet {
         let inner = datagram(self.of_family(random.below(2) == 0), random);
         let outer = self.of_family(random.below(2) == 0);
-        let mut packet = sent(&inner, outer, random);
+        let to = random.one_of(&outer.backends);
+        let mut packet = sent(&inner, outer, to, random);
         for _ in 0..random.one_of(&[0, 0, 0, 1, 3]) {
-            packet = sent(&packet, outer, random);
+            packet = sent(&packet, outer, to, random);
         }
         packet
     }
 
-    /// An error about what we sent to a backend.
+    /// An error about what we sent to a backend, but none that there is: a
+    /// daemon would believe it, and other packets have another fate.
     fn outer_error(&self, random: &mut Random) -> Packet {
         let is_v4 = random.below(2) == 0;
         let outer = self.of_family(is_v4);
         let inner = datagram(self.of_family(random.below(2) == 0), random);
-        let sent = sent(&inner, outer, random);
+        let sent = sent(&inner, outer, stranger(is_v4), random);
         let ours = sent.addresses().0;
         let (kind, code) = error_kind(is_v4, random);
         let rest = quote(&sent, random);
@@ -161,9 +163,18 @@ fn fragment(targets: &Targets, random: &mut Random) -> Packet {
     }
 }
 
+/// No site's backend.
+const fn stranger(is_v4: bool) -> IpAddr {
+    if is_v4 {
+        IpAddr::V4(Ipv4Addr::new(10, 0, 9, 99))
+    } else {
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 9, 0, 0, 0, 0, 0, 0x99))
+    }
+}
+
 /// From one of ours to a backend.
-fn sent(inner: &Packet, outer: &Targets, random: &mut Random) -> Packet {
-    let (from, to) = (random.one_of(&outer.ours), random.one_of(&outer.backends));
+fn sent(inner: &Packet, outer: &Targets, to: IpAddr, random: &mut Random) -> Packet {
+    let from = random.one_of(&outer.ours);
     if random.below(2) == 0 {
         inner.inside(from, to)
     } else {

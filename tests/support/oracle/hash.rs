@@ -80,7 +80,7 @@ fn fast(flow: &Flow, affinity: Affinity, key: &[u8; 32]) -> u64 {
 }
 
 /// NH of UMAC: both halves of a word, each with its half of the key, multiplied.
-fn crosswise(word: u64, key: u64) -> u64 {
+const fn crosswise(word: u64, key: u64) -> u64 {
     const HALF: u64 = 1 << 32;
     let low = (word % HALF + key % HALF) % HALF;
     let high = (word / HALF + key / HALF) % HALF;

@@ -127,10 +127,7 @@ impl Oracle {
                 outer.around(frame, packet)
             }
         };
-        // Whoever is not one of ours stands for the first of ours.
-        let came_by = self.site.interfaces.iter().find(|ours| ours.ifindex == ingress);
-        let came_by = came_by.unwrap_or(&self.site.interfaces[0]);
-        let (verdict, action) = if came_by.ifindex == egress.ifindex {
+        let (verdict, action) = if ingress == egress.ifindex {
             ("ForwardTx", Action::Tx)
         } else {
             ("ForwardRedirect", Action::Redirect)

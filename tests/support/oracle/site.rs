@@ -6,7 +6,6 @@ use super::hash::{Affinity, Function};
 
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// The first one stands for interfaces that are not ours.
     pub interfaces: Vec<Interface>,
     pub encap_source: Sources,
     pub pools: Vec<Pool>,

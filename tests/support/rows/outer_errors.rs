@@ -19,8 +19,10 @@ const OURS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xff, 0, 0, 0, 0, 0, 7);
 const OTHERS: Ipv4Addr = Ipv4Addr::new(10, 254, 255, 255);
 const OTHERS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xfe, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff);
 
-const BACKEND: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 11);
-const BACKEND6: Ipv6Addr = Ipv6Addr::new(0xfd00, 1, 0, 0, 0, 0, 0, 0x15);
+/// Of no site: what is noted for a backend that there is makes a daemon lower
+/// its MTU, and that would change the fate of the next packets.
+const BACKEND: Ipv4Addr = Ipv4Addr::new(10, 0, 9, 99);
+const BACKEND6: Ipv6Addr = Ipv6Addr::new(0xfd00, 9, 0, 0, 0, 0, 0, 0x99);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const ROUTER6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 1);
 

@@ -56,6 +56,16 @@ fn who_cannot_serve_is_not_remembered() {
 }
 
 #[test]
+fn owners_that_changed_are_written_though_the_chains_did_not() {
+    let before = Dirty::default();
+    assert_eq!(before.written(&table(1, 2)).table, table(1, 2));
+    // The earlier owner is in maint: no slot becomes dirty.
+    let after = after(&before, 2, 3, &BTreeSet::from([1, 3]));
+    assert!(after.is_empty());
+    assert_eq!(after.written(&table(1, 3)).table, table(1, 3));
+}
+
+#[test]
 fn time_begins_anew_with_each_owner_and_only_then() {
     let all = everybody();
     let at = |dirty: &Dirty, before, after, now| {

@@ -32,9 +32,8 @@ pub fn rule<'f>(site: &Site, packet: Datagram<'f>) -> Ruling<'f> {
     let kind = kind(&packet);
     let wrong = match kind {
         Kind::Other => Some("PassNotVip"),
-        Kind::Empty => Some("DropIcmp"),
         Kind::Unwanted | Kind::EchoRequest | Kind::Error if packet.has_options => Some("DropOptions"),
-        Kind::Unwanted => Some("DropIcmp"),
+        Kind::Unwanted | Kind::Empty => Some("DropIcmp"),
         Kind::EchoRequest | Kind::Error if message.len() < HEADER => Some("DropIcmp"),
         Kind::EchoRequest => refused(&packet, false).or_else(|| (message[1] != 0).then_some("DropIcmp")),
         Kind::Error => refused(&packet, true),

@@ -1,6 +1,8 @@
 //! The agent: what it takes from a balancer, and what it leaves alone. All
 //! rows in every mix of families, in IP-in-IP and GUE.
 
+mod gue;
+
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -396,68 +398,9 @@ fn outer_headers(way: Way) -> Vec<AgentRow> {
             }),
         ]),
         (Encap::IpIp, Family::V6) => {}
-        (Encap::Gue, _) => rows.extend(gue(way)),
+        (Encap::Gue, _) => rows.extend(gue::rows(way)),
     }
     rows
-}
-
-/// The header of GUE, and the one of UDP in front of it.
-fn gue(way: Way) -> Vec<AgentRow> {
-    let inner = segment(&V4);
-    let outer = way.around(&inner);
-    let header = way.before() - 4;
-    let udp = header - 8;
-    let first = |byte: u8| overwritten(outer.bytes(), header, &[byte]);
-    let protocol = |number: u8| overwritten(outer.bytes(), header + 1, &[number]);
-    let with_private = |words: usize| {
-        let private = vec![0x5a; words * 4];
-        inner.inside_gue(way.balancer(), way.backend(), &private)
-    };
-    let decapsulated = |claim, frame| row(claim, frame, AgentExpected::Decapsulated(inner.bytes()));
-    let malformed = |claim: &'static str, frame| row(claim, frame, MALFORMED);
-    vec![
-        decapsulated("a word of private data is skipped", with_private(1).bytes()),
-        decapsulated("31 words of private data are skipped", with_private(31).bytes()),
-        decapsulated(
-            "a UDP checksum is not asked about",
-            overwritten(outer.bytes(), udp + 6, &[0xde, 0xad]),
-        ),
-        decapsulated(
-            "the source port is not asked about",
-            overwritten(outer.bytes(), udp, &[0, 0]),
-        ),
-        malformed("variant 1 is untouched", first(0x40)),
-        malformed("variant 3 is untouched", first(0xc0)),
-        malformed("a control message is untouched", first(0x20)),
-        malformed("private data beyond the packet is untouched", first(0x1f)),
-        malformed("an unknown protocol inside is untouched", protocol(47)),
-        malformed("no protocol inside is untouched", protocol(59)),
-        malformed("the other family inside is untouched", protocol(41)),
-        malformed(
-            "a GUE header cut off is untouched",
-            outer.clone().with(|p| p.payload.truncate(11)).bytes(),
-        ),
-        malformed(
-            "a GUE header that reaches into padding is untouched",
-            outer
-                .clone()
-                .with(|p| {
-                    p.payload.truncate(11);
-                    p.padding = 60;
-                })
-                .bytes(),
-        ),
-        row(
-            "a datagram cut off before its port is untouched",
-            outer.clone().with(|p| p.payload.truncate(3)).bytes(),
-            NOT_ENCAPSULATED,
-        ),
-        row(
-            "a datagram to another port is untouched",
-            overwritten(outer.bytes(), udp + 2, &(GUE_PORT - 1).to_be_bytes()),
-            NOT_ENCAPSULATED,
-        ),
-    ]
 }
 
 /// RFC 6040 §4.2, figure 4: inner by outer, 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3
