@@ -61,27 +61,25 @@ fn host_answers_ping_arp_and_neighbour_discovery() -> Result<()> {
 
 #[test]
 fn ping_of_a_vip_is_answered_by_the_program_and_of_other_addresses_by_nobody() -> Result<()> {
-    for shape in [Shape::OneArm, Shape::TwoArm] {
-        let rig = Rig::start(shape, 2, 2)?;
-        let client = &rig.network.client;
-        for family in Family::BOTH {
-            let before = rig.installation.status()?;
-            for vip in VIPS {
-                let vip = vip.of(family);
-                ensure!(ping(client, vip)?, "{shape:?}: {vip} does not answer");
-            }
-            // Routed to the balancer, and no VIP.
-            let other = NOT_A_VIP.of(family);
-            ensure!(!ping(client, other)?, "{shape:?}: {other} answers");
-            let after = rig.installation.status()?;
-            let answered = after.packets("AnswerEcho") - before.packets("AnswerEcho");
-            assert_eq!(answered, VIPS.len() as u64, "{shape:?}: {:?}", after.verdicts);
-            ensure!(
-                after.packets("PassNotVip") > before.packets("PassNotVip"),
-                "{other} did not come by"
-            );
-            assert_eq!(after.forwarded(), before.forwarded(), "a backend was asked");
+    let rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let client = &rig.network.client;
+    for family in Family::BOTH {
+        let before = rig.installation.status()?;
+        for vip in VIPS {
+            let vip = vip.of(family);
+            ensure!(ping(client, vip)?, "{vip} does not answer");
         }
+        // Routed to the balancer, and no VIP.
+        let other = NOT_A_VIP.of(family);
+        ensure!(!ping(client, other)?, "{other} answers");
+        let after = rig.installation.status()?;
+        let answered = after.packets("AnswerEcho") - before.packets("AnswerEcho");
+        assert_eq!(answered, VIPS.len() as u64, "{:?}", after.verdicts);
+        ensure!(
+            after.packets("PassNotVip") > before.packets("PassNotVip"),
+            "{other} did not come by"
+        );
+        assert_eq!(after.forwarded(), before.forwarded(), "a backend was asked");
     }
     Ok(())
 }

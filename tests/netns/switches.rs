@@ -31,7 +31,7 @@ const PACED: u32 = 4_096;
 /// Frames a call at full speed.
 const UNPACED: u32 = 1 << 20;
 
-/// Backends of the two configurations: none is in both, so a packet that met
+/// Backends in service in the two configurations: none is in both, so a packet that met
 /// half of each would be dropped or go to a third place.
 const OLD: [u8; 4] = [1, 2, 3, 4];
 const NEW: [u8; 4] = [5, 6, 7, 8];
@@ -197,23 +197,26 @@ impl Bench {
         Ok(map)
     }
 
-    fn write(&self, backends: [u8; 4], removed: [u8; 4]) -> Result<()> {
-        let list = backends.map(|number| {
-            format!(
-                "    - {{ name: be{number}, address: 10.0.1.{number}, weight: 100, \
-                 nextHop: {{ mac: \"02:00:00:00:00:{number:02x}\", interface: lb0 }} }}\n"
-            )
-        });
-        let gone = removed.map(|number| format!("backend/web/be{number}")).join(", ");
+    /// In maintenance, not removed nor drained: of those the program lets go at
+    /// once, so that each revision says one thing of every flow.
+    fn write(&self, backends: [u8; 4], others: [u8; 4]) -> Result<()> {
+        let states = backends.map(|number| (number, "ready")).into_iter();
+        let states = states.chain(others.map(|number| (number, "maint")));
+        let list: String = states
+            .map(|(number, state)| {
+                format!(
+                    "    - {{ name: be{number}, address: 10.0.1.{number}, weight: 100, state: {state}, \
+                     nextHop: {{ mac: \"02:00:00:00:00:{number:02x}\", interface: lb0 }} }}\n"
+                )
+            })
+            .collect();
         let text = format!(
             "apiVersion: holdfast/v1\nenvironment: lab\n\
              node: {{ interfaces: [{{ name: lb0, mode: native }}], encapSource: {{ v4: 10.255.0.0/16 }}, \
              hashKeyFile: {key} }}\n\
-             pools:\n- name: web\n  encap: ipip\n  table: maglev\n  backends:\n{backends}\
-             vips: [{{ name: web4, address: {address}, port: {port}, protocol: udp, pool: web }}]\n\
-             removed: [{gone}]\n",
+             pools:\n- name: web\n  encap: ipip\n  table: maglev\n  backends:\n{list}\
+             vips: [{{ name: web4, address: {address}, port: {port}, protocol: udp, pool: web }}]\n",
             key = self.scratch.path("hash.key").display(),
-            backends = list.concat(),
             address = VIP.ip(),
             port = VIP.port(),
         );
