@@ -50,8 +50,8 @@ pub fn document(results: &Results) -> String {
     let (goals, met) = results.goals();
     let mut text = String::from("# Benchmarks\n\n");
     let mut line = |words: &str| writeln!(text, "{words}").expect("a String takes all that is written");
-    line("Made by `cargo xtask bench --write`; do not edit. Figures are of this machine on that day,");
-    line("and comparable with others of the same run only.\n");
+    line("Made by `cargo xtask bench --write`; do not edit. Figures are of one run on this machine,");
+    line("and comparable with each other only.\n");
     line("| | |\n|---|---|");
     let where_it_runs = if machine.virtualized {
         "virtual machine"
