@@ -78,8 +78,9 @@ pub fn owner<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32) -> Option<Ow
 }
 
 /// Who may get a packet in a slot: its owner, and if it is dirty the earlier
-/// ones, as long as they have flows.
-fn candidates<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32) -> Vec<Owner<'r>> {
+/// ones, the latest first, as long as they have flows.
+#[must_use]
+pub fn candidates<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32) -> Vec<Owner<'r>> {
     let chain = revision
         .pool(&pool.name)
         .and_then(|(_, tables)| tables.dirty.chains().get(&(slot as u16)));

@@ -137,12 +137,18 @@ impl Serving {
             let sent = rehearsal::destination(pool.encap, action, &packet)?;
             rehearsal::reached(&served.state, pool, slot, sent)
         });
+        let chain = served
+            .zip(asked)
+            .zip(slot)
+            .map(|((served, (_, pool)), slot)| rehearsal::candidates(&served.state, pool, slot))
+            .unwrap_or_default();
+        let chain = chain.get(1..).unwrap_or_default();
         Ok(Why {
             vip: asked.map(|(vip, _)| vip.name.clone()),
             pool: asked.map(|(_, pool)| pool.name.clone()),
             slot,
             backend: backend.map(|backend| backend.name.clone()),
-            chain: Vec::new(),
+            chain: chain.iter().map(|owner| owner.backend.name.clone()).collect(),
             verdict: verdict.name().to_owned(),
             meaning: verdict.describe().trim().to_owned(),
             generation: served.map_or(0, |served| served.generation),

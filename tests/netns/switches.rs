@@ -202,7 +202,7 @@ impl Bench {
     fn write(&self, backends: [u8; 4], others: [u8; 4]) -> Result<()> {
         let states = backends.map(|number| (number, "ready")).into_iter();
         let states = states.chain(others.map(|number| (number, "maint")));
-        let list: String = states
+        let lines: Vec<String> = states
             .map(|(number, state)| {
                 format!(
                     "    - {{ name: be{number}, address: 10.0.1.{number}, weight: 100, state: {state}, \
@@ -210,6 +210,7 @@ impl Bench {
                 )
             })
             .collect();
+        let list = lines.concat();
         let text = format!(
             "apiVersion: holdfast/v1\nenvironment: lab\n\
              node: {{ interfaces: [{{ name: lb0, mode: native }}], encapSource: {{ v4: 10.255.0.0/16 }}, \

@@ -279,11 +279,14 @@ impl KernelBalancer {
         self.private.run(active, self.node()?.ifindex[0], packet)
     }
 
-    /// The same, with the verdict that was counted.
+    /// The same, with the verdict that was counted. The private instance knows
+    /// the flows of dirty slots as they are now; what it notes itself is
+    /// forgotten with the next question.
     ///
     /// # Errors
     /// When the kernel does not run it.
     pub fn explain(&self, active: Active, packet: &[u8]) -> Result<(Verdict, u32, Vec<u8>), KernelError> {
+        self.private.know(&self.flows)?;
         let before = self.private.verdicts()?;
         let (action, output) = self.private.run(active, self.node()?.ifindex[0], packet)?;
         let after = self.private.verdicts()?;

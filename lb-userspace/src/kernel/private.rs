@@ -1,7 +1,7 @@
 //! A second instance of the balancer's program that no packet reaches: what is
 //! to be published, and what somebody asks about, runs through it first.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::Ordering};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -48,6 +48,18 @@ impl PrivateInstance {
 
     fn map(&self, name: &'static str) -> Result<&Map, KernelError> {
         self.ebpf.map(name).ok_or(KernelError::Missing(name))
+    }
+
+    /// Makes its flows those of `flows`.
+    pub fn know(&self, flows: &sys::FlowCells) -> Result<(), KernelError> {
+        let Map::Array(map) = self.map("FLOWS")? else {
+            return Err(KernelError::Missing("FLOWS"));
+        };
+        let own = sys::FlowCells::map(map.fd()).map_err(KernelError::call("mmap"))?;
+        for (own, known) in own.entries().iter().zip(flows.entries()) {
+            own.store(known.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// `ingress`: index of the interface it seems to come by.

@@ -23,15 +23,16 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The shortest whole packet: a SYN, or an empty datagram. Without a
-    /// checksum above IP, which nobody on the way verifies.
+    /// The shortest whole packet: a segment of a connection that is open, or an
+    /// empty datagram. Without a checksum above IP, which nobody on the way
+    /// verifies.
     #[must_use]
     pub fn packet(&self) -> Vec<u8> {
         let mut l4 = self.source_port.to_be_bytes().to_vec();
         l4.extend(self.destination_port.to_be_bytes());
         match self.protocol {
-            // Sequence and acknowledgement 0, five words, SYN, a window.
-            Protocol::Tcp => l4.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]),
+            // Sequence and acknowledgement 0, five words, ACK, a window.
+            Protocol::Tcp => l4.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]),
             // Length 8, no checksum.
             Protocol::Udp => l4.extend([0, 8, 0, 0]),
         }
