@@ -98,7 +98,11 @@ fn every_verdict_that_a_packet_alone_can_have_has_a_row() -> Result<()> {
     for (_, site) in sites::all() {
         let snapshot = Snapshot::published(&site, KEY)?;
         let native = Native::new(&snapshot);
-        seen.extend(rows().iter().map(|row| native.run(&row.frame, 1).verdict));
+        seen.extend(
+            rows()
+                .iter()
+                .map(|row| native.run(&row.frame, site.interfaces[0].ifindex).verdict),
+        );
     }
     for verdict in Verdict::ALL {
         let expected = !elsewhere.contains(verdict);
