@@ -12,13 +12,16 @@ use anyhow::{Context, Result};
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, eth, recv, socket_with},
+    net::{AddressFamily, RecvFlags, SocketFlags, SocketType, eth, recv, socket_with, sockopt},
 };
 
 use crate::{addresses::Family, netns::Namespace};
 
 /// After this long without a frame there will be none.
 const QUIET: Duration = Duration::from_millis(200);
+/// Bytes of frames, and of what the kernel keeps with each, that are waited for
+/// without a loss: some 5,000 frames.
+const ROOM: usize = 8 << 20;
 /// The port of generic UDP encapsulation.
 const GUE: u16 = 6080;
 /// IP protocols of encapsulated packets.
@@ -57,17 +60,17 @@ impl Capture {
             )
         };
         let socket = namespace.run(open)?.context("opening a packet socket")?;
+        sockopt::set_socket_recv_buffer_size_force(&socket, ROOM).context("making room for frames")?;
         Ok(Self { socket })
     }
 
-    /// The frames until now, and until it is quiet; those that found no room
-    /// in the socket are missing.
+    /// The frames until now, and until it is quiet.
     fn frames(self) -> io::Result<Vec<Vec<u8>>> {
         let mut frames = Vec::new();
         let mut buffer = [0; 4096];
         let quiet = Timespec::try_from(QUIET).map_err(|_| io::ErrorKind::InvalidInput)?;
         let began = Instant::now();
-        while began.elapsed() < 10 * QUIET {
+        while began.elapsed() < 20 * QUIET {
             if poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&quiet))? == 0 {
                 break;
             }
