@@ -7,6 +7,7 @@
 pub mod code;
 pub mod errors;
 pub mod file;
+mod health;
 pub mod limits;
 mod load;
 pub mod place;
@@ -35,6 +36,7 @@ use crate::digest::Digest;
 pub use self::{
     code::Code,
     errors::{ConfigError, ConfigErrors},
+    health::{Check, DnsRecord, Statuses, Tls},
     load::{Loaded, load, read},
     sample::sample,
     schema::schema,

@@ -1,0 +1,90 @@
+//! The daemon behind the API.
+
+use super::Daemon;
+use crate::{
+    api::{
+        auth::Peer,
+        backing::{Answer, Backing},
+        model::{
+            Applied, ApplyRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest, Journal,
+            PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        },
+    },
+    failure,
+    plan::Plan,
+};
+
+impl Backing for Daemon {
+    fn status(&self) -> Answer<'_, Status> {
+        Box::pin(self.status_now())
+    }
+
+    fn why(&self, query: WhyQuery) -> Answer<'_, Why> {
+        Box::pin(async move { self.serving.lock().await.why(&query) })
+    }
+
+    fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_file(request, peer))
+    }
+
+    fn apply(&self, request: ApplyRequest, peer: Peer) -> Answer<'_, Applied> {
+        Box::pin(self.apply_plan(request, peer))
+    }
+
+    fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_rollback(request, peer))
+    }
+
+    fn attach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_interfaces(request, true, peer))
+    }
+
+    fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_interfaces(request, false, peer))
+    }
+
+    fn history(&self) -> Answer<'_, History> {
+        Box::pin(async move {
+            let serving = self.serving.lock().await;
+            let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
+            Ok(History {
+                generations: store.history()?,
+            })
+        })
+    }
+
+    fn generation(&self, number: u64) -> Answer<'_, GenerationDetail> {
+        Box::pin(async move {
+            let serving = self.serving.lock().await;
+            let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
+            store
+                .generation_detail(number)?
+                .ok_or_else(|| failure::absent(&format!("generation {number}")))
+        })
+    }
+
+    fn bpf_dump(&self) -> Answer<'_, BpfDump> {
+        Box::pin(async move { self.serving.lock().await.bpf_dump() })
+    }
+
+    fn bpf_verify(&self) -> Answer<'_, BpfVerify> {
+        Box::pin(async move { self.serving.lock().await.bpf_verify() })
+    }
+
+    fn journal(&self) -> Answer<'_, Journal> {
+        Box::pin(async move {
+            let serving = self.serving.lock().await;
+            let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
+            let records = store.journal_tail(JOURNAL_SHOWN)?;
+            let entries = records
+                .iter()
+                .map(|record| serde_json::to_value(record).expect("records are plain JSON"));
+            Ok(Journal {
+                entries: entries.collect(),
+            })
+        })
+    }
+}
+
+/// Entries that `journal list` shows, the newest ones.
+const JOURNAL_SHOWN: u32 = 1000;

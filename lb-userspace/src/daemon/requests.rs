@@ -1,0 +1,172 @@
+//! What requests ask for: plans, and the application of one.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{Daemon, follow::resolve_within};
+use crate::{
+    api::{
+        auth::Peer,
+        model::{Applied, ApplyRequest, Failure, InterfacesRequest, PlanRequest, RollbackRequest, Status},
+    },
+    clock::Now,
+    config::{self, Config},
+    failure,
+    neighbours::{self, Resolution, Targets},
+    plan::{Content, Overrides, Plan},
+};
+
+/// How long a plan waits for the next hops of backends that are new in it.
+const RESOLVE_FOR_PLAN: Duration = Duration::from_millis(1500);
+
+impl Daemon {
+    /// Next hops for a content that may have new backends.
+    async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
+        Ok(resolve_within(&self.resolver, &Targets::of(config), RESOLVE_FOR_PLAN).await?)
+    }
+
+    async fn plan_for(
+        &self,
+        target: Content,
+        removed: BTreeSet<config::ObjectName>,
+        peer: &Peer,
+    ) -> Result<Plan, Failure> {
+        let resolution = self.resolve_for(&target.config).await?;
+        let serving = self.serving.lock().await;
+        Ok(serving.plan(target, removed, &resolution, &peer.name, Now::read()))
+    }
+
+    async fn overrides(&self) -> Overrides {
+        let serving = self.serving.lock().await;
+        serving
+            .served
+            .as_ref()
+            .map(|served| served.state.state.content.overrides.clone())
+            .unwrap_or_default()
+    }
+
+    async fn running(&self) -> Result<Content, Failure> {
+        let serving = self.serving.lock().await;
+        let served = serving.served.as_ref();
+        served
+            .map(|served| Content::clone(&served.state.state.content))
+            .ok_or_else(|| failure::absent("running generation"))
+    }
+
+    pub async fn plan_file(&self, request: PlanRequest, peer: Peer) -> Result<Plan, Failure> {
+        let parsed = match config::parse(&request.file, &request.text) {
+            Ok(parsed) => parsed,
+            Err(errors) if errors.is_empty_document() => return Err(self.empty_file(&request.file).await),
+            Err(errors) => return Err(failure::bad_configuration(errors.to_string())),
+        };
+        // Overrides survive; those of interfaces that are gone go with them.
+        let mut overrides = self.overrides().await;
+        overrides.detached.retain(|name| {
+            parsed
+                .config
+                .node
+                .interfaces
+                .iter()
+                .any(|interface| interface.name == *name)
+        });
+        let mut removed = parsed.removed;
+        removed.extend(request.remove);
+        self.plan_for(
+            Content {
+                config: parsed.config,
+                overrides,
+            },
+            removed,
+            &peer,
+        )
+        .await
+    }
+
+    /// Nothing at all in the file: the most common way to wipe a balancer.
+    async fn empty_file(&self, file: &str) -> Failure {
+        let serving = self.serving.lock().await;
+        let vips = serving
+            .served
+            .as_ref()
+            .map_or(0, |served| served.state.config().vips.len());
+        failure::empty(file, vips)
+    }
+
+    pub async fn plan_rollback(&self, request: RollbackRequest, peer: Peer) -> Result<Plan, Failure> {
+        let (number, target, running) = {
+            let serving = self.serving.lock().await;
+            let store = serving
+                .store
+                .as_ref()
+                .ok_or_else(|| failure::absent("store to roll back from"))?;
+            let running = serving.served.as_ref().map_or(0, |served| served.generation);
+            let number = match request.generation {
+                Some(number) => Some(number),
+                None => store
+                    .history()?
+                    .iter()
+                    .map(|summary| summary.generation)
+                    .find(|number| *number < running),
+            };
+            let number = number.ok_or_else(|| failure::absent("earlier generation"))?;
+            let found = store.generation(number)?;
+            let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
+            (
+                number,
+                Content::clone(&content),
+                serving.served.as_ref().map(|served| served.state.state.content.clone()),
+            )
+        };
+        // Going back to a content names what it lacks: that is the request.
+        let present: BTreeSet<_> = target.config.objects().collect();
+        let removed = running.iter().flat_map(|running| running.config.objects());
+        let removed = removed.filter(|object| !present.contains(object)).collect();
+        let mut plan = self.plan_for(target, removed, &peer).await?;
+        plan.rollback_to = Some(number);
+        Ok(plan)
+    }
+
+    pub async fn plan_interfaces(&self, request: InterfacesRequest, attach: bool, peer: Peer) -> Result<Plan, Failure> {
+        let mut content = self.running().await?;
+        for name in request.interfaces {
+            if !content
+                .config
+                .node
+                .interfaces
+                .iter()
+                .any(|interface| interface.name == name)
+            {
+                return Err(failure::bad_request(format!("{name} is not one of node.interfaces")));
+            }
+            if attach {
+                content.overrides.detached.remove(&name);
+            } else {
+                content.overrides.detached.insert(name);
+            }
+        }
+        self.plan_for(content, BTreeSet::new(), &peer).await
+    }
+
+    pub async fn apply_plan(&self, request: ApplyRequest, peer: Peer) -> Result<Applied, Failure> {
+        let resolution = self.resolve_for(&request.plan.target.config).await?;
+        let mut serving = self.serving.lock().await;
+        let cause = match serving.served.as_ref() {
+            Some(_) if request.plan.rollback_to.is_some() => "rollback",
+            Some(served) if request.plan.target.config == *served.state.config() => "attach or detach",
+            Some(_) | None => "apply",
+        };
+        let now = Now::read();
+        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
+        drop(serving);
+        let mut fresh = resolution;
+        if let Ok(links) = neighbours::links().await {
+            fresh.links = links;
+        }
+        *self.resolution.write().await = fresh;
+        Ok(applied)
+    }
+
+    pub async fn status_now(&self) -> Result<Status, Failure> {
+        let resolution = self.resolution.read().await;
+        self.serving.lock().await.status(&resolution)
+    }
+}

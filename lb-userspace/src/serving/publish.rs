@@ -1,0 +1,138 @@
+//! From content to the switch.
+
+use super::{Purpose, Served, Serving};
+use crate::{
+    api::model::{Applied, Failure},
+    clock::Now,
+    layout::{Layout, RootFacts},
+    neighbours::Resolution,
+    part::Part,
+    plan::Content,
+    publish::Published,
+    rehearsal,
+    revision::Revision,
+    store::Outcome,
+};
+
+impl Serving {
+    /// From content to the switch. The intent is durable before the kernel is
+    /// touched, the outcome after.
+    pub(crate) fn change(
+        &mut self,
+        content: &Part<Content>,
+        purpose: &Purpose,
+        resolution: &Resolution,
+        author: &str,
+        now: Now,
+    ) -> Result<Applied, Failure> {
+        let previous = self.served.as_ref().map(|served| &served.state);
+        let next = Revision::next(previous, content, &resolution.hops, now.coarse)?;
+        self.publish(next, purpose, resolution, author, now)
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        next: Revision,
+        purpose: &Purpose,
+        resolution: &Resolution,
+        author: &str,
+        now: Now,
+    ) -> Result<Applied, Failure> {
+        let previous = self.served.as_ref().map(|served| &served.state);
+        let effects = next.effects(previous);
+        let fresh = next.fresh_counters(previous);
+        let before = self.served.as_ref().and_then(|served| served.layout.as_ref());
+        let layout = Layout::of(&next, before)?;
+        let (generation, revision) = self.record_intent(&next, purpose, author, now)?;
+        let served = Served {
+            generation,
+            revision,
+            digest: next.state.content.digest(),
+            state: next,
+            layout: None,
+        };
+        match self.switch(&served, &layout, &fresh, resolution) {
+            Ok(published) => {
+                self.record_outcome(Outcome::Switched { generation, revision }, author, now);
+                let applied = applied(&served, published, effects, resolution);
+                self.environment.clone_from(&served.state.config().environment);
+                self.served = Some(Served {
+                    layout: Some(layout),
+                    ..served
+                });
+                self.settle_interfaces(resolution);
+                Ok(applied)
+            }
+            Err(failure) => {
+                let Failure { code, message, .. } = failure.clone();
+                // Interfaces and peers are those of what is served, not of this.
+                self.settle_interfaces(resolution);
+                self.record_outcome(
+                    Outcome::Failed {
+                        generation,
+                        revision,
+                        code,
+                        message,
+                    },
+                    author,
+                    now,
+                );
+                Err(failure)
+            }
+        }
+    }
+
+    fn switch(
+        &mut self,
+        served: &Served,
+        layout: &Layout,
+        fresh: &[u16],
+        resolution: &Resolution,
+    ) -> Result<Published, Failure> {
+        use crate::kernel::Kernel as _;
+        // A packet that still holds chunks of before the last switch must not
+        // count for a new owner.
+        self.publisher.collect()?;
+        self.publisher.kernel().zero_counters(fresh)?;
+        self.prepare_interfaces(served, resolution)?;
+        let facts = RootFacts {
+            generation: served.generation,
+            revision: served.revision,
+            digest: served.digest,
+            state: served.state.state.digest(),
+        };
+        let published = self.publisher.publish(layout, &facts, |kernel, active| {
+            rehearsal::rehearse(kernel, active, &served.state).map_err(Into::into)
+        })?;
+        Ok(published)
+    }
+}
+
+fn applied(
+    served: &Served,
+    published: Published,
+    effects: Vec<crate::plan::PoolEffect>,
+    resolution: &Resolution,
+) -> Applied {
+    let notes = served.state.unresolved().map(|id| {
+        let why = resolution
+            .problems
+            .get(&id)
+            .map_or_else(String::new, |problem| format!(": {problem}"));
+        format!(
+            "{}/{} has no next hop yet and gets no traffic{why}",
+            id.pool, id.backend
+        )
+    });
+    Applied {
+        generation: served.generation,
+        revision: served.revision,
+        digest: served.digest,
+        unchanged: false,
+        chunks_written: published.written,
+        chunks_shared: published.shared,
+        publish_us: u64::try_from(published.took.as_micros()).unwrap_or(u64::MAX),
+        effects,
+        notes: notes.collect(),
+    }
+}

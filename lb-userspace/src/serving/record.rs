@@ -1,0 +1,106 @@
+//! What the journal is told of a change.
+
+use super::{Purpose, Serving};
+use crate::{
+    api::model::{Failure, Mode},
+    clock::Now,
+    digest::Digest,
+    plan::{Plan, Severity},
+    revision::Revision,
+    store::{Entry, Intent, Outcome},
+};
+
+impl Serving {
+    pub(super) fn record_intent(
+        &mut self,
+        next: &Revision,
+        purpose: &Purpose,
+        author: &str,
+        now: Now,
+    ) -> Result<(u64, u64), Failure> {
+        // A daemon that may not use its store changes no generation, but
+        // follows next hops: connections matter more than the record of them.
+        let running = self.served.as_ref();
+        let Some(store) = self.store.as_mut().filter(|_| self.mode != Mode::ReadOnly) else {
+            return Ok(running.map_or((0, 1), |served| (served.generation, served.revision + 1)));
+        };
+        let revision = store
+            .next_revision()?
+            .max(running.map_or(0, |served| served.revision + 1));
+        let state = next.clone();
+        let entry = match purpose {
+            Purpose::Generation {
+                plan_digest,
+                cause,
+                message,
+            } => Entry::Intent(Intent {
+                generation: store
+                    .next_generation()?
+                    .max(running.map_or(0, |served| served.generation + 1)),
+                revision,
+                content: next.state.content.clone(),
+                state,
+                plan_digest: *plan_digest,
+                cause: cause.clone(),
+                message: message.clone(),
+            }),
+            Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {
+                generation: running.map_or(0, |served| served.generation),
+                revision,
+                state,
+                cause: cause.clone(),
+            }),
+        };
+        let generation = match &entry {
+            Entry::Intent(intent) => intent.generation,
+            Entry::Revision(revision) => revision.generation,
+            Entry::FirstStart { .. }
+            | Entry::Outcome(_)
+            | Entry::Adopted { .. }
+            | Entry::Refused { .. }
+            | Entry::ReadOnly { .. }
+            | Entry::Note { .. } => unreachable!("only intents and revisions are made above"),
+        };
+        store.append(&entry, author, now.time)?;
+        Ok((generation, revision))
+    }
+
+    /// The switch has happened, or has not: what the store makes of the news
+    /// cannot change that. A start settles a pending intent from the kernel.
+    pub(super) fn record_outcome(&mut self, outcome: Outcome, author: &str, now: Now) {
+        if self.mode != Mode::ReadOnly
+            && let Some(store) = &mut self.store
+            && let Err(error) = store.append(&Entry::Outcome(outcome), author, now.time)
+        {
+            tracing::error!(%error, "the outcome could not be journaled");
+            self.become_read_only(format!("the journal could not be written ({error})"));
+        }
+    }
+
+    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Now) {
+        let refusals = plan
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Refuse);
+        let codes: Vec<String> = refusals.map(|finding| finding.code.clone()).collect();
+        tracing::warn!(?codes, author, "a plan was refused");
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.append(
+                &Entry::Refused {
+                    codes,
+                    plan_digest: Some(digest),
+                },
+                author,
+                now.time,
+            )
+        {
+            tracing::error!(%error, "the refusal could not be journaled");
+        }
+    }
+
+    pub(crate) fn become_read_only(&mut self, reason: String) {
+        tracing::error!(reason, "read-only");
+        self.mode = Mode::ReadOnly;
+        self.mode_reason = Some(reason);
+    }
+}

@@ -1,0 +1,85 @@
+//! Revisions: the running generation once more, because of something that no
+//! operator asked for.
+
+use std::collections::BTreeSet;
+
+use super::{Purpose, Serving};
+use crate::{
+    api::model::{Applied, Failure},
+    clock::Now,
+    drain,
+    neighbours::Resolution,
+    revision::Revision,
+};
+
+impl Serving {
+    /// Publishes the running generation again if next hops changed.
+    ///
+    /// # Errors
+    /// What is served stays as it was then.
+    pub fn revise(&mut self, resolution: &Resolution, now: Now) -> Result<Option<Applied>, Failure> {
+        let Some(served) = &self.served else {
+            return Ok(None);
+        };
+        if !served.state.differs_from(&resolution.hops) {
+            return Ok(None);
+        }
+        let content = served.state.state.content.clone();
+        let next = Revision::next(Some(&served.state), &content, &resolution.hops, now.coarse)?;
+        if next == served.state {
+            return Ok(None);
+        }
+        let cause = revision_cause(&served.state, &next);
+        self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
+            .map(Some)
+    }
+
+    /// Looks which flows of earlier owners there still are, and publishes the
+    /// running generation again if slots are clean.
+    ///
+    /// # Errors
+    /// What is served stays as it was then.
+    pub fn clean_slots(&mut self, resolution: &Resolution, now: Now) -> Result<Option<Applied>, Failure> {
+        let Some(served) = &self.served else {
+            return Ok(None);
+        };
+        let draining = drain::draining(&served.state);
+        let kernel = self.publisher.kernel();
+        let blind = self.blind.look(kernel.flows_refused()?, &draining, now.coarse);
+        if draining.is_empty() && !self.swept {
+            return Ok(None);
+        }
+        let sightings = drain::sweep(kernel.flows().entries(), &draining, now.coarse);
+        // What is not needed any more is gone after one look without need.
+        self.swept = !draining.is_empty();
+        let due = drain::due(&draining, &sightings, blind, now.coarse);
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let slots: usize = due.values().map(BTreeSet::len).sum();
+        let cause = format!("{slots} slots are clean again");
+        let next = served.state.cleaned(&due);
+        self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
+            .map(Some)
+    }
+}
+
+fn revision_cause(before: &Revision, after: &Revision) -> String {
+    // Most pools are those of before, by handle.
+    let same = |pool: &str, state| before.state.pools.get(pool).is_some_and(|before| before.is(state));
+    let pools = after.state.pools.iter().filter(|(pool, state)| !same(pool, state));
+    let changed = pools.flat_map(|(pool, state)| {
+        let old = before.state.pools.get(pool);
+        let members = state.members.iter().filter(move |(name, member)| {
+            old.and_then(|old| old.members.get(*name))
+                .is_none_or(|old| old.hop != member.hop)
+        });
+        members.map(move |(name, _)| format!("{pool}/{name}"))
+    });
+    let changed: Vec<String> = changed.collect();
+    match changed.as_slice() {
+        [] => "tables".to_owned(),
+        [one] => format!("next hop of {one}"),
+        [one, rest @ ..] => format!("next hops of {one} and {} more", rest.len()),
+    }
+}
