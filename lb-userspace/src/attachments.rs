@@ -13,6 +13,7 @@ use crate::{
     agent,
     api::model::Failure,
     config::{EncapSource, Interface},
+    event,
     failure,
     neighbours::Resolution,
     serving::{Served, Serving},
@@ -78,7 +79,14 @@ impl Serving {
                         .insert(interface.name.clone(), failure.message.clone())
                         .is_none()
                     {
-                        tracing::error!(interface = interface.name, message = failure.message, "not attached");
+                        event!(
+                            error,
+                            NotAttached,
+                            interface = interface.name,
+                            holdfast.code = failure.code,
+                            reason = failure.message,
+                            "not attached"
+                        );
                     }
                 }
             }
@@ -101,7 +109,7 @@ impl Serving {
             .set_node(&ours(served, resolution))
             .and_then(|()| kernel.set_peers(&peers(&[source])));
         if let Err(error) = written {
-            tracing::error!(%error, "NODE and PEERS could not be written");
+            event!(error, MapNotWritten, %error, "NODE and PEERS could not be written");
         }
         let stay: BTreeSet<String> = wanted(served).map(|interface| interface.name.clone()).collect();
         let kernel = self.publisher.kernel_mut();
@@ -110,8 +118,8 @@ impl Serving {
                 continue;
             }
             match kernel.detach(&name) {
-                Ok(()) => tracing::info!(interface = name, "detached"),
-                Err(error) => tracing::error!(interface = name, %error, "could not be detached"),
+                Ok(()) => event!(info, Detached, interface = name, "detached"),
+                Err(error) => event!(error, DetachFailed, interface = name, %error, "could not be detached"),
             }
             self.problems.remove(&name);
         }
@@ -127,7 +135,9 @@ impl Serving {
         match kernel.link(&interface.name)? {
             Some(facts) if facts.ifindex == link.ifindex => {
                 if facts.program_id != kernel.program_id()? {
-                    tracing::error!(
+                    event!(
+                        error,
+                        ProgramReplaced,
                         interface = interface.name,
                         "another program than the pinned one; putting it on"
                     );
@@ -140,12 +150,17 @@ impl Serving {
                 kernel.detach(&interface.name)?;
             }
             // Its interface is gone or it was detached: a link cannot move.
-            Some(_) => kernel.forget_link(&interface.name)?,
+            Some(facts) => {
+                if facts.ifindex == 0 {
+                    event!(error, LinkLost, interface = interface.name, "the link was detached by somebody, or its interface went");
+                }
+                kernel.forget_link(&interface.name)?;
+            }
             None => {}
         }
         match kernel.attach(&interface.name, link.ifindex, interface.mode) {
             Ok(()) => {
-                tracing::info!(interface = interface.name, ifindex = link.ifindex, "attached");
+                event!(info, Attached, interface = interface.name, ifindex = link.ifindex, "attached");
                 Ok(true)
             }
             Err(error) => Err(not_attached(interface, &failure::chain(&error))),

@@ -4,19 +4,23 @@
 mod backing;
 mod follow;
 mod requests;
+mod scrape;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use clap::Parser;
 use tokio::{
-    net::UnixListener,
+    net::{TcpListener, UnixListener},
     sync::{Mutex, RwLock},
 };
 
 use crate::{
     api::{self, backing::Backing},
     clock::Now,
+    event,
     kernel::trace::ProgramLog,
+    metrics,
     neighbours::{self, Resolution, Resolver, Targets},
     serving::Serving,
     startup::{Found, Places},
@@ -40,6 +44,10 @@ pub struct Arguments {
     /// Where programs, maps and links are pinned: a directory on a bpffs.
     #[arg(long, default_value = "/sys/fs/bpf/holdfast")]
     pub pin_dir: PathBuf,
+    /// Serve metrics at http://ADDRESS/metrics, too (they always are on the
+    /// socket): 127.0.0.1:9460.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -56,7 +64,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // The socket first: a second daemon for the same socket ends here, before
     // it touches anything.
     let listener = api::socket::bind(&arguments.socket)?;
-    let ended = serve(&arguments, listener).await;
+    let scrapes = match arguments.metrics {
+        Some(address) => Some(
+            metrics::listen::bind(address)
+                .await
+                .with_context(|| format!("--metrics {address}"))?,
+        ),
+        None => None,
+    };
+    let ended = serve(&arguments, listener, scrapes).await;
     // Nobody answers there any more.
     if let Err(error) = std::fs::remove_file(&arguments.socket) {
         tracing::debug!(%error, "the socket was gone already");
@@ -64,7 +80,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     ended
 }
 
-async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<()> {
+async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<TcpListener>) -> anyhow::Result<()> {
     let places = Places {
         config: &arguments.config,
         state_dir: &arguments.state_dir,
@@ -88,13 +104,16 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
+    if let Some(scrapes) = scrapes {
+        tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
+    }
     daemon.show_trace().await;
-    tracing::info!(socket = %arguments.socket.display(), "ready");
+    event!(info, Ready, socket = %arguments.socket.display(), "ready");
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
     follower.abort();
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
-    tracing::info!("stopped; the kernel goes on forwarding");
+    event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
 }
 
@@ -126,7 +145,7 @@ impl Daemon {
         let Some(mut log) = program.ok().and_then(ProgramLog::of) else {
             return;
         };
-        tracing::warn!("this program logs every packet (built with --trace): it is slow");
+        event!(warn, Tracing, "this program logs every packet (built with --trace): it is slow");
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SHOW_TRACE).await;

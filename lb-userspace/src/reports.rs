@@ -30,8 +30,8 @@ use crate::{
 impl Serving {
     /// # Errors
     /// When the kernel's counters cannot be read.
-    pub fn status(&mut self, resolution: &Resolution) -> Result<Status, Failure> {
-        let out_of_sync = self.out_of_sync();
+    pub fn status(&self, resolution: &Resolution) -> Result<Status, Failure> {
+        let out_of_sync = self.known_out_of_sync();
         let served = self.served.as_ref();
         let traffic = Counted::of(self.publisher.kernel(), served)?;
         let paths = self.publisher.kernel().path_mtus()?.into_iter().collect();
@@ -54,7 +54,7 @@ impl Serving {
         })
     }
 
-    fn damage(&self) -> Result<Option<String>, Failure> {
+    pub(crate) fn damage(&self) -> Result<Option<String>, Failure> {
         let kernel = self.publisher.kernel();
         let emptied = self.publisher.damage()?;
         if !emptied.is_empty() {
@@ -69,7 +69,7 @@ impl Serving {
             .map(|pin| format!("the pin {pin} is gone; remove all pins and restart holdfastd")))
     }
 
-    fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
+    pub(crate) fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
         let interfaces = served.state.config().node.interfaces.iter();
         interfaces
             .map(|interface| {

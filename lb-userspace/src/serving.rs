@@ -19,6 +19,7 @@ use crate::{
     failure,
     kernel::aya::KernelBalancer,
     layout::Layout,
+    metrics::Tally,
     neighbours::Resolution,
     part::Part,
     plan::{Base, Content, Finding, Plan, Severity, diff, policy},
@@ -49,6 +50,8 @@ pub struct Serving {
     pub(crate) swept: bool,
     /// What `status` found the configuration file to mean.
     pub(crate) file_judged: Option<FileJudged>,
+    /// For metrics.
+    pub(crate) tally: Tally,
 }
 
 /// What the kernel serves.

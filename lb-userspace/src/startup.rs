@@ -13,8 +13,10 @@ use crate::{
     clock::Now,
     config::{self, Config},
     drain::Blind,
+    event,
     kernel::{KernelError, aya::KernelBalancer, bpffs},
     layout::RootFacts,
+    metrics::Tally,
     neighbours::Resolution,
     part::Part,
     plan::{Content, Overrides},
@@ -85,7 +87,7 @@ impl Found {
         let pins = bpffs::prepare(places.pin_dir)?;
         let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
         if !publisher.kernel().program_is_ours()? {
-            tracing::warn!("the pinned program is of another build; it stays until its pins are removed");
+            event!(warn, ProgramOfAnotherBuild, "the pinned program is of another build; it stays until its pins are removed");
         }
         let adopted = publisher.adopt();
         if matches!(adopted, Ok(None))
@@ -109,6 +111,7 @@ impl Found {
             blind: Blind::default(),
             swept: true,
             file_judged: None,
+            tally: Tally::default(),
         };
         Ok(Self {
             serving,
@@ -184,7 +187,7 @@ impl Found {
         let purpose = Purpose::Revision {
             cause: "a chunk could not be read".to_owned(),
         };
-        tracing::error!("a part of what is served could not be read; publishing it anew");
+        event!(error, ChunkLost, "a part of what is served could not be read; publishing it anew");
         if let Err(failure) = self.serving.change(&content, &purpose, resolution, AUTHOR, now) {
             self.serving.become_read_only(failure.message);
         }
@@ -203,7 +206,7 @@ impl Found {
             state: adopted.revision,
             layout: None,
         });
-        tracing::info!(generation, revision, "adopted what the kernel serves");
+        event!(info, Adopted, generation, revision, "adopted what the kernel serves");
         let Some(store) = &mut serving.store else {
             return Ok(());
         };
@@ -309,7 +312,7 @@ impl Found {
         self.serving
             .change(&content, &purpose, resolution, AUTHOR, now)
             .map_err(StartError::First)?;
-        tracing::info!(generation, "the last generation is served again");
+        event!(info, ServedAgain, generation, "the last generation is served again");
         Ok(())
     }
 
@@ -335,7 +338,7 @@ impl Found {
         };
         let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
         let applied = applied.map_err(StartError::First)?;
-        tracing::info!(generation = applied.generation, "the file is the first generation");
+        event!(info, FirstStart, generation = applied.generation, "the file is the first generation");
         Ok(())
     }
 
@@ -364,14 +367,16 @@ fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Re
         facts.generation == generation && facts.revision >= revision && facts.digest == pending.content.digest()
     });
     let outcome = if switched {
-        tracing::warn!(
+        event!(
+            warn,
+            RolledForward,
             generation,
             revision,
             "the daemon ended after this switch: rolled forward"
         );
         Outcome::RolledForward { generation, revision }
     } else {
-        tracing::warn!(generation, revision, "the daemon ended before this switch: discarded");
+        event!(warn, Discarded, generation, revision, "the daemon ended before this switch: discarded");
         Outcome::Discarded { generation, revision }
     };
     store.append(&Entry::Outcome(outcome), AUTHOR, now.time).map(drop)
@@ -437,6 +442,6 @@ fn make_hash_key(path: &Path) -> io::Result<HashKey> {
     if let Some(directory) = path.parent() {
         fs::File::open(directory)?.sync_all()?;
     }
-    tracing::info!(path = %path.display(), "made a hash key");
+    event!(info, HashKeyMade, path = %path.display(), "made a hash key");
     Ok(HashKey::from_bytes(&key))
 }

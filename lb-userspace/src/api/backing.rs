@@ -9,7 +9,7 @@ use super::{
         PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::plan::Plan;
+use crate::{metrics::Sample, plan::Plan};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -21,6 +21,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send 
 /// [`Backing::apply`], which is always run to its end.
 pub trait Backing: Send + Sync + 'static {
     fn status(&self) -> Answer<'_, Status>;
+    /// What Prometheus scrapes.
+    fn metrics(&self) -> Answer<'_, Sample>;
     /// As the kernel decides, not as user space would.
     fn why(&self, query: WhyQuery) -> Answer<'_, Why>;
     /// A plan with findings that refuse it is an answer, not a failure.

@@ -16,7 +16,7 @@ use super::{
         PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::plan::Plan;
+use crate::{metrics::Sample, plan::Plan};
 
 /// The digest of nothing in particular.
 pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
@@ -36,6 +36,10 @@ pub struct Fake {
 impl Backing for Fake {
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(async { Ok(status()) })
+    }
+
+    fn metrics(&self) -> Answer<'_, Sample> {
+        Box::pin(async { Ok(crate::metrics::sample()) })
     }
 
     fn why(&self, query: WhyQuery) -> Answer<'_, Why> {

@@ -9,7 +9,8 @@ use axum::{
         Path, Query, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{Method, StatusCode, Uri},
+    http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
+    response::IntoResponse,
     routing::{get, post},
 };
 
@@ -22,7 +23,7 @@ use super::{
         PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::plan::Plan;
+use crate::{metrics, plan::Plan};
 
 /// All routes. Requests must carry a [`Peer`] as an extension, as
 /// [`serve`](super::serve) sees to.
@@ -32,6 +33,7 @@ pub fn router(backing: Arc<dyn Backing>) -> Router {
         uid: rustix::process::geteuid().as_raw(),
     };
     Router::new()
+        .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/why", get(why))
         .route("/v1/plan", post(plan))
@@ -49,11 +51,29 @@ pub fn router(backing: Arc<dyn Backing>) -> Router {
         .with_state(api)
 }
 
+/// The metrics alone, for whoever reaches a port.
+pub fn metrics_router(backing: Arc<dyn Backing>) -> Router {
+    let api = Api {
+        backing,
+        uid: rustix::process::geteuid().as_raw(),
+    };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(api)
+}
+
 #[derive(Clone)]
 struct Api {
     backing: Arc<dyn Backing>,
     /// Of the daemon itself.
     uid: u32,
+}
+
+async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Refusal> {
+    let sample = api.backing.metrics().await?;
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::stream::body(sample)))
 }
 
 async fn status(State(api): State<Api>) -> Reply<Status> {

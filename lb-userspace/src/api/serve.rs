@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{auth::Peer, backing::Backing, routes};
+use crate::event;
 
 /// Connections served at once; further ones wait in the socket's backlog.
 const CONNECTIONS: usize = 64;
@@ -67,14 +68,14 @@ pub async fn serve(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection on the API's socket");
+                event!(warn, NoConnection, %error, "cannot accept a connection on the API's socket");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
-        tracing::warn!("connections to the API were cut at the end of the daemon");
+        event!(warn, ConnectionsCut, "connections to the API were cut at the end of the daemon");
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ mod why;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::status::mode as mode_name;
+
 use std::{io, process::ExitCode};
 
 use clap::Parser;

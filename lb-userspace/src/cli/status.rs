@@ -120,7 +120,7 @@ fn interfaces(status: &Status) -> String {
     table(&columns, rows)
 }
 
-pub(super) const fn mode(mode: XdpMode) -> &'static str {
+pub(crate) const fn mode(mode: XdpMode) -> &'static str {
     match mode {
         XdpMode::Native => "native",
         XdpMode::Generic => "generic",

@@ -11,12 +11,17 @@ use crate::{
         },
     },
     failure,
+    metrics::Sample,
     plan::Plan,
 };
 
 impl Backing for Daemon {
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(self.status_now())
+    }
+
+    fn metrics(&self) -> Answer<'_, Sample> {
+        Box::pin(self.sample_now())
     }
 
     fn why(&self, query: WhyQuery) -> Answer<'_, Why> {

@@ -166,6 +166,7 @@ impl Daemon {
     }
 
     pub async fn status_now(&self) -> Result<Status, Failure> {
+        self.judge_file().await;
         let resolution = self.resolution.read().await;
         self.serving.lock().await.status(&resolution)
     }

@@ -15,9 +15,10 @@ use std::{
     path::Path,
     ptr,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_info, bpf_map_type};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_info, bpf_map_type, bpf_prog_info};
 use lb_common::abi::{
     chunk::{CHUNK_BYTES, ChunkId, LINE_BYTES, LINES},
     flows::{FLOW_LINES, FLOWS_PER_LINE},
@@ -256,6 +257,14 @@ pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
     let mut info: bpf_map_info = unsafe { std::mem::zeroed() };
     object_info(map, ptr::from_mut(&mut info).cast(), size_of::<bpf_map_info>())?;
     Ok(info.id)
+}
+
+/// How long a program ran, and how often, while statistics were on.
+pub fn program_run(program: BorrowedFd<'_>) -> io::Result<(Duration, u64)> {
+    // SAFETY: plain integers, for which all-zero is a value.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    object_info(program, ptr::from_mut(&mut info).cast(), size_of::<bpf_prog_info>())?;
+    Ok((Duration::from_nanos(info.run_time_ns), info.run_cnt))
 }
 
 fn object_info(object: BorrowedFd<'_>, info: *mut libc::c_void, len: usize) -> io::Result<()> {

@@ -4,6 +4,7 @@ use super::{Purpose, Served, Serving};
 use crate::{
     api::model::{Applied, Failure},
     clock::Now,
+    event,
     layout::{Layout, RootFacts},
     neighbours::Resolution,
     part::Part,
@@ -54,6 +55,9 @@ impl Serving {
         match self.switch(&served, &layout, &fresh, resolution) {
             Ok(published) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
+                self.tally.switch(published.took);
+                self.tally.applied += u64::from(matches!(purpose, Purpose::Generation { .. }));
+                event!(info, Switched, generation, revision, "switched");
                 let applied = applied(&served, published, effects, resolution);
                 self.environment.clone_from(&served.state.config().environment);
                 self.served = Some(Served {
@@ -64,6 +68,7 @@ impl Serving {
                 Ok(applied)
             }
             Err(failure) => {
+                self.tally.failed += u64::from(matches!(purpose, Purpose::Generation { .. }));
                 let Failure { code, message, .. } = failure.clone();
                 // Interfaces and peers are those of what is served, not of this.
                 self.settle_interfaces(resolution);
