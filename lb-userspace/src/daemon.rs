@@ -3,6 +3,7 @@
 
 mod backing;
 mod follow;
+mod notify;
 mod requests;
 mod scrape;
 
@@ -20,6 +21,7 @@ use crate::{
     clock::Now,
     event,
     kernel::trace::ProgramLog,
+    log::LogFormat,
     metrics,
     neighbours::{self, Resolution, Resolver, Targets},
     serving::Serving,
@@ -48,6 +50,9 @@ pub struct Arguments {
     /// socket): 127.0.0.1:9460.
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
+    /// How it logs.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -101,6 +106,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         resolver,
         targets: Mutex::default(),
         resolution: RwLock::new(resolution),
+        said: notify::Saying::default(),
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
@@ -108,8 +114,15 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
     }
     daemon.show_trace().await;
+    tokio::spawn(notify::reload_on_hangup(Arc::clone(&daemon)));
+    daemon.say_ready().await;
     event!(info, Ready, socket = %arguments.socket.display(), "ready");
-    api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
+    let stopping = Arc::clone(&daemon);
+    let told = async move {
+        told_to_stop().await;
+        stopping.say_stopping().await;
+    };
+    api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
     follower.abort();
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
@@ -136,6 +149,8 @@ struct Daemon {
     targets: Mutex<(u64, Arc<Targets>)>,
     /// As of the last look.
     resolution: RwLock<Resolution>,
+    /// To systemd.
+    said: notify::Saying,
 }
 
 impl Daemon {

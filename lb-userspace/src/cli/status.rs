@@ -11,6 +11,7 @@ use crate::{
         model::{BackendStatus, Mode, Pins, Status},
     },
     config::XdpMode,
+    headline::{Headline, Weather, out_of_sync},
 };
 
 pub(super) async fn status(client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
@@ -38,8 +39,8 @@ pub(super) fn text(status: &Status, look: Look) -> String {
 
 /// The headline, and what else is to be known at once.
 fn head(status: &Status, look: Look) -> String {
-    let (tone, line) = headline(status);
-    let mut lines = vec![paint(look.color, tone, &plain(&line))];
+    let (weather, line) = Headline::from(status).text();
+    let mut lines = vec![paint(look.color, tone(weather), &plain(&line))];
     if status.mode != Mode::Normal
         && let Some(why) = out_of_sync(status)
     {
@@ -53,51 +54,12 @@ fn head(status: &Status, look: Look) -> String {
     lines.join("\n")
 }
 
-fn headline(status: &Status) -> (Tone, String) {
-    let serving = match status.generation {
-        0 => "Nothing is served yet".to_owned(),
-        generation => format!("Serving generation {generation}"),
-    };
-    let reason = status
-        .mode_reason
-        .as_deref()
-        .unwrap_or("for a reason the daemon does not give");
-    if let Some(damage) = &status.damage {
-        return (Tone::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
+const fn tone(weather: Weather) -> Tone {
+    match weather {
+        Weather::Fair => Tone::Good,
+        Weather::Caution => Tone::Caution,
+        Weather::Bad => Tone::Bad,
     }
-    match status.mode {
-        Mode::ReadOnly => (Tone::Bad, format!("▲ READ-ONLY {}. {serving}.", sentence(reason))),
-        Mode::Hold => (
-            Tone::Caution,
-            format!("▲ ON HOLD {}. {serving}, verified.", sentence(reason)),
-        ),
-        Mode::Normal => match (out_of_sync(status), status.generation) {
-            (Some(why), 0) => (Tone::Caution, format!("▲ OUT OF SYNC {}. {serving}.", sentence(why))),
-            (Some(why), _) => (
-                Tone::Caution,
-                format!("▲ OUT OF SYNC {}. {serving}, verified.", sentence(why)),
-            ),
-            (None, 0) => (Tone::Caution, format!("▲ NOT SERVING. {serving}.")),
-            (None, generation) => (
-                Tone::Good,
-                format!(
-                    "● SERVING generation {generation} revision {}, verified, digest {}",
-                    status.revision,
-                    status.digest.short()
-                ),
-            ),
-        },
-    }
-}
-
-/// Without the full stop, which the headline sets.
-fn sentence(text: &str) -> &str {
-    text.trim_end_matches('.')
-}
-
-fn out_of_sync(status: &Status) -> Option<&str> {
-    let why = status.out_of_sync.as_deref();
-    (!status.in_sync).then(|| why.unwrap_or("the configuration file means something else"))
 }
 
 fn interfaces(status: &Status) -> String {

@@ -70,6 +70,7 @@ pub async fn follow(daemon: Arc<Daemon>) {
             }
         }
         daemon.follow_once().await;
+        daemon.say_alive().await;
     }
 }
 
