@@ -13,8 +13,7 @@ use crate::{
     agent,
     api::model::Failure,
     config::{EncapSource, Interface},
-    event,
-    failure,
+    event, failure,
     neighbours::Resolution,
     serving::{Served, Serving},
 };
@@ -152,7 +151,12 @@ impl Serving {
             // Its interface is gone or it was detached: a link cannot move.
             Some(facts) => {
                 if facts.ifindex == 0 {
-                    event!(error, LinkLost, interface = interface.name, "the link was detached by somebody, or its interface went");
+                    event!(
+                        error,
+                        LinkLost,
+                        interface = interface.name,
+                        "the link was detached by somebody, or its interface went"
+                    );
                 }
                 kernel.forget_link(&interface.name)?;
             }
@@ -160,7 +164,13 @@ impl Serving {
         }
         match kernel.attach(&interface.name, link.ifindex, interface.mode) {
             Ok(()) => {
-                event!(info, Attached, interface = interface.name, ifindex = link.ifindex, "attached");
+                event!(
+                    info,
+                    Attached,
+                    interface = interface.name,
+                    ifindex = link.ifindex,
+                    "attached"
+                );
                 Ok(true)
             }
             Err(error) => Err(not_attached(interface, &failure::chain(&error))),

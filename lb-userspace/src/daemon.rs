@@ -160,7 +160,11 @@ impl Daemon {
         let Some(mut log) = program.ok().and_then(ProgramLog::of) else {
             return;
         };
-        event!(warn, Tracing, "this program logs every packet (built with --trace): it is slow");
+        event!(
+            warn,
+            Tracing,
+            "this program logs every packet (built with --trace): it is slow"
+        );
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SHOW_TRACE).await;

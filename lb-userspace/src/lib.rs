@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod digest;
+pub mod doctor;
 pub mod drain;
 pub mod events;
 pub mod failure;

@@ -39,14 +39,22 @@ impl LogFormat {
         let layer = match self {
             Self::Auto if leads_to_journald() => journald(),
             Self::Journald => journald(),
-            Self::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+            Self::Json => fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(std::io::stderr)
+                .boxed(),
             Self::Auto | Self::Text => text(),
         };
         tracing_subscriber::registry().with(filter).with(layer).init();
     }
 }
 
-type Boxed = Box<dyn tracing_subscriber::Layer<tracing_subscriber::layer::Layered<EnvFilter, tracing_subscriber::Registry>> + Send + Sync>;
+type Boxed = Box<
+    dyn tracing_subscriber::Layer<tracing_subscriber::layer::Layered<EnvFilter, tracing_subscriber::Registry>>
+        + Send
+        + Sync,
+>;
 
 /// Names of fields are those of the journal: `HOLDFAST_EVENT`, `MESSAGE_ID`.
 fn journald() -> Boxed {

@@ -87,7 +87,11 @@ impl Found {
         let pins = bpffs::prepare(places.pin_dir)?;
         let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
         if !publisher.kernel().program_is_ours()? {
-            event!(warn, ProgramOfAnotherBuild, "the pinned program is of another build; it stays until its pins are removed");
+            event!(
+                warn,
+                ProgramOfAnotherBuild,
+                "the pinned program is of another build; it stays until its pins are removed"
+            );
         }
         let adopted = publisher.adopt();
         if matches!(adopted, Ok(None))
@@ -187,7 +191,11 @@ impl Found {
         let purpose = Purpose::Revision {
             cause: "a chunk could not be read".to_owned(),
         };
-        event!(error, ChunkLost, "a part of what is served could not be read; publishing it anew");
+        event!(
+            error,
+            ChunkLost,
+            "a part of what is served could not be read; publishing it anew"
+        );
         if let Err(failure) = self.serving.change(&content, &purpose, resolution, AUTHOR, now) {
             self.serving.become_read_only(failure.message);
         }
@@ -338,7 +346,12 @@ impl Found {
         };
         let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
         let applied = applied.map_err(StartError::First)?;
-        event!(info, FirstStart, generation = applied.generation, "the file is the first generation");
+        event!(
+            info,
+            FirstStart,
+            generation = applied.generation,
+            "the file is the first generation"
+        );
         Ok(())
     }
 
@@ -376,7 +389,13 @@ fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Re
         );
         Outcome::RolledForward { generation, revision }
     } else {
-        event!(warn, Discarded, generation, revision, "the daemon ended before this switch: discarded");
+        event!(
+            warn,
+            Discarded,
+            generation,
+            revision,
+            "the daemon ended before this switch: discarded"
+        );
         Outcome::Discarded { generation, revision }
     };
     store.append(&Entry::Outcome(outcome), AUTHOR, now.time).map(drop)

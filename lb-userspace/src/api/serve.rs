@@ -75,7 +75,11 @@ pub async fn serve(
     }
     drop(listener);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
-        event!(warn, ConnectionsCut, "connections to the API were cut at the end of the daemon");
+        event!(
+            warn,
+            ConnectionsCut,
+            "connections to the API were cut at the end of the daemon"
+        );
     }
     Ok(())
 }

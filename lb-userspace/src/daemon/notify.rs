@@ -57,7 +57,10 @@ impl Daemon {
 
     pub async fn say_stopping(&self) {
         if is_heard() {
-            let states = [NotifyState::Stopping, NotifyState::Status("stopping; the kernel goes on forwarding")];
+            let states = [
+                NotifyState::Stopping,
+                NotifyState::Status("stopping; the kernel goes on forwarding"),
+            ];
             say(&mut *self.said.lock().await, &states);
         }
     }
@@ -117,7 +120,12 @@ pub async fn reload_on_hangup(daemon: Arc<Daemon>) {
         let out_of_sync = daemon.serving.lock().await.known_out_of_sync();
         match out_of_sync {
             None => event!(info, Reloaded, "the configuration file means what is served"),
-            Some(why) => event!(warn, Reloaded, why, "the configuration file was compared; plan and apply it"),
+            Some(why) => event!(
+                warn,
+                Reloaded,
+                why,
+                "the configuration file was compared; plan and apply it"
+            ),
         }
         daemon.say_ready().await;
     }

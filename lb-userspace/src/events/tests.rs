@@ -29,7 +29,11 @@ fn ids_are_unique_uuids_made_from_the_name() {
 
 #[test]
 fn an_event_is_counted_once_each_time() {
-    let tracing = || super::counts().find(|(event, _)| *event == Event::Tracing).map(|(_, n)| n);
+    let tracing = || {
+        super::counts()
+            .find(|(event, _)| *event == Event::Tracing)
+            .map(|(_, n)| n)
+    };
     let before = tracing();
     crate::event!(info, Tracing, "counted");
     assert_eq!(tracing(), before.map(|count| count + 1));

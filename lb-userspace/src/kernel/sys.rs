@@ -251,6 +251,17 @@ pub fn link_facts(link: BorrowedFd<'_>) -> io::Result<LinkFacts> {
     })
 }
 
+/// Whether somebody (NTP, PTP) keeps the clock right (adjtimex(2)).
+pub fn clock_is_synchronised() -> io::Result<bool> {
+    // SAFETY: plain integers, for which all-zero is a value: nothing is set.
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: a whole `timex` that outlives the call.
+    if unsafe { libc::adjtimex(&raw mut clock) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(clock.status & libc::STA_UNSYNC == 0)
+}
+
 /// The id of a map.
 pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: plain integers, for which all-zero is a value.

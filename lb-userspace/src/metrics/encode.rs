@@ -59,7 +59,11 @@ impl Sample {
     }
 
     fn packets(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let verdicts = || Verdict::ALL.iter().map(|verdict| (verdict, self.counted(*verdict as u16)));
+        let verdicts = || {
+            Verdict::ALL
+                .iter()
+                .map(|verdict| (verdict, self.counted(*verdict as u16)))
+        };
         let of = |verdict: &Verdict| [label("verdict", verdict.name())];
         counters(
             to,
@@ -83,7 +87,12 @@ impl Sample {
             }),
         )?;
         let run = self.run.map(|(time, _)| time.as_secs_f64());
-        counter(to, "xdp_run_seconds", "Time the program ran; only while BPF statistics are on", run.as_ref())?;
+        counter(
+            to,
+            "xdp_run_seconds",
+            "Time the program ran; only while BPF statistics are on",
+            run.as_ref(),
+        )?;
         let runs = self.run.map(|(_, runs)| runs);
         counter(to, "xdp_runs", "Packets that time was measured for", runs.as_ref())?;
         gauges(
@@ -93,7 +102,10 @@ impl Sample {
             self.interfaces.iter().map(|interface| {
                 let mode = interface.mode.map_or("none", |mode: XdpMode| mode_name(mode));
                 let attached = interface.mode.is_some() && interface.prog_id != 0;
-                ([label("interface", &interface.name), label("mode", mode)], u64::from(attached))
+                (
+                    [label("interface", &interface.name), label("mode", mode)],
+                    u64::from(attached),
+                )
             }),
         )
     }
@@ -117,7 +129,12 @@ impl Sample {
     fn configuration(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let served = self.served.as_ref();
         let generation = served.map_or(0, |served| served.generation);
-        gauge(to, "config_generation", "Generation that is served; 0: none", &generation)?;
+        gauge(
+            to,
+            "config_generation",
+            "Generation that is served; 0: none",
+            &generation,
+        )?;
         let revision = served.map_or(0, |served| served.revision);
         gauge(to, "config_revision", "Revision that is published for it", &revision)?;
         gauge(
@@ -127,7 +144,11 @@ impl Sample {
             &u64::from(self.in_sync),
         )?;
         let tally = &self.tally;
-        let results = [("ok", tally.applied), ("failed", tally.failed), ("refused", tally.refused)];
+        let results = [
+            ("ok", tally.applied),
+            ("failed", tally.failed),
+            ("refused", tally.refused),
+        ];
         counters(
             to,
             "config_applies",
@@ -150,7 +171,10 @@ impl Sample {
             to,
             "guard_refusals",
             "Plans refused when they were to be applied, by code, since the daemon was started",
-            self.tally.refusals.iter().map(|(code, count)| ([label("code", code)], *count)),
+            self.tally
+                .refusals
+                .iter()
+                .map(|(code, count)| ([label("code", code)], *count)),
         )?;
         gauge(
             to,
@@ -241,9 +265,7 @@ impl Sample {
             "backend_state",
             "1: the backend is in this state",
             configured().flat_map(|([pool, name], backend, _)| {
-                STATES.map(move |(state, text)| {
-                    ([pool, name, label("state", text)], u64::from(backend.state == state))
-                })
+                STATES.map(move |(state, text)| ([pool, name, label("state", text)], u64::from(backend.state == state)))
             }),
         )?;
         gauges(
@@ -297,8 +319,11 @@ fn members(served: &Served) -> impl Iterator<Item = Member<'_>> {
         let state = served.state.state.pools.get(&pool.name);
         let members = state.into_iter().flat_map(|state| &state.members);
         // Both by name would be quadratic in a pool of thousands.
-        let configured: std::collections::HashMap<&str, &crate::config::Backend> =
-            pool.backends.iter().map(|backend| (backend.name.as_str(), backend)).collect();
+        let configured: std::collections::HashMap<&str, &crate::config::Backend> = pool
+            .backends
+            .iter()
+            .map(|backend| (backend.name.as_str(), backend))
+            .collect();
         members
             .map(move |(name, state)| Member {
                 pool: &pool.name,

@@ -1,38 +1,17 @@
 //! Labels and samples, as the encoder takes them.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use prometheus_client::{
-    encoding::{
-        DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, EncodeLabelValue, LabelValueEncoder,
-        NoLabelSet,
-    },
+    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet},
     metrics::MetricType,
 };
 
-/// A label's value, escaped: prometheus-client writes it as it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Value<'a>(pub &'a str);
-
-impl EncodeLabelValue for Value<'_> {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '\\' => encoder.write_str("\\\\")?,
-                '"' => encoder.write_str("\\\"")?,
-                '\n' => encoder.write_str("\\n")?,
-                other => encoder.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One label.
-pub type Label<'a> = (&'static str, Value<'a>);
+/// One label. Its value is escaped by the encoder.
+pub type Label<'a> = (&'static str, &'a str);
 
 pub const fn label<'a>(name: &'static str, value: &'a str) -> Label<'a> {
-    (name, Value(value))
+    (name, value)
 }
 
 /// A family of counters; `_total` is added to its name.

@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn fields_are_found_behind_a_name_with_spaces_and_parentheses() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 300 100 0 0 20 0 5 0 200 8192 3 18446744073709551615";
-        let limits = "Limit Soft Hard Units\nMax open files            1024                 4096                 files\n";
+        let limits =
+            "Limit Soft Hard Units\nMax open files            1024                 4096                 files\n";
         let process = Process::of(stat, "cpu 1\nbtime 1000\n", limits, 9).expect("all there");
         assert!((process.cpu - 4.0).abs() < 1e-9, "{process:?}");
         assert!((process.started - 1002.0).abs() < 1e-9, "{process:?}");

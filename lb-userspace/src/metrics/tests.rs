@@ -104,7 +104,9 @@ fn document_lists_every_metric_with_its_type_and_labels_and_no_other() {
     let documented: BTreeSet<_> = rows
         .map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let labels = cells[3].split(',').map(|label| label.trim().trim_matches('`').to_owned());
+            let labels = cells[3]
+                .split(',')
+                .map(|label| label.trim().trim_matches('`').to_owned());
             let name = cells[1].trim_matches('`');
             // A counter is known by the name of its samples.
             let name = if cells[2] == "counter" {
@@ -112,7 +114,10 @@ fn document_lists_every_metric_with_its_type_and_labels_and_no_other() {
             } else {
                 name
             };
-            let name = name.strip_suffix("_info").filter(|_| cells[2] == "info").unwrap_or(name);
+            let name = name
+                .strip_suffix("_info")
+                .filter(|_| cells[2] == "info")
+                .unwrap_or(name);
             let labels = labels.filter(|label| !label.is_empty()).collect();
             (name.to_owned(), cells[2].to_owned(), labels)
         })
@@ -126,18 +131,33 @@ fn counters_are_those_of_their_index() {
     let sample = sample();
     let served = sample.served.as_ref().expect("it serves");
     let (vip, index) = served.state.state.vip_counters.iter().next().expect("a VIP");
-    assert!(text.contains(&format!("holdfast_vip_packets_total{{vip=\"{vip}\"}} {index}\n")), "{text}");
+    assert!(
+        text.contains(&format!("holdfast_vip_packets_total{{vip=\"{vip}\"}} {index}\n")),
+        "{text}"
+    );
     let member = &served.state.state.pools["web"].members["be1"];
     let line = format!(
         "holdfast_backend_bytes_total{{pool=\"web\",backend=\"be1\"}} {}\n",
         u64::from(member.counter) * 100
     );
     assert!(text.contains(&line), "{text}");
-    assert!(text.contains("holdfast_xdp_packets_total{verdict=\"ForwardRedirect\"} 1\n"), "{text}");
+    assert!(
+        text.contains("holdfast_xdp_packets_total{verdict=\"ForwardRedirect\"} 1\n"),
+        "{text}"
+    );
     assert!(text.contains("holdfast_xdp_run_seconds_total 1.5\n"), "{text}");
-    assert!(text.contains("holdfast_guard_refusals_total{code=\"HF2000\"} 1\n"), "{text}");
-    assert!(text.contains("holdfast_config_switch_duration_seconds_bucket{le=\"0.05\"} 1\n"), "{text}");
-    assert!(text.contains("holdfast_config_switch_duration_seconds_bucket{le=\"0.025\"} 0\n"), "{text}");
+    assert!(
+        text.contains("holdfast_guard_refusals_total{code=\"HF2000\"} 1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("holdfast_config_switch_duration_seconds_bucket{le=\"0.05\"} 1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("holdfast_config_switch_duration_seconds_bucket{le=\"0.025\"} 0\n"),
+        "{text}"
+    );
     assert!(text.ends_with("# EOF\n"));
 }
 
@@ -179,6 +199,10 @@ fn largest_configuration_is_written_piece_by_piece() {
     let mut counting = Counting { bytes: 0, longest: 0 };
     sample.write(&mut counting).expect("it takes all");
     println!("{} bytes in {:?}", counting.bytes, started.elapsed());
-    assert!(counting.bytes > 5_000_000, "{} bytes: is all of it there?", counting.bytes);
+    assert!(
+        counting.bytes > 5_000_000,
+        "{} bytes: is all of it there?",
+        counting.bytes
+    );
     assert!(counting.longest < 1_000, "a piece of {} bytes", counting.longest);
 }
