@@ -135,7 +135,8 @@ fn doctor_names_a_program_that_is_not_ours_with_and_without_a_daemon() -> Result
 
 /// As another tool does it, without a link.
 fn attach_foreign(rig: &Rig, name: &str) -> Result<()> {
-    let directory = rig.installation.pins.with_extension(name);
+    // A bpffs takes no dot in a name.
+    let directory = rig.installation.pins.with_file_name(name);
     let bpftool = |arguments: &[&str]| -> Result<()> {
         let output = rig
             .network

@@ -26,8 +26,6 @@ mod why;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::status::mode as mode_name;
-
 use std::{io, process::ExitCode};
 
 use clap::Parser;

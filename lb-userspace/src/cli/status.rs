@@ -74,19 +74,12 @@ fn interfaces(status: &Status) -> String {
         vec![
             interface.name.clone(),
             interface.ifindex.to_string(),
-            interface.mode.map_or("not attached", mode).to_owned(),
+            interface.mode.map_or("not attached", XdpMode::name).to_owned(),
             interface.prog_id.to_string(),
             or_none(interface.problem.as_ref()),
         ]
     });
     table(&columns, rows)
-}
-
-pub(crate) const fn mode(mode: XdpMode) -> &'static str {
-    match mode {
-        XdpMode::Native => "native",
-        XdpMode::Generic => "generic",
-    }
 }
 
 pub(super) fn vips(status: &Status) -> String {

@@ -57,7 +57,7 @@ async fn ask(client: &Client, model: &mut Model, at: Duration) -> Result<(), Err
         Err(error @ (ClientError::Unreachable { .. } | ClientError::BrokenOff { .. } | ClientError::Silent { .. }))
             if model.status().is_some() =>
         {
-            model.lose(&error.to_string())
+            model.lose(&error.to_string());
         }
         Err(error) => return Err(error.into()),
     }
@@ -118,7 +118,7 @@ fn text(model: &Model) -> String {
     let Some(status) = model.status() else {
         return model.headline();
     };
-    let per_second = |rate: f64| count(rate.round().max(0.0) as u64);
+    let per_second = |rate: f64| count(model::whole(rate));
     let named =
         |(name, rate): (&String, &model::Rate)| vec![name.clone(), per_second(rate.packets), per_second(rate.bits)];
     let vips = [words("VIP"), numbers("PPS"), numbers("BPS")];

@@ -10,7 +10,7 @@ use super::{
     facts::{Directory, Facts, Network},
 };
 use crate::{
-    config::{Encap, Interface},
+    config::{Encap, Interface, XdpMode},
     revision::BackendId,
 };
 
@@ -367,27 +367,27 @@ fn interface(network: &Network, interface: &Interface) -> Vec<Finding> {
         )];
     };
     let driver = network.drivers.get(name).map_or("driver not known", String::as_str);
-    let wanted = mode_name(interface.mode);
+    let wanted = interface.mode.name();
     let mut findings = vec![match (link.xdp, network.ours.contains_key(name)) {
         (Some(mode), true) if mode == interface.mode => ok("xdp", name, format!("ours, {wanted} mode, {driver}")),
         (Some(mode), true) => bad(
             Level::Warn,
             "xdp",
             name,
-            format!("ours, in {} mode; {wanted} is wanted", mode_name(mode)),
+            format!("ours, in {} mode; {wanted} is wanted", mode.name()),
             "generic mode costs several times as much for each packet",
             Some(format!("holdfast attach {name}")),
         ),
         (Some(mode), false) => {
             let flag = match mode {
-                crate::config::XdpMode::Native => "xdpdrv",
-                crate::config::XdpMode::Generic => "xdpgeneric",
+                XdpMode::Native => "xdpdrv",
+                XdpMode::Generic => "xdpgeneric",
             };
             bad(
                 Level::Fail,
                 "xdp",
                 name,
-                format!("a program that is not ours, in {} mode", mode_name(mode)),
+                format!("a program that is not ours, in {} mode", mode.name()),
                 "an interface takes one program, and somebody else's is never replaced (bpftool net says whose it is)",
                 Some(format!("ip link set dev {name} {flag} off")),
             )
@@ -411,13 +411,6 @@ fn interface(network: &Network, interface: &Interface) -> Vec<Finding> {
         });
     }
     findings
-}
-
-const fn mode_name(mode: crate::config::XdpMode) -> &'static str {
-    match mode {
-        crate::config::XdpMode::Native => "native",
-        crate::config::XdpMode::Generic => "generic",
-    }
 }
 
 fn backends(network: &Network) -> Vec<Finding> {

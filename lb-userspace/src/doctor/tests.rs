@@ -106,17 +106,17 @@ fn every_trouble_of_the_host_is_found_alone_with_its_level() {
         ("disk-space", Level::Warn, |facts| facts.state.free = Some(100 << 20)),
         ("disk-space", Level::Fail, |facts| facts.state.free = Some(1 << 20)),
         ("disk-sync", Level::Warn, |facts| {
-            facts.state.sync = Some(Ok(Duration::from_secs(2)))
+            facts.state.sync = Some(Ok(Duration::from_secs(2)));
         }),
         ("disk-sync", Level::Fail, |facts| {
-            facts.state.sync = Some(Err("read-only".to_owned()))
+            facts.state.sync = Some(Err("read-only".to_owned()));
         }),
         ("hash-key", Level::Warn, |facts| {
-            facts.hash_key = Some(("/k".into(), 0o644))
+            facts.hash_key = Some(("/k".into(), 0o644));
         }),
         ("socket", Level::Warn, |facts| facts.socket = Some(("/s".into(), 0o666))),
         ("neighbour-limit", Level::Warn, |facts| {
-            facts.neighbour_limits[0] = Some(2)
+            facts.neighbour_limits[0] = Some(2);
         }),
         ("rp-filter", Level::Warn, |facts| {
             *network(facts).rp_filter.values_mut().next().expect("one") = 1;
@@ -179,7 +179,7 @@ fn mtu_counts_the_outer_header_and_names_what_a_router_said() {
                 .resolution
                 .hops
                 .values_mut()
-                .for_each(|hop| hop.mtu = mtu)
+                .for_each(|hop| hop.mtu = mtu);
         }
     };
     assert_eq!(amiss(at(1552)), [], "room for GUE over IPv6");

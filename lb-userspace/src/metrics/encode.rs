@@ -19,7 +19,6 @@ use super::{
 };
 use crate::{
     api::model::Mode,
-    cli::mode_name,
     config::{BackendState, XdpMode},
     events,
     revision::{BackendId, MemberState},
@@ -100,7 +99,7 @@ impl Sample {
             "xdp_attached",
             "1: the program is on the interface, in this mode",
             self.interfaces.iter().map(|interface| {
-                let mode = interface.mode.map_or("none", |mode: XdpMode| mode_name(mode));
+                let mode = interface.mode.map_or("none", XdpMode::name);
                 let attached = interface.mode.is_some() && interface.prog_id != 0;
                 (
                     [label("interface", &interface.name), label("mode", mode)],

@@ -1,4 +1,5 @@
 //! The daemon as a process, under the names that every exporter uses.
+#![expect(clippy::cast_precision_loss, reason = "ticks of a process are far below 2^52")]
 
 use std::{fmt, fs};
 

@@ -9,7 +9,10 @@ use ratatui::{
 };
 
 use super::model::{Model, Order, Rate, Rates};
-use crate::api::model::{BackendStatus, Status};
+use crate::{
+    api::model::{BackendStatus, Status},
+    config::XdpMode,
+};
 
 /// Columns of a sparkline.
 const SPARK: usize = 12;
@@ -36,7 +39,7 @@ pub fn draw(model: &Model, color: bool, frame: &mut Frame<'_>) {
     draw_foot(model, frame, foot);
 }
 
-fn tinted(color: bool, tint: Color) -> Style {
+const fn tinted(color: bool, tint: Color) -> Style {
     if color { Style::new().fg(tint) } else { Style::new() }
 }
 
@@ -57,7 +60,7 @@ fn draw_head(model: &Model, rates: &Rates, color: bool, frame: &mut Frame<'_>, a
         scaled(forwarded.packets),
         scaled(forwarded.bits),
         scaled(rates.dropped()),
-        model.status().map_or(String::new(), |status| interfaces(status)),
+        model.status().map_or(String::new(), interfaces),
     );
     let lines = vec![
         Line::styled(headline, tinted(color, tint).add_modifier(Modifier::BOLD)),
@@ -68,7 +71,7 @@ fn draw_head(model: &Model, rates: &Rates, color: bool, frame: &mut Frame<'_>, a
 
 fn interfaces(status: &Status) -> String {
     let interfaces = status.interfaces.iter().map(|interface| {
-        let mode = interface.mode.map_or("NOT ATTACHED", crate::cli::mode_name);
+        let mode = interface.mode.map_or("NOT ATTACHED", XdpMode::name);
         format!("{} {mode}", interface.name)
     });
     interfaces.collect::<Vec<_>>().join(", ")

@@ -1,5 +1,10 @@
 //! What `top` knows: two looks make rates, sixty a sparkline. Pure: when a
 //! look was is an argument.
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "rates for people: three digits are shown, and none is below 0"
+)]
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -101,7 +106,7 @@ impl Model {
             let rates = rates(&before, &status, at.saturating_sub(then));
             for (name, rate) in &rates.backends {
                 let history = self.history.entry(name.clone()).or_default();
-                history.push_back(rate.packets.round().max(0.0) as u64);
+                history.push_back(whole(rate.packets));
                 if history.len() > REMEMBERED {
                     history.pop_front();
                 }
@@ -161,6 +166,11 @@ impl Model {
         }
         false
     }
+}
+
+/// For people: packets are whole.
+pub const fn whole(rate: f64) -> u64 {
+    rate.round().max(0.0) as u64
 }
 
 /// Keys that mean something.
