@@ -77,6 +77,7 @@ impl Scrape {
     }
 
     /// A count that must be there.
+    #[expect(clippy::cast_sign_loss, reason = "counts are whole, and not below 0")]
     pub fn count(&self, name: &str) -> Result<u64> {
         Ok(self.value(name)? as u64)
     }
