@@ -40,6 +40,10 @@ pub struct Arguments {
     /// Where programs, maps and links are pinned: a directory on a bpffs.
     #[arg(long, default_value = "/sys/fs/bpf/holdfast")]
     pub pin_dir: PathBuf,
+    /// The balancer's object, instead of the one that is built in: another build of
+    /// this version, for tests and for tracing on a host that serves.
+    #[arg(long, hide = true)]
+    pub program: Option<PathBuf>,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -69,6 +73,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
         config: &arguments.config,
         state_dir: &arguments.state_dir,
         pin_dir: &arguments.pin_dir,
+        program: arguments.program.as_deref(),
     };
     let found = Found::look(&places)?;
     let resolver = Mutex::new(Resolver::default());

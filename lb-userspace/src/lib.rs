@@ -28,4 +28,5 @@ pub mod serving;
 pub mod startup;
 pub mod store;
 pub mod table;
+pub mod takeover;
 pub mod vips;

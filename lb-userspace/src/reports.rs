@@ -45,6 +45,7 @@ impl Serving {
             damage: self.damage()?,
             mode: self.mode,
             mode_reason: self.mode_reason.clone(),
+            program_problem: self.program_problem.clone(),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
             vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),

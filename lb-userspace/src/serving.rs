@@ -49,6 +49,8 @@ pub struct Serving {
     pub(crate) swept: bool,
     /// What `status` found the configuration file to mean.
     pub(crate) file_judged: Option<FileJudged>,
+    /// Why the program of another build goes on.
+    pub(crate) program_problem: Option<String>,
 }
 
 /// What the kernel serves.

@@ -13,7 +13,7 @@ use crate::{
     clock::Now,
     config::{self, Config},
     drain::Blind,
-    kernel::{KernelError, aya::KernelBalancer, bpffs},
+    kernel::{KernelError, aya::KernelBalancer, bpffs, upgrade::Object},
     layout::RootFacts,
     neighbours::Resolution,
     part::Part,
@@ -23,6 +23,7 @@ use crate::{
     revision::{PoolState, Revision},
     serving::{Purpose, Served, Serving},
     store::{self, Entry, Outcome, Store, StoreError},
+    takeover,
 };
 
 /// Where a daemon keeps its things.
@@ -31,6 +32,8 @@ pub struct Places<'a> {
     pub config: &'a Path,
     pub state_dir: &'a Path,
     pub pin_dir: &'a Path,
+    /// Instead of the program that is built in.
+    pub program: Option<&'a Path>,
 }
 
 /// Why there is no daemon.
@@ -83,11 +86,13 @@ impl Found {
             return Err(StartError::Config(Arc::clone(errors)));
         }
         let pins = bpffs::prepare(places.pin_dir)?;
-        let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
-        if !publisher.kernel().program_is_ours()? {
-            tracing::warn!("the pinned program is of another build; it stays until its pins are removed");
-        }
+        let object = match places.program {
+            Some(path) => Object::read(path).map_err(KernelError::call("reading the program"))?,
+            None => Object::built_in(),
+        };
+        let mut publisher = Publisher::new(KernelBalancer::open(&pins, object)?);
         let adopted = publisher.adopt();
+        let program_problem = takeover::take_over(&mut publisher, &adopted);
         if matches!(adopted, Ok(None))
             && let Some(problem) = store_problem
         {
@@ -109,6 +114,7 @@ impl Found {
             blind: Blind::default(),
             swept: true,
             file_judged: None,
+            program_problem,
         };
         Ok(Self {
             serving,
@@ -165,6 +171,10 @@ impl Found {
         if let Some(problem) = self.store_problem {
             self.serving
                 .become_read_only(format!("the store cannot be used ({problem})"));
+        }
+        if let Some(refusal) = self.serving.publisher.kernel().refusal() {
+            let reason = takeover::refused(refusal);
+            self.serving.become_read_only(reason);
         }
         if let (Ok(file), Some(served)) = (&self.file, &self.serving.served) {
             let name = file.path.display().to_string();

@@ -222,7 +222,7 @@ impl Site {
     /// published.
     pub fn open(directory: &Path, arms: Vec<Arm>) -> Result<Self> {
         std::fs::create_dir(directory).with_context(|| format!("making {}", directory.display()))?;
-        let mut kernel = KernelBalancer::open(directory)?;
+        let mut kernel = KernelBalancer::open(directory, Object::built_in())?;
         kernel.set_hash_key(&KEY)?;
         kernel.set_node(&node(&arms)?)?;
         kernel.set_peers(&peers()?)?;

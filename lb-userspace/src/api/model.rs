@@ -68,6 +68,10 @@ pub struct Status {
     /// Why, unless it is normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_reason: Option<String>,
+    /// Why the program of another build than the daemon's goes on; absent: it is
+    /// the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_problem: Option<String>,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,

@@ -49,6 +49,9 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OUT OF SYNC {why}")),
         ));
     }
+    if let Some(problem) = &status.program_problem {
+        lines.push(paint(look.color, Tone::Caution, &plain(&format!("▲ OLD PROGRAM {problem}"))));
+    }
     lines.push(format!("environment {}", status.environment));
     lines.join("\n")
 }

@@ -32,9 +32,10 @@ use super::{
     ChunkImage, Kernel, KernelError,
     agent::PinnedAgent,
     bpffs,
-    pins::{self, BALANCER, Plain, link_path, map_error, map_path, open_map, open_pin, program_error},
+    pins::{self, Plain, link_path, map_error, map_path, open_map, open_pin, program_error},
     private::PrivateInstance,
     sys,
+    upgrade::{self, Object},
 };
 use crate::config::XdpMode;
 
@@ -70,8 +71,11 @@ pub struct KernelBalancer {
     counters: OwnedFd,
     /// Bytes of one counter on all CPUs.
     counter_bytes: usize,
-    /// A second instance with its own ACTIVE and counters.
-    private: PrivateInstance,
+    /// What the programs of this build are loaded from.
+    object: Object,
+    /// A second instance with its own ACTIVE and counters, of this build's
+    /// program; or why the kernel does not load it.
+    private: Result<PrivateInstance, KernelError>,
 }
 
 /// A chunk, by descriptor.
@@ -83,13 +87,21 @@ impl KernelBalancer {
     ///
     /// # Errors
     /// When the kernel refuses the program or a pin is of another kind.
-    pub fn open(directory: &Path) -> Result<Self, KernelError> {
+    pub fn open(directory: &Path, object: Object) -> Result<Self, KernelError> {
         let lock = pins::lock(directory)?;
         pins::make_directories(directory)?;
-        let pin = pins::program_path(directory, "balancer");
-        if !pin.exists() {
-            pins::load_and_pin(BALANCER, "balancer", &CALLED, directory, &MAPS)?;
+        if let Some(misfit) = upgrade::misfit(&object, directory)? {
+            return Err(KernelError::Layout(misfit));
         }
+        upgrade::settle(directory)?;
+        let pin = pins::program_path(directory, "balancer");
+        let fresh = !pin.exists();
+        if fresh {
+            let maps = MAPS.map(|name| (name, map_path(directory, name)));
+            pins::load_and_pin(object.bytes(), "balancer", &CALLED, &directory.join("prog"), &maps)?;
+        }
+        let private = PrivateInstance::load(&object, directory);
+        let private = if fresh { Ok(private?) } else { private };
         let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
         sys::freeze(blank.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
         Ok(Self {
@@ -103,7 +115,8 @@ impl KernelBalancer {
             flows: sys::FlowCells::map(open_pin(&map_path(directory, "FLOWS"))?).map_err(KernelError::call("mmap"))?,
             counters: open_pin(&map_path(directory, "COUNTERS"))?,
             counter_bytes: size_of::<Counter>() * possible_cpus()?,
-            private: PrivateInstance::load(directory)?,
+            object,
+            private,
             directory: directory.to_owned(),
             _lock: lock,
             links: pins::held_links(directory),
@@ -238,13 +251,47 @@ impl KernelBalancer {
         self.agent.program_id()
     }
 
-    /// The pinned program is the one this daemon was built with.
+    /// The pinned programs are the ones this daemon was built with.
     ///
     /// # Errors
-    /// When the kernel does not say.
-    pub fn program_is_ours(&self) -> Result<bool, KernelError> {
-        let pinned = self.program.info().map_err(program_error)?.tag();
-        Ok(pinned == self.private.program()?.info().map_err(program_error)?.tag())
+    /// When the kernel does not say, or does not load ours.
+    pub fn programs_are_ours(&self) -> Result<bool, KernelError> {
+        let private = self.private()?;
+        for name in CALLED.into_iter().chain(["balancer"]) {
+            // One that is gone is no reason to load all anew: `missing_pin` says it.
+            let Ok(pinned) = pins::open_program(&pins::program_path(&self.directory, name)) else {
+                continue;
+            };
+            if pinned.info().map_err(program_error)?.tag() != private.tag(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Why the kernel does not load this build's program.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&KernelError> {
+        self.private.as_ref().err()
+    }
+
+    fn private(&self) -> Result<&PrivateInstance, KernelError> {
+        self.private.as_ref().map_err(|_| KernelError::NoRehearsal)
+    }
+
+    /// Puts this build's programs in the place of the pinned ones, on every link,
+    /// without a packet missing one; after `steps` steps it stops, as a daemon does
+    /// that ends there. Tells whether that was the end.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the next start goes back or on.
+    pub fn upgrade(&mut self, steps: usize) -> Result<bool, KernelError> {
+        let plan = upgrade::prepare(&self.object, &self.directory)?;
+        for step in plan.iter().take(steps) {
+            upgrade::take(step, &self.directory)?;
+        }
+        self.program = pins::open_program(&pins::program_path(&self.directory, "balancer"))?;
+        Ok(plan.len() <= steps)
     }
 
     /// Id of a pinned map.
@@ -276,7 +323,7 @@ impl KernelBalancer {
     /// # Errors
     /// When the kernel does not run it.
     pub fn test_run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
-        self.private.run(active, self.node()?.ifindex[0], packet)
+        self.private()?.run(active, self.node()?.ifindex[0], packet)
     }
 
     /// The same, with the verdict that was counted. The private instance knows
@@ -286,10 +333,11 @@ impl KernelBalancer {
     /// # Errors
     /// When the kernel does not run it.
     pub fn explain(&self, active: Active, packet: &[u8]) -> Result<(Verdict, u32, Vec<u8>), KernelError> {
-        self.private.know(&self.flows)?;
-        let before = self.private.verdicts()?;
-        let (action, output) = self.private.run(active, self.node()?.ifindex[0], packet)?;
-        let after = self.private.verdicts()?;
+        let private = self.private()?;
+        private.know(&self.flows)?;
+        let before = private.verdicts()?;
+        let (action, output) = private.run(active, self.node()?.ifindex[0], packet)?;
+        let after = private.verdicts()?;
         let counted = before.iter().zip(&after).position(|(before, after)| before != after);
         let verdict = counted.and_then(|number| Verdict::ALL.get(number).copied());
         Ok((verdict.ok_or(KernelError::Missing("counted verdict"))?, action, output))

@@ -2,7 +2,7 @@
 //!
 //! Of the real one, `aya` is the balancer, `private` its instance for test
 //! runs, `agent` the program for backends; `pins` loads, pins and attaches,
-//! `bpffs` finds or makes the place for that, `sys` has the few calls of bpf(2)
+//! `upgrade` puts other programs in their place, `bpffs` finds or makes the place for pins, `sys` has the few calls of bpf(2)
 //! that aya has not, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
 
 pub mod agent;
@@ -12,6 +12,7 @@ mod pins;
 mod private;
 pub mod sys;
 pub mod trace;
+pub mod upgrade;
 
 use lb_common::abi::{
     active::Active,
@@ -144,6 +145,11 @@ pub enum KernelError {
     },
     #[error("the object holds no {0}")]
     Missing(&'static str),
+    #[error("the kernel refuses this build's program, so that nothing can be rehearsed")]
+    NoRehearsal,
+    /// It is served by another version, which alone may touch it.
+    #[error("the pinned maps are of another layout: {0}")]
+    Layout(String),
     #[error("the kernel has no bpf_link for XDP on this interface")]
     NoLink,
     #[error("another daemon has the pins in {path}")]

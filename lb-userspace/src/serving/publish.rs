@@ -51,7 +51,7 @@ impl Serving {
             state: next,
             layout: None,
         };
-        match self.switch(&served, &layout, &fresh, resolution) {
+        match self.switch(&served, &layout, &fresh, purpose, resolution) {
             Ok(published) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
                 let applied = applied(&served, published, effects, resolution);
@@ -87,6 +87,7 @@ impl Serving {
         served: &Served,
         layout: &Layout,
         fresh: &[u16],
+        purpose: &Purpose,
         resolution: &Resolution,
     ) -> Result<Published, Failure> {
         use crate::kernel::Kernel as _;
@@ -102,6 +103,10 @@ impl Serving {
             state: served.state.state.digest(),
         };
         let published = self.publisher.publish(layout, &facts, |kernel, active| {
+            // Next hops matter more than their rehearsal.
+            if kernel.refusal().is_some() && matches!(purpose, Purpose::Revision { .. }) {
+                return Ok(());
+            }
             rehearsal::rehearse(kernel, active, &served.state).map_err(Into::into)
         })?;
         Ok(published)
