@@ -13,7 +13,7 @@ use aya::maps::{Map, MapData, PerCpuArray};
 use holdfast::{
     agent,
     config::{self, Config, MacAddr},
-    kernel::{Kernel as _, aya::KernelBalancer},
+    kernel::{Kernel as _, aya::KernelBalancer, upgrade::Object},
     layout::{Layout, RootFacts},
     part::Part,
     plan::{Content, Overrides},

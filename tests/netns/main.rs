@@ -16,4 +16,5 @@ mod refusals;
 mod restart;
 mod sizes;
 mod switches;
+mod upgrade;
 mod ways;
