@@ -3,6 +3,7 @@
 
 mod backing;
 mod follow;
+mod links;
 mod requests;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -93,10 +94,12 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
+    let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
     tracing::info!(socket = %arguments.socket.display(), "ready");
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
     follower.abort();
+    watcher.abort();
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
     tracing::info!("stopped; the kernel goes on forwarding");

@@ -50,6 +50,10 @@ pub struct Link {
     pub mtu: u16,
     /// The XDP mode that is really in use, by whomever.
     pub xdp: Option<XdpMode>,
+    /// The kernel's id of the XDP program on it, whosever.
+    pub xdp_program: Option<u32>,
+    /// Set up, and the other end is there.
+    pub up: bool,
 }
 
 /// What the kernel knows of the ways to the backends.

@@ -75,8 +75,10 @@ impl Serving {
         interfaces
             .map(|interface| {
                 let link = resolution.links.get(&interface.name);
-                let ifindex = link.map_or(0, |link| link.ifindex);
                 let ours = self.publisher.kernel().link(&interface.name).ok().flatten();
+                // A renamed interface keeps its program.
+                let ifindex = link.map_or_else(|| ours.map_or(0, |facts| facts.ifindex), |link| link.ifindex);
+                let link = link.or_else(|| resolution.links.values().find(|link| link.ifindex == ifindex));
                 let ours = ours.filter(|facts| facts.ifindex != 0 && facts.ifindex == ifindex);
                 let detached = served.state.state.content.overrides.detached.contains(&interface.name);
                 InterfaceStatus {

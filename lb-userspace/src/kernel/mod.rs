@@ -2,12 +2,13 @@
 //!
 //! Of the real one, `aya` is the balancer, `private` its instance for test
 //! runs, `agent` the program for backends; `pins` loads, pins and attaches,
-//! `upgrade` puts other programs in their place, `bpffs` finds or makes the place for pins, `sys` has the few calls of bpf(2)
+//! `upgrade` puts other programs in their place, `bpffs` finds or makes the place for pins, `holders` says whose a program is, `sys` has the few calls of bpf(2)
 //! that aya has not, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
 
 pub mod agent;
 pub mod aya;
 pub mod bpffs;
+pub mod holders;
 mod pins;
 mod private;
 pub mod sys;

@@ -10,7 +10,7 @@ use rtnetlink::{
     Handle, RouteMessageBuilder,
     packet_route::{
         address::AddressAttribute,
-        link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
+        link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp, XdpAttached},
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState as State},
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
     },
@@ -181,6 +181,7 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
     let mut mac = [0; 6];
     let mut mtu = 0;
     let mut xdp = None;
+    let mut xdp_program = None;
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(text) = attribute {
             name = Some(text.clone());
@@ -190,6 +191,7 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
             mtu = u16::try_from(*bytes).unwrap_or(u16::MAX);
         } else if let LinkAttribute::Xdp(parts) = attribute {
             xdp = parts.iter().find_map(mode);
+            xdp_program = parts.iter().find_map(program);
         }
     }
     Some((
@@ -199,6 +201,8 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
             mac: MacAddr(mac),
             mtu,
             xdp,
+            xdp_program,
+            up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         },
     ))
 }
@@ -214,4 +218,8 @@ fn mode(part: &LinkXdp) -> Option<XdpMode> {
     } else {
         None
     }
+}
+
+const fn program(part: &LinkXdp) -> Option<u32> {
+    if let LinkXdp::ProgId(id) = part { Some(*id) } else { None }
 }
