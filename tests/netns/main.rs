@@ -8,6 +8,7 @@ mod dirty;
 mod forwarding;
 mod guards;
 mod host;
+mod links;
 mod modes;
 mod network;
 mod next_hops;
