@@ -153,7 +153,10 @@ impl Serving {
             let mut links = resolution.links.iter();
             return Err(ours
                 .and_then(|facts| links.find(|(_, link)| link.ifindex == facts.ifindex))
-                .map_or_else(|| not_attached(interface, "there is no such interface"), |(name, _)| renamed(interface, name)));
+                .map_or_else(
+                    || not_attached(interface, "there is no such interface"),
+                    |(name, _)| renamed(interface, name),
+                ));
         };
         kernel.keep_link(&interface.name)?;
         let mut detached = false;

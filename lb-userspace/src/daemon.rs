@@ -5,6 +5,7 @@ mod backing;
 mod follow;
 mod links;
 mod requests;
+mod trial;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -70,10 +71,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<()> {
+    // Without it a reboot cannot be told from pins that were removed.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let places = Places {
         config: &arguments.config,
         state_dir: &arguments.state_dir,
         pin_dir: &arguments.pin_dir,
+        boot: boot.trim(),
         program: arguments.program.as_deref(),
     };
     let found = Found::look(&places)?;
@@ -95,11 +99,13 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
     let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
+    let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
     tracing::info!(socket = %arguments.socket.display(), "ready");
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
     follower.abort();
     watcher.abort();
+    trials.abort();
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
     tracing::info!("stopped; the kernel goes on forwarding");

@@ -11,6 +11,7 @@ pub mod attachments;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod confirm;
 pub mod daemon;
 pub mod digest;
 pub mod drain;

@@ -124,6 +124,20 @@ pub async fn links() -> Result<BTreeMap<String, Link>, NetlinkError> {
     Netlink::open()?.links().await
 }
 
+/// The interface of this network namespace that has an address.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub async fn carrying(address: IpAddr) -> Result<Option<String>, NetlinkError> {
+    let netlink = Netlink::open()?;
+    let Some(ifindex) = netlink.interface_of(address).await? else {
+        return Ok(None);
+    };
+    let links = netlink.links().await?;
+    let mut named = links.into_iter();
+    Ok(named.find(|(_, link)| link.ifindex == ifindex).map(|(name, _)| name))
+}
+
 /// Tells what may have changed.
 ///
 /// # Errors

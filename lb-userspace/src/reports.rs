@@ -12,6 +12,7 @@ pub(crate) use self::file::FileJudged;
 use self::objects::{Counted, pools, vips};
 use crate::{
     api::model::{BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, Status, Why, WhyQuery},
+    clock::Now,
     config::{Pool, Vip},
     digest::Digest,
     failure,
@@ -30,7 +31,7 @@ use crate::{
 impl Serving {
     /// # Errors
     /// When the kernel's counters cannot be read.
-    pub fn status(&mut self, resolution: &Resolution) -> Result<Status, Failure> {
+    pub fn status(&mut self, resolution: &Resolution, now: Now) -> Result<Status, Failure> {
         let out_of_sync = self.out_of_sync();
         let served = self.served.as_ref();
         let traffic = Counted::of(self.publisher.kernel(), served)?;
@@ -46,6 +47,7 @@ impl Serving {
             mode: self.mode,
             mode_reason: self.mode_reason.clone(),
             program_problem: self.program_problem.clone(),
+            trial: self.trial_status(now),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
             vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),

@@ -32,6 +32,8 @@ pub struct Places<'a> {
     pub config: &'a Path,
     pub state_dir: &'a Path,
     pub pin_dir: &'a Path,
+    /// The kernel's boot id.
+    pub boot: &'a str,
     /// Instead of the program that is built in.
     pub program: Option<&'a Path>,
 }
@@ -115,6 +117,8 @@ impl Found {
             swept: true,
             file_judged: None,
             program_problem,
+            on_trial: None,
+            boot: places.boot.to_owned(),
         };
         Ok(Self {
             serving,
@@ -136,7 +140,8 @@ impl Found {
         if let Some(store) = &self.serving.store
             && let Some(last) = store.last_switched()?
         {
-            return Ok(Some(last.content.config.clone()));
+            let back = self.content_before_trial(store)?;
+            return Ok(Some(back.unwrap_or(last.content).config.clone()));
         }
         match &self.file {
             Ok(file) => Ok(Some(file.parsed.config.clone())),
@@ -247,7 +252,17 @@ impl Found {
                         now.time,
                     )?;
                 }
-                store.append(&Entry::Adopted { generation, revision }, AUTHOR, now.time)?;
+                let boot = Some(serving.boot.clone());
+                let adopted = Entry::Adopted {
+                    generation,
+                    revision,
+                    boot,
+                };
+                store.append(&adopted, AUTHOR, now.time)?;
+                serving.on_trial = store.on_trial()?;
+                if let Some(trial) = &serving.on_trial {
+                    tracing::warn!(generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
+                }
                 return Ok(());
             }
             Some(last) => {
@@ -313,14 +328,62 @@ impl Found {
             state,
             layout: None,
         });
+        let rebooted = self.note_served_again(generation, revision, now)?;
+        let why = if rebooted { "reboot" } else { "the pins are gone" };
+        if let Some(before) = self.not_confirmed()? {
+            let cause = format!("not confirmed before the {why}");
+            let taken_back = self.serving.take_back(&before, &cause, resolution, AUTHOR, now);
+            return taken_back.map(drop).map_err(StartError::First);
+        }
         let purpose = Purpose::Revision {
-            cause: "nothing was served any more".to_owned(),
+            cause: format!("nothing was served any more: {why}"),
         };
         self.serving
             .change(&content, &purpose, resolution, AUTHOR, now)
             .map_err(StartError::First)?;
-        tracing::info!(generation, "the last generation is served again");
+        tracing::info!(generation, why, "the last generation is served again");
         Ok(())
+    }
+
+    /// Says whether the host was rebooted; without a boot id in the journal it
+    /// was not, as far as anybody knows.
+    fn note_served_again(&mut self, generation: u64, revision: u64, now: Now) -> Result<bool, StoreError> {
+        let boot = self.serving.boot.clone();
+        let Some(store) = &mut self.serving.store else {
+            return Ok(false);
+        };
+        let rebooted = store.last_boot()?.is_some_and(|last| last != boot);
+        if rebooted {
+            tracing::info!(generation, "the host was rebooted");
+        } else {
+            tracing::error!(generation, "the pins were removed, and the host was not rebooted");
+        }
+        let again = Entry::ServedAgain {
+            generation,
+            revision,
+            boot,
+            rebooted,
+        };
+        store.append(&again, AUTHOR, now.time)?;
+        Ok(rebooted)
+    }
+
+    /// The content to go back to, if what was served last was on trial and is not
+    /// served any more: nothing of it is left that somebody could confirm.
+    fn not_confirmed(&mut self) -> Result<Option<Part<Content>>, StoreError> {
+        let Some(store) = &self.serving.store else {
+            return Ok(None);
+        };
+        let before = self.content_before_trial(store)?;
+        self.serving.on_trial = store.on_trial()?;
+        Ok(before)
+    }
+
+    fn content_before_trial(&self, store: &Store) -> Result<Option<Part<Content>>, StoreError> {
+        let Some(trial) = store.on_trial()? else {
+            return Ok(None);
+        };
+        Ok(store.generation(trial.term.back_to)?.map(|(_, content)| content))
     }
 
     fn first(&mut self, resolution: &Resolution, now: Now) -> Result<(), StartError> {
@@ -335,13 +398,15 @@ impl Found {
             overrides: Overrides::default(),
         };
         if let Some(store) = &mut self.serving.store {
-            store.append(&Entry::FirstStart { environment }, AUTHOR, now.time)?;
+            let boot = Some(self.serving.boot.clone());
+            store.append(&Entry::FirstStart { environment, boot }, AUTHOR, now.time)?;
         }
         let plan = self.serving.plan(content, BTreeSet::new(), resolution, AUTHOR, now);
         let request = ApplyRequest {
             digest: plan.digest(),
             plan,
             message: None,
+            confirm_within: None,
         };
         let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
         let applied = applied.map_err(StartError::First)?;

@@ -70,7 +70,10 @@ fn renamed_interface_keeps_its_program_until_another_has_the_name() -> Result<()
     let problem = problem_of(&rig, "lb0", "is named other0 now")?;
     println!("{problem}");
     let renamed = interface(&rig, "lb0")?;
-    assert_eq!((&renamed["ifindex"], &renamed["progId"]), (&before["ifindex"], &before["progId"]));
+    assert_eq!(
+        (&renamed["ifindex"], &renamed["progId"]),
+        (&before["ifindex"], &before["progId"])
+    );
     let bytes = load.report().bytes();
     thread::sleep(Duration::from_secs(1));
     ensure!(load.report().bytes() > bytes, "streams stand still");
@@ -213,7 +216,9 @@ fn until_attached(rig: &Rig, name: &str) -> Result<Duration> {
 
 fn xdp_program(rig: &Rig, name: &str) -> Result<u64> {
     let links: Value = serde_json::from_str(&rig.network.balancer.ip(&format!("-d -j link show {name}"))?)?;
-    links[0]["xdp"]["prog"]["id"].as_u64().with_context(|| links.to_string())
+    links[0]["xdp"]["prog"]["id"]
+        .as_u64()
+        .with_context(|| links.to_string())
 }
 
 fn open_streams(rig: &Rig) -> Result<Load> {

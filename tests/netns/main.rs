@@ -4,6 +4,7 @@
 
 mod affinity;
 mod changes;
+mod confirm;
 mod dirty;
 mod forwarding;
 mod guards;

@@ -56,7 +56,10 @@ fn upgrade_of_the_program_cut_short_anywhere_loses_no_frame() -> Result<()> {
     ensure!(seen.len() > STEPS, "the program was not replaced each time: {seen:?}");
     let last = bench.installation.status()?;
     assert_eq!(last.packets("PassNoOddPath"), 0, "a tail call led nowhere");
-    assert_eq!((last.generation, last.revision >= first.revision), (first.generation, true));
+    assert_eq!(
+        (last.generation, last.revision >= first.revision),
+        (first.generation, true)
+    );
     Ok(())
 }
 
@@ -123,7 +126,10 @@ impl Counted {
 
     fn ensure_whole(&self, phase: &str) -> Result<()> {
         ensure!(self.sent > 10 * u64::from(PACED), "{phase}: too few frames: {self}");
-        ensure!(self.taken + self.lost_by_link == self.sent && self.mixed == 0, "{phase}: {self}");
+        ensure!(
+            self.taken + self.lost_by_link == self.sent && self.mixed == 0,
+            "{phase}: {self}"
+        );
         ensure!(
             self.sent - self.forwarded <= self.lost_by_link,
             "{phase}: counters do not go on: {self}"

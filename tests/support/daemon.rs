@@ -116,7 +116,11 @@ impl Installation {
 
     /// The same, with further arguments.
     pub fn start_with(&self, namespace: &Namespace, further: &[&str]) -> Result<Process> {
-        let mut command = Command::new(self.binaries.holdfastd());
+        self.start_by(namespace, Command::new(self.binaries.holdfastd()), further)
+    }
+
+    /// By a command that ends up as the daemon.
+    pub fn start_by(&self, namespace: &Namespace, mut command: Command, further: &[&str]) -> Result<Process> {
         command.arg("--config").arg(&self.config);
         command.arg("--state-dir").arg(&self.state);
         command.arg("--socket").arg(&self.socket);

@@ -109,7 +109,9 @@ fn compile(tools: &Tools, programs: &[&str], features: &[&str]) -> Result<()> {
     }
     // The unit separator keeps a path with spaces in one piece.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).envs(PROFILE);
-    let which = features.first().map_or_else(String::new, |feature| format!(", {feature}"));
+    let which = features
+        .first()
+        .map_or_else(String::new, |feature| format!(", {feature}"));
     let title = format!("building the BPF programs ({}{which})", tools.compiler.route.describe());
     run_shown(&title, &mut command)
 }

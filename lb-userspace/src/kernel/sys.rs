@@ -276,7 +276,10 @@ impl std::fmt::Display for MapShape {
             value_bytes,
             entries,
         } = self;
-        write!(f, "{entries} entries of {key_bytes}+{value_bytes} bytes (map type {kind})")
+        write!(
+            f,
+            "{entries} entries of {key_bytes}+{value_bytes} bytes (map type {kind})"
+        )
     }
 }
 

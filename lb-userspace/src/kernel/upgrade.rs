@@ -152,8 +152,8 @@ fn calls_through(program: &Path, map: &Path) -> Result<bool, KernelError> {
 /// # Errors
 /// When a map cannot be asked, or the object not read.
 pub fn misfit(object: &Object, directory: &Path) -> Result<Option<String>, KernelError> {
-    let parsed = aya_obj::Object::parse(object.bytes())
-        .map_err(|error| pins::load_error(aya::EbpfError::ParseError(error)))?;
+    let parsed =
+        aya_obj::Object::parse(object.bytes()).map_err(|error| pins::load_error(aya::EbpfError::ParseError(error)))?;
     for name in MAPS {
         let pin = map_path(directory, name);
         let Some(wanted) = parsed.maps.get(name).filter(|_| pin.exists()) else {

@@ -67,6 +67,15 @@ impl Netlink {
         Ok(messages.iter().filter_map(|message| own(&message.attributes)).collect())
     }
 
+    /// Index of the interface that has an address of this host.
+    pub async fn interface_of(&self, address: IpAddr) -> Result<Option<u32>, NetlinkError> {
+        let all = self.handle.address().get().execute();
+        let messages: Vec<_> = all.try_collect().await?;
+        let mut having = messages.iter();
+        let found = having.find(|message| own(&message.attributes) == Some(address));
+        Ok(found.map(|message| message.header.index))
+    }
+
     /// The interface towards `address`, and whom to ask for there.
     pub async fn way(&self, address: IpAddr) -> Result<Way, Problem> {
         let length = if address.is_ipv4() { 32 } else { 128 };
@@ -221,5 +230,9 @@ fn mode(part: &LinkXdp) -> Option<XdpMode> {
 }
 
 const fn program(part: &LinkXdp) -> Option<u32> {
-    if let LinkXdp::ProgId(id) = part { Some(*id) } else { None }
+    if let LinkXdp::ProgId(id) = part {
+        Some(*id)
+    } else {
+        None
+    }
 }

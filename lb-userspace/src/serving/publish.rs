@@ -54,7 +54,11 @@ impl Serving {
         match self.switch(&served, &layout, &fresh, purpose, resolution) {
             Ok(published) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
-                let applied = applied(&served, published, effects, resolution);
+                let mut applied = applied(&served, published, effects, resolution);
+                if let Purpose::Generation { .. } = purpose {
+                    self.on_trial = self.trial_of(purpose, generation, author, now);
+                    applied.confirm_until = self.on_trial.as_ref().map(|trial| trial.term.until(now));
+                }
                 self.environment.clone_from(&served.state.config().environment);
                 self.served = Some(Served {
                     layout: Some(layout),
@@ -138,6 +142,7 @@ fn applied(
         chunks_shared: published.shared,
         publish_us: u64::try_from(published.took.as_micros()).unwrap_or(u64::MAX),
         effects,
+        confirm_until: None,
         notes: notes.collect(),
     }
 }
