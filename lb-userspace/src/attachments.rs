@@ -89,15 +89,12 @@ impl Serving {
         if self.problems.get(interface) == problem.as_ref() {
             return;
         }
-        match problem {
-            Some(problem) => {
-                tracing::error!(interface, problem, "interface");
-                self.problems.insert(interface.to_owned(), problem);
-            }
-            None => {
-                tracing::info!(interface, "interface is well again");
-                self.problems.remove(interface);
-            }
+        if let Some(problem) = problem {
+            tracing::error!(interface, problem, "interface");
+            self.problems.insert(interface.to_owned(), problem);
+        } else {
+            tracing::info!(interface, "interface is well again");
+            self.problems.remove(interface);
         }
     }
 

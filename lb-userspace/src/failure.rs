@@ -198,14 +198,19 @@ pub fn on_trial(trial: &OnTrial, now: Now) -> Failure {
         trial.author,
         trial.term.until(now)
     );
-    failure("HF2040", REFUSED, message, "holdfast confirm, or holdfast abort")
+    failure(
+        Code::OnTrial.as_str(),
+        REFUSED,
+        message,
+        "holdfast confirm, or holdfast abort",
+    )
 }
 
 /// Nothing is to be confirmed.
 #[must_use]
 pub fn no_trial() -> Failure {
     let message = "no generation is on trial. Nothing was changed.".to_owned();
-    failure("HF2041", FAILED, message, "holdfast history")
+    failure(Code::NoTrial.as_str(), FAILED, message, "holdfast history")
 }
 
 /// It is being taken back.
@@ -215,7 +220,12 @@ pub fn too_late(trial: &OnTrial) -> Failure {
         "the {} s to confirm generation {} are over: generation {} is served again",
         trial.term.within, trial.generation, trial.term.back_to
     );
-    failure("HF2042", ROLLED_BACK, message, "holdfast history; apply it again")
+    failure(
+        Code::TrialOver.as_str(),
+        ROLLED_BACK,
+        message,
+        "holdfast history; apply it again",
+    )
 }
 
 /// A file without any content.

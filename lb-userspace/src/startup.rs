@@ -4,9 +4,10 @@
 //! cleared. For legitimacy the journal is: what it does not know is served all
 //! the same, and the daemon is read-only until somebody settles it.
 
-use std::{collections::BTreeSet, fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+mod again;
+mod hash_key;
 
-use lb_common::abi::hash_key::{HASH_KEY_BYTES, HashKey};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::{
     api::model::{ApplyRequest, Failure, Mode},
@@ -140,7 +141,7 @@ impl Found {
         if let Some(store) = &self.serving.store
             && let Some(last) = store.last_switched()?
         {
-            let back = self.content_before_trial(store)?;
+            let back = again::content_before_trial(store)?;
             return Ok(Some(back.unwrap_or(last.content).config.clone()));
         }
         match &self.file {
@@ -345,47 +346,6 @@ impl Found {
         Ok(())
     }
 
-    /// Says whether the host was rebooted; without a boot id in the journal it
-    /// was not, as far as anybody knows.
-    fn note_served_again(&mut self, generation: u64, revision: u64, now: Now) -> Result<bool, StoreError> {
-        let boot = self.serving.boot.clone();
-        let Some(store) = &mut self.serving.store else {
-            return Ok(false);
-        };
-        let rebooted = store.last_boot()?.is_some_and(|last| last != boot);
-        if rebooted {
-            tracing::info!(generation, "the host was rebooted");
-        } else {
-            tracing::error!(generation, "the pins were removed, and the host was not rebooted");
-        }
-        let again = Entry::ServedAgain {
-            generation,
-            revision,
-            boot,
-            rebooted,
-        };
-        store.append(&again, AUTHOR, now.time)?;
-        Ok(rebooted)
-    }
-
-    /// The content to go back to, if what was served last was on trial and is not
-    /// served any more: nothing of it is left that somebody could confirm.
-    fn not_confirmed(&mut self) -> Result<Option<Part<Content>>, StoreError> {
-        let Some(store) = &self.serving.store else {
-            return Ok(None);
-        };
-        let before = self.content_before_trial(store)?;
-        self.serving.on_trial = store.on_trial()?;
-        Ok(before)
-    }
-
-    fn content_before_trial(&self, store: &Store) -> Result<Option<Part<Content>>, StoreError> {
-        let Some(trial) = store.on_trial()? else {
-            return Ok(None);
-        };
-        Ok(store.generation(trial.term.back_to)?.map(|(_, content)| content))
-    }
-
     fn first(&mut self, resolution: &Resolution, now: Now) -> Result<(), StartError> {
         let file = match &self.file {
             Ok(file) => file.parsed.config.clone(),
@@ -416,7 +376,7 @@ impl Found {
 
     fn install_hash_key(&self, config: &Config) -> Result<(), StartError> {
         let path = &config.node.hash_key_file;
-        let key = hash_key(path).map_err(|source| StartError::HashKey {
+        let key = hash_key::read(path).map_err(|source| StartError::HashKey {
             path: path.clone(),
             source,
         })?;
@@ -471,47 +431,4 @@ fn unreadable(generation: u64, error: &StoreError) -> Failure {
         fix: Some("restore the state directory from a backup".to_owned()),
         exit: 1,
     }
-}
-
-/// Reads the hash key; makes one (mode 0600) where there is no file.
-fn hash_key(path: &Path) -> io::Result<HashKey> {
-    match fs::read(path) {
-        Ok(bytes) => {
-            let bytes: [u8; HASH_KEY_BYTES] = bytes.try_into().map_err(|bytes: Vec<u8>| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("it has {} bytes; a hash key has {HASH_KEY_BYTES}", bytes.len()),
-                )
-            })?;
-            Ok(HashKey::from_bytes(&bytes))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_hash_key(path),
-        Err(error) => Err(error),
-    }
-}
-
-fn make_hash_key(path: &Path) -> io::Result<HashKey> {
-    use std::io::{Read as _, Write as _};
-    let mut key = [0; HASH_KEY_BYTES];
-    fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    // Whole or not there: a short file would keep every later daemon from
-    // starting.
-    let draft = path.with_extension("new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    if let Some(directory) = path.parent() {
-        fs::File::open(directory)?.sync_all()?;
-    }
-    tracing::info!(path = %path.display(), "made a hash key");
-    Ok(HashKey::from_bytes(&key))
 }

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use holdfast::kernel::{aya::KernelBalancer, upgrade::Object};
+use lb_common::abi::ABI_VERSION;
 use support::contract::Status;
 
 use crate::switches::{Bench, NEW, OLD, PACED, counted, since};
@@ -88,6 +89,43 @@ fn program_that_the_kernel_refuses_leaves_the_old_one_serving_and_status_says_so
     let outcome = bench.installation.run(&["apply", "-f", &path])?;
     assert_eq!(outcome.code, Some(3), "{}", outcome.said());
     ensure!(outcome.said().contains("HF2019"), "{}", outcome.said());
+    Ok(())
+}
+
+#[test]
+fn daemon_of_another_layout_touches_nothing_and_says_what_serves() -> Result<()> {
+    let mut bench = Bench::start()?;
+    let before = bench.installation.status()?;
+    let relaid = bench.installation.binaries.program("relaid");
+    let counted = Counted::under_mut(&mut bench, |bench| {
+        bench.daemon.take().context("no daemon")?.kill()?;
+        let further = ["--program", &relaid.to_string_lossy()];
+        let started = bench.installation.start_with(&bench.inside, &further);
+        let said = format!("{:#}", started.err().context("it started")?);
+        let serves = format!(
+            "HF3013: a version with layout {ABI_VERSION} serves generation {}",
+            before.generation
+        );
+        for part in [
+            serves.as_str(),
+            "COUNTERS is 65536 entries",
+            "this build has 131072 entries",
+        ] {
+            ensure!(said.contains(part), "no `{part}` in: {said}");
+        }
+        // The one that fits goes on from where it was.
+        bench.daemon = Some(bench.installation.start(&bench.inside)?);
+        thread::sleep(Duration::from_secs(1));
+        Ok(())
+    })?;
+    println!("{counted}");
+    counted.ensure_whole("start of another layout")?;
+    let after = bench.installation.status()?;
+    assert_eq!(program_of(&after)?, program_of(&before)?);
+    assert_eq!(
+        (after.generation, after.revision, after.mode.as_str()),
+        (before.generation, before.revision, "normal")
+    );
     Ok(())
 }
 

@@ -20,7 +20,7 @@ const OBJECTS: [&str; 4] = ["balancer", "agent", "rig", "bench"];
 
 /// Builds of the balancer for tests of upgrades, by their feature: each is
 /// `balancer-FEATURE.o`.
-const VARIANTS: [&str; 2] = ["later", "refused"];
+const VARIANTS: [&str; 3] = ["later", "refused", "relaid"];
 
 /// Flags for rustc beside the linker's path.
 const RUSTC_FLAGS: [&str; 2] = [

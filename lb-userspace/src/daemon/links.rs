@@ -9,6 +9,7 @@ use super::Daemon;
 const WATCH: Duration = Duration::from_millis(250);
 
 /// Looks for ever.
+#[expect(clippy::infinite_loop, reason = "the task is aborted when the daemon ends")]
 pub async fn watch(daemon: Arc<Daemon>) {
     loop {
         tokio::time::sleep(WATCH).await;

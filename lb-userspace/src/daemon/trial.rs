@@ -15,6 +15,7 @@ use crate::{
 const WATCH: Duration = Duration::from_millis(500);
 
 /// Takes back, for ever, what nobody confirmed in time.
+#[expect(clippy::infinite_loop, reason = "the task is aborted when the daemon ends")]
 pub async fn watch(daemon: Arc<Daemon>) {
     loop {
         tokio::time::sleep(WATCH).await;

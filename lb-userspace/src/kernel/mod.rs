@@ -149,8 +149,17 @@ pub enum KernelError {
     #[error("the kernel refuses this build's program, so that nothing can be rehearsed")]
     NoRehearsal,
     /// It is served by another version, which alone may touch it.
-    #[error("the pinned maps are of another layout: {0}")]
-    Layout(String),
+    #[error(
+        "HF3013: {}, with maps of another layout than this build's ({misfit}). It goes on serving, and nothing was \
+         touched: start the holdfastd that serves, or see docs/failures.md",
+        what_serves(.serving)
+    )]
+    Layout {
+        /// The first map that differs.
+        misfit: String,
+        /// Version of the layout, and generation.
+        serving: Option<(u32, u64)>,
+    },
     #[error("the kernel has no bpf_link for XDP on this interface")]
     NoLink,
     #[error("another daemon has the pins in {path}")]
@@ -161,6 +170,13 @@ pub enum KernelError {
         #[source]
         source: std::io::Error,
     },
+}
+
+fn what_serves(serving: &Option<(u32, u64)>) -> String {
+    serving.map_or_else(
+        || "another version has its maps pinned here".to_owned(),
+        |(abi, generation)| format!("a version with layout {abi} serves generation {generation}"),
+    )
 }
 
 impl KernelError {

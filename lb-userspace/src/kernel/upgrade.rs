@@ -15,7 +15,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lb_common::abi::chunk::{ChunkId, GRACE_SLOT};
+use lb_common::abi::{
+    active::Active,
+    chunk::{CHUNK_BYTES, ChunkId, GRACE_SLOT},
+    root::{MAGIC, RootHeader},
+};
 
 use super::{
     KernelError,
@@ -171,6 +175,21 @@ pub fn misfit(object: &Object, directory: &Path) -> Result<Option<String>, Kerne
         }
     }
     Ok(None)
+}
+
+/// What serves below `directory`, as every version can read it: the layout's
+/// version and the generation (`lb_common::abi::root` lists the bytes that stay
+/// as they are forever). `None`: nothing is published, or it cannot be read.
+#[must_use]
+pub fn serving(directory: &Path) -> Option<(u32, u64)> {
+    let open = |name| open_pin(&map_path(directory, name)).ok();
+    let active = Active(sys::ActiveCell::map(open("ACTIVE")?).ok()?.load());
+    let root = sys::map_id_in_slot(open("CHUNKS")?.as_fd(), active.root()).ok()??;
+    let root = sys::map_by_id(root).ok()?;
+    let mut bytes = vec![0; CHUNK_BYTES];
+    sys::read_chunk(root.as_fd(), &mut bytes).ok()?;
+    let header: RootHeader = bytemuck::pod_read_unaligned(bytes.get(..size_of::<RootHeader>())?);
+    (header.magic == MAGIC).then_some((header.abi, header.generation))
 }
 
 /// Puts a pinned program on a pinned link, if it is not there yet. A link that is
