@@ -4,10 +4,12 @@
 
 mod affinity;
 mod changes;
+mod confirm;
 mod dirty;
 mod forwarding;
 mod guards;
 mod host;
+mod links;
 mod modes;
 mod network;
 mod next_hops;
@@ -16,4 +18,5 @@ mod refusals;
 mod restart;
 mod sizes;
 mod switches;
+mod upgrade;
 mod ways;

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, Mode, Pins, Status},
+        model::{BackendStatus, Mode, Pins, Status, TrialStatus},
     },
     config::XdpMode,
 };
@@ -49,8 +49,27 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OUT OF SYNC {why}")),
         ));
     }
+    if let Some(trial) = &status.trial
+        && (status.damage.is_some() || status.mode != Mode::Normal)
+    {
+        lines.push(paint(look.color, Tone::Caution, &plain(&on_trial(trial))));
+    }
+    if let Some(problem) = &status.program_problem {
+        lines.push(paint(
+            look.color,
+            Tone::Caution,
+            &plain(&format!("▲ OLD PROGRAM {problem}")),
+        ));
+    }
     lines.push(format!("environment {}", status.environment));
     lines.join("\n")
+}
+
+fn on_trial(trial: &TrialStatus) -> String {
+    format!(
+        "▲ ON TRIAL generation {} of {} until {}, then generation {} again: holdfast confirm",
+        trial.generation, trial.author, trial.until, trial.back_to
+    )
 }
 
 fn headline(status: &Status) -> (Tone, String) {
@@ -64,6 +83,9 @@ fn headline(status: &Status) -> (Tone, String) {
         .unwrap_or("for a reason the daemon does not give");
     if let Some(damage) = &status.damage {
         return (Tone::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
+    }
+    if let (Mode::Normal, Some(trial)) = (status.mode, &status.trial) {
+        return (Tone::Caution, on_trial(trial));
     }
     match status.mode {
         Mode::ReadOnly => (Tone::Bad, format!("▲ READ-ONLY {}. {serving}.", sentence(reason))),

@@ -20,7 +20,7 @@ const RESOLVE_FOR_PLAN: Duration = Duration::from_millis(1500);
 
 impl Daemon {
     /// Next hops for a content that may have new backends.
-    async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
+    pub(super) async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
         Ok(resolve_within(&self.resolver, &Targets::of(config), RESOLVE_FOR_PLAN).await?)
     }
 
@@ -167,6 +167,6 @@ impl Daemon {
 
     pub async fn status_now(&self) -> Result<Status, Failure> {
         let resolution = self.resolution.read().await;
-        self.serving.lock().await.status(&resolution)
+        self.serving.lock().await.status(&resolution, Now::read())
     }
 }

@@ -53,11 +53,17 @@ pub enum Code {
     NoNextHop,
     /// The daemon is read-only.
     ReadOnly,
+    /// A generation is on trial: no other plan is taken.
+    OnTrial,
+    /// No generation is on trial.
+    NoTrial,
+    /// A trial is over.
+    TrialOver,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -81,6 +87,9 @@ impl Code {
         Self::NoInterface,
         Self::NoNextHop,
         Self::ReadOnly,
+        Self::OnTrial,
+        Self::NoTrial,
+        Self::TrialOver,
     ];
 
     #[must_use]
@@ -109,6 +118,9 @@ impl Code {
             Self::LocalVip => "HF2022",
             Self::NoInterface => "HF2023",
             Self::NoNextHop => "HF2024",
+            Self::OnTrial => "HF2040",
+            Self::NoTrial => "HF2041",
+            Self::TrialOver => "HF2042",
         }
     }
 }
