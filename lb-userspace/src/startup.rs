@@ -320,10 +320,7 @@ impl Found {
         };
         self.install_hash_key(&file)?;
         let environment = file.environment.clone();
-        let content = Content {
-            config: file,
-            overrides: Overrides::default(),
-        };
+        let content = Content::new(file, Overrides::default());
         if let Some(store) = &mut self.serving.store {
             store.append(&Entry::FirstStart { environment }, AUTHOR, now.time)?;
         }

@@ -11,6 +11,7 @@ mod host;
 mod modes;
 mod network;
 mod next_hops;
+mod overrides;
 mod path_mtu;
 mod refusals;
 mod restart;

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use super::{
     auth::Peer,
     model::{
-        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
-        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
 use crate::plan::Plan;
@@ -30,6 +30,8 @@ pub trait Backing: Send + Sync + 'static {
     fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan>;
     fn attach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
     fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
+    /// What somebody wishes of a backend, as a plan.
+    fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan>;
     fn history(&self) -> Answer<'_, History>;
     fn generation(&self, number: u64) -> Answer<'_, GenerationDetail>;
     fn bpf_dump(&self) -> Answer<'_, BpfDump>;

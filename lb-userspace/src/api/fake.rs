@@ -12,8 +12,8 @@ use super::{
     auth::Peer,
     backing::{Answer, Backing},
     model::{
-        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
-        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
 use crate::plan::Plan;
@@ -92,6 +92,15 @@ impl Backing for Fake {
             let nothing_left =
                 json!([{"code": "HF2006", "severity": "refuse", "message": "nothing would be attached"}]);
             Ok(plan(&peer.name, &nothing_left))
+        })
+    }
+
+    fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            match request.backend.to_string().as_str() {
+                "backend/web/be1" => Ok(plan(&peer.name, &json!([]))),
+                other => Err(failure("HF5007", &format!("there is no {other}"), 1)),
+            }
         })
     }
 

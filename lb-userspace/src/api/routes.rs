@@ -18,8 +18,8 @@ use super::{
     backing::Backing,
     body::{Body, Refusal, Reply, bad_request, no_such, reply},
     model::{
-        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
-        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
 use crate::plan::Plan;
@@ -39,6 +39,7 @@ pub fn router(backing: Arc<dyn Backing>) -> Router {
         .route("/v1/rollback", post(rollback))
         .route("/v1/attach", post(attach))
         .route("/v1/detach", post(detach))
+        .route("/v1/backend", post(backend))
         .route("/v1/history", get(history))
         .route("/v1/generations/{number}", get(generation))
         .route("/v1/bpf/dump", get(bpf_dump))
@@ -115,6 +116,14 @@ async fn detach(
     request: Body<InterfacesRequest>,
 ) -> Reply<Plan> {
     reply(api.backing.detach(request.0, peer).await)
+}
+
+async fn backend(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<BackendRequest>,
+) -> Reply<Plan> {
+    reply(api.backing.backend(request.0, peer).await)
 }
 
 async fn history(State(api): State<Api>) -> Reply<History> {

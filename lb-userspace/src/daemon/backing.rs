@@ -6,8 +6,8 @@ use crate::{
         auth::Peer,
         backing::{Answer, Backing},
         model::{
-            Applied, ApplyRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest, Journal,
-            PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+            Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest,
+            Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
         },
     },
     failure,
@@ -41,6 +41,10 @@ impl Backing for Daemon {
 
     fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(self.plan_interfaces(request, false, peer))
+    }
+
+    fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_backend(request, peer))
     }
 
     fn history(&self) -> Answer<'_, History> {

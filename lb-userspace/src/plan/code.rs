@@ -53,11 +53,15 @@ pub enum Code {
     NoNextHop,
     /// The daemon is read-only.
     ReadOnly,
+    /// What was set by command holds instead of what the file says, or goes.
+    Overridden,
+    /// Something that cannot be is set by command.
+    BadOverride,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -81,6 +85,8 @@ impl Code {
         Self::NoInterface,
         Self::NoNextHop,
         Self::ReadOnly,
+        Self::Overridden,
+        Self::BadOverride,
     ];
 
     #[must_use]
@@ -109,6 +115,8 @@ impl Code {
             Self::LocalVip => "HF2022",
             Self::NoInterface => "HF2023",
             Self::NoNextHop => "HF2024",
+            Self::Overridden => "HF2030",
+            Self::BadOverride => "HF2031",
         }
     }
 }

@@ -90,6 +90,27 @@ impl Dirty {
         Self::of(chains)
     }
 
+    /// The same without these members among earlier owners: the flows they have
+    /// go on as those of the others do.
+    #[must_use]
+    pub fn forgetting(&self, members: &BTreeSet<MemberIndex>) -> Self {
+        if members.is_empty() {
+            return self.clone();
+        }
+        let chains = self.0.chains.iter().filter_map(|(slot, chain)| {
+            let mut earlier = chain.earlier.to_vec();
+            earlier.retain(|member| *member != 0 && !members.contains(member));
+            earlier.dedup();
+            if earlier.iter().all(|member| *member == chain.owner) {
+                return None;
+            }
+            earlier.resize(CHAIN_LENGTH, 0);
+            let earlier = earlier.try_into().expect("it has that length");
+            Some((*slot, Chain { earlier, ..*chain }))
+        });
+        Self::of(chains.collect())
+    }
+
     /// Chains by slot.
     #[must_use]
     pub fn chains(&self) -> &BTreeMap<u16, Chain> {

@@ -1,11 +1,17 @@
 //! A change as the columns of a line.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write as _},
+};
 
 use super::{Change, PoolEffect, percent};
 use ipnet::IpNet;
 
-use crate::config::{Affinity, Backend, BackendState, Drain, Encap, HashKind, Node, Pool, TableKind, Vip, XdpMode};
+use crate::{
+    config::{Affinity, Backend, BackendState, Drain, Encap, HashKind, Node, Pool, TableKind, Vip, XdpMode},
+    plan::BackendOverride,
+};
 
 pub struct Line {
     section: Section,
@@ -107,6 +113,9 @@ fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
         Change::Detach { interface } => vec![node_line(Sign::Removed, format!("{interface} detached"))],
         Change::Attach { interface } if goes(changes, interface) => Vec::new(),
         Change::Attach { interface } => vec![node_line(Sign::Added, format!("{interface} attached"))],
+        Change::Override { pool, file, from, to } => {
+            vec![pool_line(Sign::Changed, pool, override_fields(file, from, to))]
+        }
     }
 }
 
@@ -125,8 +134,35 @@ fn goes(changes: &[Change], interface: &str) -> bool {
         | Change::ChangeBackend { .. }
         | Change::RemoveBackend { .. }
         | Change::Detach { .. }
-        | Change::Attach { .. } => false,
+        | Change::Attach { .. }
+        | Change::Override { .. } => false,
     })
+}
+
+/// `be2 weight 100 → 50 (file: 100)`; without the bracket it is as the file
+/// says.
+fn override_fields(file: &Backend, from: &BackendOverride, to: &BackendOverride) -> String {
+    let mut fields = Vec::new();
+    let state = |of: &BackendOverride| {
+        let state = of.state.unwrap_or(file.state);
+        of.until
+            .map_or_else(|| state.to_string(), |until| format!("{state} until {until}"))
+    };
+    change(&mut fields, "", &state(from), &state(to));
+    if let (Some(_), Some(last)) = (to.state, fields.last_mut()) {
+        write!(last, " (file: {})", file.state).expect("a String takes all text");
+    }
+    let states = fields.len();
+    let weight = |of: &BackendOverride| of.weight.unwrap_or(file.weight);
+    change(&mut fields, "weight ", &weight(from), &weight(to));
+    if let (Some(_), Some(last)) = (to.weight, fields.get_mut(states)) {
+        write!(last, " (file: {})", file.weight).expect("a String takes all text");
+    }
+    if fields.is_empty() {
+        // The file says the same now.
+        fields.push("as the file says".to_owned());
+    }
+    format!("{} {}, by command", file.name, fields.join(", "))
 }
 
 fn serves(vip: &Vip) -> String {
