@@ -25,7 +25,7 @@ use crate::{
     publish::Publisher,
     reports::FileJudged,
     revision::Revision,
-    store::Store,
+    store::{By, Store},
 };
 
 /// The one writer.
@@ -69,6 +69,7 @@ pub enum Purpose {
         plan_digest: Option<Digest>,
         cause: String,
         message: Option<String>,
+        by: Option<By>,
     },
     /// The running generation once more, because of something else.
     Revision { cause: String },
@@ -139,6 +140,7 @@ impl Serving {
         cause: &str,
         resolution: &Resolution,
         author: &str,
+        by: Option<By>,
         now: Now,
     ) -> Result<Applied, Failure> {
         let ApplyRequest { plan, digest, message } = request;
@@ -161,7 +163,7 @@ impl Serving {
         plan.findings
             .extend(policy::host::judge(&plan.target.config, resolution));
         if plan.is_refused() {
-            self.note_refusal(&plan, digest, author, now);
+            self.note_refusal(&plan, digest, author, by, now);
             return Err(failure::refused(&plan));
         }
         if let (true, Some(served)) = (plan.is_empty(), &self.served) {
@@ -171,6 +173,7 @@ impl Serving {
             plan_digest: Some(digest),
             cause: cause.to_owned(),
             message,
+            by,
         };
         self.change(&Part::new(plan.target), &purpose, resolution, author, now)
     }

@@ -330,7 +330,9 @@ impl Found {
             plan,
             message: None,
         };
-        let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
+        let applied = self
+            .serving
+            .apply(request, "first start", resolution, AUTHOR, None, now);
         let applied = applied.map_err(StartError::First)?;
         tracing::info!(generation = applied.generation, "the file is the first generation");
         Ok(())

@@ -16,7 +16,7 @@ use super::{
         InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::plan::Plan;
+use crate::{config::Access, plan::Plan};
 
 /// The digest of nothing in particular.
 pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
@@ -27,6 +27,8 @@ pub struct Fake {
     pub applied: Mutex<Vec<ApplyRequest>>,
     /// Until it is notified, no apply ends; absent: they end at once.
     pub gate: Option<Notify>,
+    /// Of the running generation.
+    pub access: Option<Access>,
     /// Notified when an apply has begun.
     pub begun: Notify,
     /// Notified when an apply has ended.
@@ -34,6 +36,10 @@ pub struct Fake {
 }
 
 impl Backing for Fake {
+    fn access(&self) -> Answer<'_, Option<Access>> {
+        Box::pin(async { Ok(self.access.clone()) })
+    }
+
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(async { Ok(status()) })
     }

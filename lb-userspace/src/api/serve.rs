@@ -15,15 +15,17 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{
+    auth::Peer,
+    backing::Backing,
+    body,
+    model::{Document, Failure},
+    places::{Full, Place, Places},
+    roles::Accounts,
+    routes,
 };
-
-use super::{auth::Peer, backing::Backing, routes};
-
-/// Connections served at once; further ones wait in the socket's backlog.
-const CONNECTIONS: usize = 64;
 
 /// How long a client may take to send the head of a request, the first or the
 /// next one on its connection.
@@ -50,16 +52,18 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let router = routes::router(backing);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
+    let daemon_uid = rustix::process::geteuid().as_raw();
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, daemon_uid) => accepted,
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((stream, peer, place)) => {
+            Ok((stream, _, Err(full))) => turn_away(&stream, full),
+            Ok((stream, peer, Ok(place))) => {
                 let connection = converse(stream, peer, router.clone(), graceful.watcher());
                 tokio::spawn(async move {
                     connection.await;
@@ -79,15 +83,36 @@ pub async fn serve(
     Ok(())
 }
 
-/// A connection, once there is a place for it.
+/// A connection, and its place, if there is one for whoever it is. None waits
+/// in the backlog: there, a flood would stand before root.
 async fn accept(
     listener: &UnixListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(UnixStream, Peer, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    places: &Places,
+    daemon_uid: u32,
+) -> io::Result<(UnixStream, Peer, Result<Place, Full>)> {
     let (stream, _) = listener.accept().await?;
-    let peer = Peer::of(&stream)?;
+    let peer = Peer::of(&stream, &Accounts::read())?;
+    let place = places.take(peer.uid, peer.is_privileged(daemon_uid));
     Ok((stream, peer, place))
+}
+
+/// Says why, without waiting for a request: as much as fits the socket at once.
+fn turn_away(stream: &UnixStream, full: Full) {
+    let failure = Document::new(Failure {
+        code: "HF5013".to_owned(),
+        message: full.to_string(),
+        fix: Some("end some, or try again in a while".to_owned()),
+        exit: 5,
+    });
+    let body = serde_json::to_string(&failure).expect("a failure is plain JSON");
+    let answer = format!(
+        "HTTP/1.1 {} Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body::UNAVAILABLE,
+        body.len()
+    );
+    let written = stream.try_write(answer.as_bytes());
+    tracing::debug!(%full, ?written, "a connection to the API was turned away");
 }
 
 /// One connection, from its first request to its last.

@@ -10,11 +10,20 @@ use crate::{
             Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
         },
     },
+    config::Access,
     failure,
     plan::Plan,
 };
 
 impl Backing for Daemon {
+    fn access(&self) -> Answer<'_, Option<Access>> {
+        Box::pin(async {
+            let serving = self.serving.lock().await;
+            let served = serving.served.as_ref();
+            Ok(served.and_then(|served| served.state.config().access.clone()))
+        })
+    }
+
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(self.status_now())
     }

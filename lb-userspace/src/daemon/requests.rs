@@ -15,6 +15,7 @@ use crate::{
     failure,
     neighbours::{self, Resolution, Targets},
     plan::{Content, Overrides, Plan},
+    store::By,
 };
 
 /// How long a plan waits for the next hops of backends that are new in it.
@@ -155,7 +156,11 @@ impl Daemon {
             Some(_) | None => "apply",
         };
         let now = Now::read();
-        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
+        let by = Some(By {
+            uid: peer.uid,
+            pid: peer.pid,
+        });
+        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, by, now))?;
         drop(serving);
         let mut fresh = resolution;
         if let Ok(links) = neighbours::links().await {

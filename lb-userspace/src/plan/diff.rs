@@ -15,6 +15,7 @@ use crate::config::{Backend, Config, Node, ObjectName, Pool, Vip};
 #[must_use]
 pub fn diff(base: Option<&Content>, target: &Content) -> Vec<Change> {
     let mut changes = node_changes(base.map(|base| &base.config.node), &target.config.node);
+    changes.extend(access_changes(base, target));
     changes.extend(interface_changes(base, target));
     let pools = pair(
         base.map_or(&[][..], |base| &base.config.pools),
@@ -86,6 +87,15 @@ fn node_changes(from: Option<&Node>, to: &Node) -> Vec<Change> {
         })
         .into_iter()
         .collect()
+}
+
+/// A first generation's is no change: it is that of the file.
+fn access_changes(base: Option<&Content>, target: &Content) -> Option<Change> {
+    let (from, to) = (&base?.config.access, &target.config.access);
+    (from != to).then(|| Change::ChangeAccess {
+        from: from.clone(),
+        to: to.clone(),
+    })
 }
 
 /// The overrides of `detach`. Without a base every interface is attached anew.
@@ -217,6 +227,7 @@ fn apply_change(content: &mut Content, change: &Change) {
             }
         }
         Change::ChangeNode { to, .. } => config.node = to.clone(),
+        Change::ChangeAccess { to, .. } => config.access.clone_from(to),
         Change::Detach { interface } => {
             content.overrides.detached.insert(interface.clone());
         }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::model::Kind,
-    config::{Backend, Config, Node, ObjectName, Pool, Vip},
+    config::{Access, Backend, Config, Node, ObjectName, Pool, Vip},
     digest::Digest,
 };
 
@@ -143,6 +143,11 @@ pub enum Change {
     ChangeNode {
         from: Node,
         to: Node,
+    },
+    /// Who may do what: of an admin alone.
+    ChangeAccess {
+        from: Option<Access>,
+        to: Option<Access>,
     },
     Detach {
         interface: String,

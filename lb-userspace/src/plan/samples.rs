@@ -15,8 +15,8 @@ use super::{
     policy::{Judged, judge},
 };
 use crate::config::{
-    Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop, Node,
-    ObjectName, Pool, Protocol, Seconds, TableKind, Vip, XdpMode,
+    Access, Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop,
+    Node, ObjectName, Pool, Protocol, Seconds, Subject, TableKind, Vip, XdpMode,
     limits::{MAX_BACKENDS, MAX_POOLS, MAX_VIPS},
 };
 use crate::revision::{BackendId, Hop, Hops};
@@ -41,6 +41,7 @@ pub fn content() -> Content {
                 vip("old", 9, 80, Protocol::Tcp, "web"),
                 vip("web4", 10, 443, Protocol::Tcp, "web"),
             ],
+            access: None,
         },
         Overrides::default(),
     )
@@ -80,6 +81,7 @@ pub fn largest() -> Content {
             node: node(&["lb0"]),
             pools,
             vips: vips.collect(),
+            access: None,
         },
         Overrides::default(),
     )
@@ -250,6 +252,7 @@ prop_compose! {
         interfaces in prop_oneof![Just(vec!["lb0"]), Just(vec!["lb0", "lb1"]), Just(vec!["lb1", "lb0"])],
         length in 15..17_u8,
         detached in proptest::collection::btree_set("lb[0-2]", 0..3),
+        operator in option::of(0..2_u32),
         overridden in btree_map(any_backend_name(), any_override(), 0..4),
         pools in btree_map("[a-c]", any_pool(), 0..4),
         vips in btree_map("[a-d]", any_vip(), 0..5),
@@ -262,6 +265,7 @@ prop_compose! {
             node,
             pools: pools.into_iter().map(|(name, pool)| Pool { name, ..pool }).collect(),
             vips: vips.into_iter().map(|(name, vip)| Vip { name, ..vip }).collect(),
+            access: operator.map(|uid| Access { operator: vec![Subject::Uid(uid)], ..Access::default() }),
         };
         let backends = overridden.into_iter().filter(|(_, of)| !of.is_empty());
         // Those of objects that are gone go with them.

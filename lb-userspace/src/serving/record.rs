@@ -7,7 +7,7 @@ use crate::{
     digest::Digest,
     plan::{Plan, Severity},
     revision::Revision,
-    store::{Entry, Intent, Outcome},
+    store::{By, Entry, Intent, Outcome},
 };
 
 impl Serving {
@@ -33,6 +33,7 @@ impl Serving {
                 plan_digest,
                 cause,
                 message,
+                by,
             } => Entry::Intent(Intent {
                 generation: store
                     .next_generation()?
@@ -43,6 +44,7 @@ impl Serving {
                 plan_digest: *plan_digest,
                 cause: cause.clone(),
                 message: message.clone(),
+                by: *by,
             }),
             Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {
                 generation: running.map_or(0, |served| served.generation),
@@ -77,7 +79,7 @@ impl Serving {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Now) {
+    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, by: Option<By>, now: Now) {
         let refusals = plan
             .findings
             .iter()
@@ -89,6 +91,7 @@ impl Serving {
                 &Entry::Refused {
                     codes,
                     plan_digest: Some(digest),
+                    by,
                 },
                 author,
                 now.time,

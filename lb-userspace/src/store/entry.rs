@@ -32,6 +32,8 @@ pub enum Entry<C = Part<Content>, S = revision::Revision> {
         codes: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         plan_digest: Option<Digest>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// The daemon makes no generations until somebody settles this.
     ReadOnly { reason: String },
@@ -58,6 +60,18 @@ pub struct Intent<C = Part<Content>, S = revision::Revision> {
     pub cause: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whose request it was; absent: the daemon's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// Who asked, as the kernel said when the connection was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct By {
+    pub uid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +145,7 @@ impl Entry {
                 plan_digest: intent.plan_digest,
                 cause: intent.cause.clone(),
                 message: intent.message.clone(),
+                by: intent.by,
             }),
             Self::Revision(revision) => Entry::Revision(Revision {
                 generation: revision.generation,
@@ -143,9 +158,10 @@ impl Entry {
                 generation: *generation,
                 revision: *revision,
             },
-            Self::Refused { codes, plan_digest } => Entry::Refused {
+            Self::Refused { codes, plan_digest, by } => Entry::Refused {
                 codes: codes.clone(),
                 plan_digest: *plan_digest,
+                by: *by,
             },
             Self::ReadOnly { reason } => Entry::ReadOnly { reason: reason.clone() },
             Self::Note { text } => Entry::Note { text: text.clone() },

@@ -51,6 +51,10 @@ fn intent(generation: u64, revision: u64) -> Entry {
         plan_digest: Some(Digest::of(b"a plan")),
         cause: "apply".to_owned(),
         message: Some(format!("change {generation}")),
+        by: Some(By {
+            uid: 1000,
+            pid: Some(4711),
+        }),
     })
 }
 
@@ -109,6 +113,7 @@ fn lived() -> (TempDir, Store) {
             Entry::Refused {
                 codes: vec!["HF2000".to_owned()],
                 plan_digest: None,
+                by: None,
             },
             Entry::Adopted {
                 generation: 2,

@@ -71,6 +71,7 @@ fn of_change(
         | Change::AddPool { .. }
         | Change::AddBackend { .. }
         | Change::Attach { .. }
+        | Change::ChangeAccess { .. }
         | Change::Override { .. } => Vec::new(),
     }
 }

@@ -68,6 +68,7 @@ fn of_change(target: &Content, change: &Change) -> Option<Finding> {
         | Change::AddBackend { .. }
         | Change::RemoveBackend { .. }
         | Change::ChangeNode { .. }
+        | Change::ChangeAccess { .. }
         | Change::Detach { .. }
         | Change::Attach { .. } => None,
     }
