@@ -18,9 +18,6 @@ use super::model::{
 };
 use crate::{config::limits::MAX_FILE_BYTES, plan::file::MAX_PLAN_BYTES};
 
-/// The HTTP status for whoever has no place.
-pub const UNAVAILABLE: u16 = 503;
-
 /// How long a request's body may be; a longer one is HF5002.
 pub trait Bounded {
     /// Bytes.

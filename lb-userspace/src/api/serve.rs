@@ -1,9 +1,9 @@
 //! Serves connections of the unix socket, bounded in number and in time: a
 //! client that is slow, silent or gone cannot hold the daemon.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{Json, Router, body::Body, http::StatusCode, response::IntoResponse as _};
 use hyper::{
     Request,
     body::Incoming,
@@ -15,12 +15,14 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
-use tokio::net::{UnixListener, UnixStream};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::Semaphore,
+};
 
 use super::{
     auth::Peer,
     backing::Backing,
-    body,
     model::{Document, Failure},
     places::{Full, Place, Places},
     roles::Accounts,
@@ -34,6 +36,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may last, however it is used. It bounds a client that
 /// does not read its answer; an apply goes on without it.
 const LIFETIME: Duration = Duration::from_mins(2);
+
+/// Connections that are told why they are turned away, at once, and for how
+/// long their request is waited for.
+const FAREWELLS: usize = 64;
+const HEARING: Duration = Duration::from_secs(1);
 
 /// How long requests under way may take to finish at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -53,6 +60,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let router = routes::router(backing);
     let places = Places::default();
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let daemon_uid = rustix::process::geteuid().as_raw();
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
@@ -62,7 +70,15 @@ pub async fn serve(
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((stream, _, Err(full))) => turn_away(&stream, full),
+            // Of a flood, the most are not even told.
+            Ok((stream, _, Err(full))) => {
+                if let Ok(turn) = Arc::clone(&farewells).try_acquire_owned() {
+                    tokio::spawn(async move {
+                        turn_away(stream, full).await;
+                        drop(turn);
+                    });
+                }
+            }
             Ok((stream, peer, Ok(place))) => {
                 let connection = converse(stream, peer, router.clone(), graceful.watcher());
                 tokio::spawn(async move {
@@ -96,23 +112,25 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-/// Says why, without waiting for a request: as much as fits the socket at once.
-fn turn_away(stream: &UnixStream, full: Full) {
-    let failure = Document::new(Failure {
-        code: "HF5013".to_owned(),
-        message: full.to_string(),
-        fix: Some("end some, or try again in a while".to_owned()),
-        exit: 5,
+/// Answers one request with the reason why no other is answered.
+async fn turn_away(stream: UnixStream, full: Full) {
+    let service = service_fn(move |_: Request<Incoming>| async move {
+        let failure = Document::new(Failure {
+            code: "HF5013".to_owned(),
+            message: full.to_string(),
+            fix: Some("end some, or try again in a while".to_owned()),
+            exit: 5,
+        });
+        let answer = (StatusCode::SERVICE_UNAVAILABLE, Json(failure)).into_response();
+        Ok::<_, Infallible>(answer)
     });
-    let body = serde_json::to_string(&failure).expect("a failure is plain JSON");
-    let answer = format!(
-        "HTTP/1.1 {} Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body::UNAVAILABLE,
-        body.len()
-    );
-    let written = stream.try_write(answer.as_bytes());
-    tracing::debug!(%full, ?written, "a connection to the API was turned away");
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEARING)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let told = tokio::time::timeout(HEARING, connection).await;
+    tracing::debug!(%full, ?told, "a connection to the API was turned away");
 }
 
 /// One connection, from its first request to its last.
