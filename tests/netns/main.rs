@@ -15,6 +15,7 @@ mod overrides;
 mod path_mtu;
 mod refusals;
 mod restart;
+mod roles;
 mod sizes;
 mod switches;
 mod ways;

@@ -415,7 +415,7 @@ impl FlowCells {
 pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     // As many as a process can have (NGROUPS_MAX).
     let mut groups = vec![0_u32; 65_536];
-    let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice())).expect("256 KiB");
+    let mut length = size_of_val(groups.as_slice()) as libc::socklen_t;
     // SAFETY: the buffer has `length` bytes and outlives the call.
     let result = unsafe {
         libc::getsockopt(

@@ -104,9 +104,13 @@ impl Dirty {
             if earlier.iter().all(|member| *member == chain.owner) {
                 return None;
             }
-            earlier.resize(CHAIN_LENGTH, 0);
-            let earlier = earlier.try_into().expect("it has that length");
-            Some((*slot, Chain { earlier, ..*chain }))
+            let mut padded = [0; CHAIN_LENGTH];
+            padded[..earlier.len()].copy_from_slice(&earlier);
+            let forgotten = Chain {
+                earlier: padded,
+                ..*chain
+            };
+            Some((*slot, forgotten))
         });
         Self::of(chains.collect())
     }

@@ -182,7 +182,7 @@ fn what_is_set_by_command_is_shown_with_what_the_file_says() {
         "  set by command: backend/web/be1 drain until 1970-01-01T00:30:00Z\n  \
          set by command: backend/web/be2 weight 50\n",
     );
-    let mut gone = base.clone();
+    let mut gone = base;
     gone.config.pools[1].backends.remove(1);
     let plan = plan_to(Some(&light), gone, &["backend/web/be2"]);
     let text = plan_text(&plan, false);
