@@ -3,9 +3,11 @@
 
 mod backing;
 mod follow;
+mod links;
 mod notify;
 mod requests;
 mod scrape;
+mod trial;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -53,6 +55,10 @@ pub struct Arguments {
     /// How it logs.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
     pub log_format: LogFormat,
+    /// The balancer's object, instead of the one that is built in: another build of
+    /// this version, for tests and for tracing on a host that serves.
+    #[arg(long, hide = true)]
+    pub program: Option<PathBuf>,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -86,10 +92,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<TcpListener>) -> anyhow::Result<()> {
+    // Without it a reboot cannot be told from pins that were removed.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let places = Places {
         config: &arguments.config,
         state_dir: &arguments.state_dir,
         pin_dir: &arguments.pin_dir,
+        boot: boot.trim(),
+        program: arguments.program.as_deref(),
     };
     let found = Found::look(&places)?;
     let resolver = Mutex::new(Resolver::default());
@@ -113,6 +123,8 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     if let Some(scrapes) = scrapes {
         tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
     }
+    let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
+    let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
     tokio::spawn(notify::reload_on_hangup(Arc::clone(&daemon)));
     daemon.say_ready().await;
@@ -124,6 +136,8 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     };
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
     follower.abort();
+    watcher.abort();
+    trials.abort();
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
     event!(info, Stopped, "stopped; the kernel goes on forwarding");

@@ -72,8 +72,6 @@ events! {
     LinkLost = "1e774fb634378c16479c0c011eace7c2",
     /// A link of ours had another program: ours is put on again.
     ProgramReplaced = "34615790bfa3454596bb631c979cd660",
-    /// The pinned program is not the one this daemon was built with.
-    ProgramOfAnotherBuild = "43021d04123b972f8d651ee5d3774cd6",
     /// The program is on an interface.
     Attached = "9dad3836e2621d5a17f788b2489417fd",
     /// The program was taken off an interface.
@@ -98,6 +96,20 @@ events! {
     HashKeyMade = "2783f3a540852a1237577ee3fe476bcd",
     /// SIGHUP: the configuration file was read again, and compared.
     Reloaded = "8bcc978ae85f4c87f022e88eb09f9291",
+    /// This build's program could not take over: the pinned one, of another build, goes on.
+    TakeoverRefused = "97ee977fdf868581dab2817b035d6f33",
+    /// An upgrade of the program was cut short, and is finished or undone now.
+    UpgradeSettled = "fd858ba68d611c51b38ce4ccb042058f",
+    /// The pins were removed, and the host was not rebooted.
+    PinsLost = "3dcb8d3997380360821caec592cc2202",
+    /// What is served waits for `holdfast confirm`.
+    OnTrial = "289d45c17fde5fc921b750070b877bd6",
+    /// A generation that nobody confirmed was taken back.
+    TakenBack = "94f16dea1c5317acd161e9e70669a082",
+    /// A generation that nobody confirmed could not be taken back yet; it is tried again.
+    TakeBackFailed = "d56f370ed26af27bf5a9fab0dd0250c2",
+    /// An interface that had a problem is well again.
+    InterfaceWell = "4b887a611d000cb73d1f5b2fa2083935",
     /// systemd could not be told that the daemon lives.
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",
 }

@@ -2,7 +2,7 @@
 //! and what `systemctl status` shows.
 
 use crate::{
-    api::model::{Mode, Status},
+    api::model::{Mode, Status, TrialStatus},
     digest::Digest,
 };
 
@@ -16,6 +16,7 @@ pub struct Headline<'a> {
     pub mode_reason: Option<&'a str>,
     pub damage: Option<&'a str>,
     pub out_of_sync: Option<&'a str>,
+    pub trial: Option<&'a TrialStatus>,
 }
 
 /// How bad it is.
@@ -36,6 +37,7 @@ impl<'a> From<&'a Status> for Headline<'a> {
             mode_reason: status.mode_reason.as_deref(),
             damage: status.damage.as_deref(),
             out_of_sync: out_of_sync(status),
+            trial: status.trial.as_ref(),
         }
     }
 }
@@ -45,6 +47,15 @@ impl<'a> From<&'a Status> for Headline<'a> {
 pub fn out_of_sync(status: &Status) -> Option<&str> {
     let why = status.out_of_sync.as_deref();
     (!status.in_sync).then(|| why.unwrap_or("the configuration file means something else"))
+}
+
+/// Until when, and what comes then.
+#[must_use]
+pub fn on_trial(trial: &TrialStatus) -> String {
+    format!(
+        "▲ ON TRIAL generation {} of {} until {}, then generation {} again: holdfast confirm",
+        trial.generation, trial.author, trial.until, trial.back_to
+    )
 }
 
 impl Headline<'_> {
@@ -57,6 +68,9 @@ impl Headline<'_> {
         let reason = sentence(self.mode_reason.unwrap_or("for a reason the daemon does not give"));
         if let Some(damage) = self.damage {
             return (Weather::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
+        }
+        if let (Mode::Normal, Some(trial)) = (self.mode, self.trial) {
+            return (Weather::Caution, on_trial(trial));
         }
         match self.mode {
             Mode::ReadOnly => (Weather::Bad, format!("▲ READ-ONLY {reason}. {serving}.")),

@@ -4,20 +4,25 @@
 
 mod affinity;
 mod changes;
+mod confirm;
 mod dirty;
 mod doctor;
 mod forwarding;
 mod guards;
 mod host;
+mod links;
 mod metrics;
 mod modes;
 mod network;
 mod next_hops;
 mod notify;
+mod overrides;
 mod path_mtu;
 mod refusals;
 mod restart;
+mod roles;
 mod sizes;
 mod switches;
 mod top;
+mod upgrade;
 mod ways;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
     digest::Digest,
-    plan::{Change, Content, Plan, PoolEffect},
+    plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
 /// `apiVersion` and `kind`, at the head of every document.
@@ -68,6 +68,13 @@ pub struct Status {
     /// Why, unless it is normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_reason: Option<String>,
+    /// Why the program of another build than the daemon's goes on; absent: it is
+    /// the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_problem: Option<String>,
+    /// The running generation is on trial; absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialStatus>,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,
@@ -81,6 +88,18 @@ pub struct Status {
 
 impl Kind for Status {
     const KIND: &'static str = "Status";
+}
+
+/// A generation that is taken back unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialStatus {
+    pub generation: u64,
+    /// Who applied it.
+    pub author: String,
+    pub until: Timestamp,
+    /// The generation whose content is served again then.
+    pub back_to: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +176,9 @@ pub struct BackendStatus {
     pub state: BackendState,
     /// Its next hop is known (health checks come later).
     pub up: bool,
+    /// What was set by command; weight and state above are in force.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideStatus>,
     /// Slots of the lookup table it owns, of 65,536.
     pub slots: u32,
     /// Slots of others in which flows may still be its own.
@@ -167,6 +189,16 @@ pub struct BackendStatus {
     pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// What an operator set by command, and what the file says instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideStatus {
+    #[serde(flatten)]
+    pub set: BackendOverride,
+    pub file_weight: u32,
+    pub file_state: BackendState,
 }
 
 /// What is known of the way to a backend.
@@ -271,6 +303,9 @@ pub struct ApplyRequest {
     pub digest: Digest,
     #[serde(default)]
     pub message: Option<String>,
+    /// On trial: taken back unless it is confirmed within so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within: Option<u32>,
 }
 
 /// `POST /v1/rollback`: plans an earlier generation's content.
@@ -289,6 +324,15 @@ pub struct InterfacesRequest {
     pub interfaces: Vec<String>,
 }
 
+/// `POST /v1/backend`: plans what somebody wishes of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendRequest {
+    /// `backend/POOL/NAME`.
+    pub backend: ObjectName,
+    pub wish: BackendWish,
+}
+
 /// The answer to an apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -304,6 +348,9 @@ pub struct Applied {
     /// From the first chunk to the switch, microseconds.
     pub publish_us: u64,
     pub effects: Vec<PoolEffect>,
+    /// It is taken back unless it is confirmed until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_until: Option<Timestamp>,
     /// Things worth knowing, such as next hops not resolved yet.
     pub notes: Vec<String>,
 }
@@ -335,6 +382,9 @@ pub struct GenerationSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     pub running: bool,
+    /// Whether somebody confirmed it; absent: it was not on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
     pub vips: u32,
     pub backends: u32,
 }

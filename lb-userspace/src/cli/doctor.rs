@@ -1,5 +1,7 @@
 //! `holdfast doctor`.
 
+use std::path::PathBuf;
+
 use super::{
     args,
     error::{Error, Exit},
@@ -28,9 +30,11 @@ pub(super) async fn doctor(args: &args::Doctor, client: &Client, terminal: &mut 
         }
         (None, Some(_) | None) => None,
     };
+    let pins = status.as_ref().map(|status| PathBuf::from(&status.pins.directory));
+    let pins = args.pin_dir.clone().or(pins).unwrap_or_else(|| PathBuf::from(PINS));
     let places = Places {
         state_dir: &args.state_dir,
-        pin_dir: &args.pin_dir,
+        pin_dir: &pins,
         socket: client.socket(),
     };
     let gathering = facts::gather(&places, config, status.as_ref());
@@ -42,6 +46,9 @@ pub(super) async fn doctor(args: &args::Doctor, client: &Client, terminal: &mut 
         Level::Ok | Level::Unknown | Level::Warn => Exit::Done,
     })
 }
+
+/// Where `holdfastd` pins unless it is told otherwise.
+const PINS: &str = "/sys/fs/bpf/holdfast";
 
 /// `None`: no daemon answers, which is a finding and no error.
 async fn status(client: &Client) -> Result<Option<Status>, Error> {

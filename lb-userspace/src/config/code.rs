@@ -97,6 +97,8 @@ codes! {
     VipIsSource = 1052,
     /// `drain.idle` is longer than `drain.deadline`.
     DrainOrder = 1053,
+    /// An entry of `access` names nobody.
+    SubjectInvalid = 1070,
 }
 
 impl fmt::Display for Code {

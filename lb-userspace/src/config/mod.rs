@@ -4,6 +4,7 @@
 //! What comes out here is canonical: objects sorted by name, so that two files
 //! that mean the same have the same digest.
 
+mod access;
 pub mod code;
 pub mod errors;
 pub mod file;
@@ -15,7 +16,7 @@ pub mod problem;
 mod rules;
 mod sample;
 mod schema;
-mod seconds;
+pub mod seconds;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 pub use self::{
+    access::{Access, NotASubject, Subject},
     code::Code,
     errors::{ConfigError, ConfigErrors},
     health::{Check, DnsRecord, Statuses, Tls},
@@ -57,6 +59,9 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Sorted by name.
     pub vips: Vec<Vip>,
+    /// Absent: root changes, and whoever may open the socket looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -491,4 +496,4 @@ macro_rules! serde_as_text {
     )+};
 }
 
-serde_as_text!(MacAddr, ObjectName, Seconds);
+serde_as_text!(MacAddr, ObjectName, Seconds, Subject);

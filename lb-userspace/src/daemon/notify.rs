@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::Daemon;
-use crate::{event, headline::Headline};
+use crate::{clock::Now, event, headline::Headline};
 
 /// How often the headline is made anew, at most.
 const HEADLINE: Duration = Duration::from_secs(2);
@@ -91,6 +91,7 @@ impl Daemon {
         let served = serving.served.as_ref();
         let damage = serving.damage().unwrap_or_else(|failure| Some(failure.message));
         let out_of_sync = serving.known_out_of_sync();
+        let trial = serving.trial_status(Now::read());
         let headline = Headline {
             generation: served.map_or(0, |served| served.generation),
             revision: served.map_or(0, |served| served.revision),
@@ -99,6 +100,7 @@ impl Daemon {
             mode_reason: serving.mode_reason.as_deref(),
             damage: damage.as_deref(),
             out_of_sync: out_of_sync.as_deref(),
+            trial: trial.as_ref(),
         };
         headline.text().1.replace('\n', " ")
     }

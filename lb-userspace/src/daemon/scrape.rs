@@ -2,7 +2,7 @@
 //! and what metrics show.
 
 use super::Daemon;
-use crate::{api::model::Failure, metrics::Sample};
+use crate::{api::model::Failure, clock::Now, metrics::Sample};
 
 impl Daemon {
     /// Compares the configuration file with what is served.
@@ -18,6 +18,6 @@ impl Daemon {
         self.judge_file().await;
         let resolution = self.resolution.read().await;
         let serving = self.serving.lock().await;
-        tokio::task::block_in_place(|| serving.sample(&resolution))
+        tokio::task::block_in_place(|| serving.sample(&resolution, Now::read()))
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     api::model::Status,
     config::Config,
-    kernel::sys,
+    kernel::{holders::Foreign, sys},
     neighbours::{Resolution, Resolver, Targets},
 };
 
@@ -67,6 +67,8 @@ pub struct Network {
     pub drivers: BTreeMap<String, String>,
     /// Programs of ours by interface: ids, as the daemon says, or pins.
     pub ours: BTreeMap<String, u32>,
+    /// Whose the programs are that are not ours, by interface.
+    pub foreign: BTreeMap<String, String>,
     /// Packets by VIP, if a daemon says.
     pub packets: BTreeMap<String, u64>,
 }
@@ -166,7 +168,7 @@ async fn network(config: Config, pin_dir: &Path, status: Option<&Status>) -> Opt
         tokio::time::sleep(RESOLVE_STEP).await;
     };
     let names = || config.node.interfaces.iter().map(|interface| interface.name.clone());
-    let ours = match status {
+    let ours: BTreeMap<String, u32> = match status {
         Some(status) => status
             .interfaces
             .iter()
@@ -188,7 +190,18 @@ async fn network(config: Config, pin_dir: &Path, status: Option<&Status>) -> Opt
         let link = fs::read_link(format!("/sys/class/net/{name}/device/driver")).ok()?;
         Some(link.file_name()?.to_str()?.to_owned())
     };
+    let linked = || {
+        resolution
+            .links
+            .iter()
+            .filter_map(|(name, link)| Some((name, link.xdp_program?)))
+    };
+    let foreign = names().filter(|name| !ours.contains_key(name)).filter_map(|name| {
+        let (_, program) = linked().find(|(linked, _)| **linked == name)?;
+        Some((name, Foreign::of(program).to_string()))
+    });
     Some(Network {
+        foreign: foreign.collect(),
         rp_filter: names()
             .filter_map(|name| Some((name.clone(), strictness(&name)?)))
             .collect(),

@@ -20,6 +20,8 @@ fn healthy() -> Facts {
             ifindex,
             mac: crate::config::MacAddr([2; 6]),
             mtu: 9000,
+            xdp_program: Some(7),
+            up: true,
             xdp: Some(interface.mode),
         };
         (interface.name.clone(), link)
@@ -54,6 +56,7 @@ fn healthy() -> Facts {
         socket: Some((PathBuf::from("/run/holdfast/holdfastd.sock"), 0o660)),
         network: Some(Network {
             rp_filter: names().map(|name| (name, 0)).collect(),
+            foreign: std::collections::BTreeMap::new(),
             drivers: names().map(|name| (name, "ice".to_owned())).collect(),
             ours: names().map(|name| (name, 7)).collect(),
             packets: config.vips.iter().map(|vip| (vip.name.clone(), 9)).collect(),

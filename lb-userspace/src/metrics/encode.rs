@@ -31,6 +31,7 @@ impl Collector for Sample {
         self.packets(to)?;
         self.maps(to)?;
         self.configuration(to)?;
+        self.trial(to)?;
         self.guard(to)?;
         if let Some(served) = &self.served {
             self.vips(served, to)?;
@@ -163,6 +164,24 @@ impl Sample {
         let buckets: Vec<_> = BUCKETS.into_iter().zip(tally.switches).collect();
         let count = tally.switches.iter().sum();
         family.encode_histogram::<NoLabelSet>(tally.switching.as_secs_f64(), count, &buckets, None)
+    }
+
+    fn trial(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family = to.encode_descriptor(
+            "config_confirm_deadline_timestamp_seconds",
+            "When the generation on trial is taken back, since the epoch; absent: none is",
+            None,
+            MetricType::Gauge,
+        )?;
+        if let Some(deadline) = self.confirm_deadline {
+            family.encode_gauge(&deadline)?;
+        }
+        gauge(
+            to,
+            "program_current",
+            "1: the program that serves is this daemon's own",
+            &u64::from(self.program_current),
+        )
     }
 
     fn guard(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {

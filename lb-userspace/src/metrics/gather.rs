@@ -10,7 +10,7 @@ use lb_common::abi::{
 };
 
 use super::{Filled, Process, Sample, Served};
-use crate::{api::model::Failure, neighbours::Resolution, serving::Serving};
+use crate::{api::model::Failure, clock::Now, neighbours::Resolution, serving::Serving};
 
 impl Serving {
     /// What a scrape shows. Whether the file is in sync is as it was judged
@@ -18,7 +18,7 @@ impl Serving {
     ///
     /// # Errors
     /// When the kernel's maps cannot be read.
-    pub fn sample(&self, resolution: &Resolution) -> Result<Sample, Failure> {
+    pub fn sample(&self, resolution: &Resolution, now: Now) -> Result<Sample, Failure> {
         let kernel = self.publisher.kernel();
         let served = self.served.as_ref();
         let in_use = served.map_or(0, |served| served.state.counters().count());
@@ -36,6 +36,10 @@ impl Serving {
             journal: self.store.is_some(),
             run: run_statistics_on().then(|| kernel.run()).transpose()?,
             tally: self.tally.clone(),
+            confirm_deadline: self
+                .trial_status(now)
+                .map(|trial| trial.until.as_duration().as_secs_f64()),
+            program_current: self.program_problem.is_none(),
             served: served.map(|served| Served {
                 generation: served.generation,
                 revision: served.revision,

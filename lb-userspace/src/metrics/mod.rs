@@ -61,6 +61,10 @@ pub struct Sample {
     /// statistics are off.
     pub run: Option<(Duration, u64)>,
     pub tally: Tally,
+    /// When the generation on trial is taken back, seconds since the epoch.
+    pub confirm_deadline: Option<f64>,
+    /// The program that serves is this daemon's own.
+    pub program_current: bool,
     pub process: Option<Process>,
 }
 

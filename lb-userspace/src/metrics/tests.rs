@@ -54,6 +54,8 @@ fn sample_of(content: Content) -> Sample {
         journal: true,
         run: Some((std::time::Duration::from_millis(1500), 20)),
         tally,
+        confirm_deadline: Some(1_795_427_057.5),
+        program_current: true,
         served: Some(Served {
             generation: 41,
             revision: 43,

@@ -16,7 +16,7 @@ use lb_common::{
 };
 
 use crate::{
-    api::model::{BackendStatus, Failure, LeavingStatus, PathStatus, PoolStatus, Traffic, VipStatus},
+    api::model::{BackendStatus, Failure, LeavingStatus, OverrideStatus, PathStatus, PoolStatus, Traffic, VipStatus},
     config::{Backend, Encap},
     kernel::aya::KernelBalancer,
     neighbours::Resolution,
@@ -102,6 +102,7 @@ pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths:
                 weight: backend.weight,
                 state: backend.state,
                 up: member.hop.is_some(),
+                overridden: overridden(served, &pool.name, &backend.name),
                 slots: counts.get(&member.index).copied().unwrap_or(0),
                 dirty_slots: dirty_slots(member),
                 next_hop: next_hop(&pool.name, &backend.name, member, resolution),
@@ -117,6 +118,18 @@ pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths:
             }
         })
         .collect()
+}
+
+/// What was set by command for a backend.
+fn overridden(served: &Served, pool: &str, backend: &str) -> Option<OverrideStatus> {
+    let content = &served.state.state.content;
+    let set = *content.overrides.backend(pool, backend)?;
+    let file = content.config.pool(pool)?.backend(backend)?;
+    Some(OverrideStatus {
+        set,
+        file_weight: file.weight,
+        file_state: file.state,
+    })
 }
 
 /// In how many dirty slots each member is an earlier owner.

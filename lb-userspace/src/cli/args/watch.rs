@@ -43,7 +43,7 @@ pub struct Doctor {
     /// Directory of the daemon's state
     #[arg(long, value_name = "DIR", default_value = "/var/lib/holdfast")]
     pub state_dir: PathBuf,
-    /// Directory of the daemon's pins
-    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/holdfast")]
-    pub pin_dir: PathBuf,
+    /// Directory of the daemon's pins; it says itself, if it answers
+    #[arg(long, value_name = "DIR")]
+    pub pin_dir: Option<PathBuf>,
 }

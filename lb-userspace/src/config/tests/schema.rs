@@ -9,7 +9,8 @@ use super::{CONTRACT, with};
 use crate::config::{
     Code,
     file::{
-        FileBackend, FileConfig, FileDrain, FileEncapSource, FileInterface, FileNextHop, FileNode, FilePool, FileVip,
+        FileAccess, FileBackend, FileConfig, FileDrain, FileEncapSource, FileInterface, FileNextHop, FileNode,
+        FilePool, FileVip,
     },
     parse, sample, schema,
 };
@@ -46,6 +47,7 @@ fn schema_lists_exactly_the_keys_the_parser_knows() {
         ("Backend", keys_of::<FileBackend>()),
         ("NextHop", keys_of::<FileNextHop>()),
         ("Vip", keys_of::<FileVip>()),
+        ("Access", keys_of::<FileAccess>()),
     ];
     for (name, keys) in &parsers {
         let object = object(&schema, name);
