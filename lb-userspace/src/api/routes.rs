@@ -74,7 +74,9 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         least: Role::Operator,
-        ..plans("/v1/abort", "Takes the generation that is on trial back", || post(abort))
+        ..plans("/v1/abort", "Takes the generation that is on trial back", || {
+            post(abort)
+        })
     },
     plans("/v1/rollback", "Plans an earlier generation's content", || {
         post(rollback)
