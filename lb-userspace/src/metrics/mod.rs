@@ -39,6 +39,7 @@ use crate::{
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All that one scrape shows, as of one moment.
+#[expect(clippy::struct_excessive_bools, reason = "each is a gauge of its own")]
 #[derive(Debug)]
 pub struct Sample {
     /// The program on the interfaces is of this kernel id.
