@@ -1,0 +1,2 @@
+//! Are backends up, and what follows? `sm` decides about one backend, `standing`
+//! about a pool, `watch` about all of them; none of them reads the clock.
