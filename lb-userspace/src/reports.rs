@@ -2,6 +2,7 @@
 //! `bpf verify`. Reads only.
 
 mod file;
+pub(crate) mod health;
 mod objects;
 
 use std::collections::BTreeMap;
