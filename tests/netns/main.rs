@@ -7,6 +7,7 @@ mod changes;
 mod dirty;
 mod forwarding;
 mod guards;
+mod health;
 mod host;
 mod modes;
 mod network;

@@ -59,7 +59,14 @@ fn head(status: &Status, look: Look) -> String {
 fn unhealthy(status: &Status) -> impl Iterator<Item = String> {
     status.pools.iter().flat_map(|pool| {
         let reasons = pool.reasons.iter();
-        reasons.map(|reason| format!("▲ {} pool {}: {}", reason.to_string().to_uppercase(), pool.name, because(*reason)))
+        reasons.map(|reason| {
+            format!(
+                "▲ {} pool {}: {}",
+                reason.to_string().to_uppercase(),
+                pool.name,
+                because(*reason)
+            )
+        })
     })
 }
 

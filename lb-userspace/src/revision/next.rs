@@ -92,7 +92,9 @@ impl<'a> News<'a> {
                 .stands_otherwise(inputs.standing)
                 .map(|id| id.pool.as_str())
                 .collect(),
-            other_fallbacks: fallbacks.filter(|name| before.pool(name) != config.pool(name)).collect(),
+            other_fallbacks: fallbacks
+                .filter(|name| before.pool(name) != config.pool(name))
+                .collect(),
         }
     }
 
