@@ -333,7 +333,7 @@ fn backend_that_flaps_each_second_is_held_down() -> Result<()> {
         fleet.saying(
             "web",
             "health: { tcp: { port: 8080 }, interval: 100ms, timeout: 100ms, rise: 1, fall: 1, \
-             damping: { suppress: 3000, reuse: 1000, halfLife: 2s } }",
+             damping: { suppress: 3000, reuse: 1000, halfLife: 3s } }",
         )
     })?;
     checked.wait("all backends up", Duration::from_secs(3), |status| {
