@@ -15,6 +15,7 @@ use crate::{
     clock::Now,
     health::{
         Observed,
+        probe::ProbeError,
         runner::Runner,
         sm::Transition,
         standing::Reason,
@@ -76,7 +77,7 @@ impl Vigil {
             }
             result => Seeing {
                 passed: result.is_ok(),
-                heard: result.as_ref().map_or_else(|error| error.was_answered(), |()| true),
+                heard: result.as_ref().map_or_else(ProbeError::was_answered, |()| true),
                 took: observed.took,
             },
         };

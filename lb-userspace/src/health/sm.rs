@@ -93,7 +93,7 @@ impl Machine {
     }
 
     /// Other settings; the history stays.
-    pub fn set(&mut self, health: &Health) {
+    pub const fn set(&mut self, health: &Health) {
         self.rise = health.rise;
         self.fall = health.fall;
         self.slow_start = health.slow_start.duration();

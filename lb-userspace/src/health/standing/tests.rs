@@ -97,7 +97,7 @@ fn velocity_takes_one_in_each_window_and_credits_what_comes_back() {
     };
     let health = health(0, Some(velocity));
     let mut memory = Memory::default();
-    let mut at = |memory: &mut Memory, seconds: u64, failed: &[Option<u64>]| {
+    let at = |memory: &mut Memory, seconds: u64, failed: &[Option<u64>]| {
         let now = start + Duration::from_secs(seconds);
         let stand = memory.stand(&rules(&health), &seen(start, failed), now);
         (serving(&stand).join(" "), stand.reasons.contains(&Reason::Velocity))
