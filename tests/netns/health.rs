@@ -412,3 +412,55 @@ fn backend_that_joins_is_checked_first_and_starts_slowly() -> Result<()> {
     })?;
     ensure_unbroken(load)
 }
+
+#[test]
+fn hundred_changes_a_second_never_queue_up() -> Result<()> {
+    const BACKENDS: u8 = 12;
+    const STORM: Duration = Duration::from_secs(5);
+    // Passes in every other tenth of a second, and always once the file is there.
+    let calm = tempfile::tempdir()?.keep().join("calm");
+    let script = format!(
+        "test -e {} && exit 0; read up rest < /proc/uptime; case ${{up#*.}} in [02468]*) exit 0;; esac; exit 1",
+        calm.display()
+    );
+    let checked = Checked::build(BACKENDS, |fleet| {
+        let health = format!(
+            "health: {{ exec: {{ command: [/bin/sh, -c, \"{script}\"] }}, interval: 100ms, timeout: 100ms, \
+             rise: 1, fall: 1, damping: {{ suppress: 0 }} }}"
+        );
+        fleet.saying("web", &health)
+    })?;
+    let changes = || {
+        let log = checked.rig.daemon_log();
+        log.lines()
+            .filter(|line| line.contains("backend=") && (line.contains(" up") || line.contains(" down")))
+            .count()
+    };
+    let (before, begun, changed) = (checked.status()?, Instant::now(), changes());
+    thread::sleep(STORM);
+    let (after, took, changed) = (checked.status()?, begun.elapsed(), changes() - changed);
+    let revisions = after.revision - before.revision;
+    println!("{changed} changes and {revisions} revisions in {took:?}");
+    ensure!(changed as u64 > 4 * revisions, "too few changes to queue up: {changed}");
+    // One in each tenth of a second at most.
+    ensure!(
+        u128::from(revisions) <= took.as_millis() / 100 + 2,
+        "{revisions} in {took:?}"
+    );
+    std::fs::write(&calm, "")?;
+    // A check and its time, a check that was under way, and the second.
+    let last = checked.wait("the last state", Duration::from_millis(1400), |status| {
+        (1..=BACKENDS).all(|nth| slots(status, &format!("be{nth}")).abs_diff(SLOTS / u32::from(BACKENDS)) <= 1)
+    });
+    if let Some(directory) = calm.parent() {
+        std::fs::remove_dir_all(directory)?;
+    }
+    let last = last?;
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(
+        checked.status()?.revision,
+        last.revision,
+        "revisions that had queued up"
+    );
+    Ok(())
+}
