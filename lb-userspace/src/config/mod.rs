@@ -4,6 +4,7 @@
 //! What comes out here is canonical: objects sorted by name, so that two files
 //! that mean the same have the same digest.
 
+mod as_text;
 pub mod code;
 pub mod errors;
 pub mod file;
@@ -486,22 +487,3 @@ impl std::str::FromStr for MacAddr {
         }
     }
 }
-
-/// Serializes a type by its text.
-macro_rules! serde_as_text {
-    ($($name:ty),+) => {$(
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )+};
-}
-
-serde_as_text!(MacAddr, ObjectName, Seconds, Milliseconds, Percent, Statuses);
