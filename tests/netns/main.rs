@@ -4,11 +4,13 @@
 
 mod affinity;
 mod changes;
+mod confirm;
 mod dirty;
 mod forwarding;
 mod guards;
 mod health;
 mod host;
+mod links;
 mod modes;
 mod network;
 mod next_hops;
@@ -17,4 +19,5 @@ mod refusals;
 mod restart;
 mod sizes;
 mod switches;
+mod upgrade;
 mod ways;

@@ -19,6 +19,7 @@ pub struct Status {
     pub digest: String,
     pub in_sync: bool,
     pub mode: String,
+    pub program_problem: Option<String>,
     pub interfaces: Vec<Interface>,
     pub verdicts: BTreeMap<String, Traffic>,
     pub vips: Vec<Vip>,

@@ -144,6 +144,12 @@ impl Rig {
         Ok(())
     }
 
+    /// The same, by a command that ends up as the daemon.
+    pub fn start_daemon_by(&mut self, command: Command) -> Result<()> {
+        self.daemon = Some(self.installation.start_by(&self.network.balancer, command, &[])?);
+        Ok(())
+    }
+
     /// `kill -9` of the daemon.
     pub fn kill_daemon(&mut self) -> Result<()> {
         let daemon = self.daemon.take().context("no daemon runs")?;

@@ -25,8 +25,12 @@ pub trait Backing: Send + Sync + 'static {
     fn why(&self, query: WhyQuery) -> Answer<'_, Why>;
     /// A plan with findings that refuse it is an answer, not a failure.
     fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan>;
-    /// The only write.
+    /// With `confirm` and `abort` the only write.
     fn apply(&self, request: ApplyRequest, peer: Peer) -> Answer<'_, Applied>;
+    /// Ends the trial of the running generation: it stays.
+    fn confirm(&self, peer: Peer) -> Answer<'_, Applied>;
+    /// Ends the trial of the running generation: the one before is served again.
+    fn abort(&self, peer: Peer) -> Answer<'_, Applied>;
     fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan>;
     fn attach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
     fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;

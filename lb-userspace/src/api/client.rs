@@ -150,6 +150,16 @@ impl Client {
         self.write("/v1/apply", request).await
     }
 
+    pub async fn confirm(&self) -> Result<Document<Applied>, ClientError> {
+        self.exchange("/v1/confirm", self.request(Method::POST, "/v1/confirm"))
+            .await
+    }
+
+    pub async fn abort(&self) -> Result<Document<Applied>, ClientError> {
+        self.exchange("/v1/abort", self.request(Method::POST, "/v1/abort"))
+            .await
+    }
+
     pub async fn rollback(&self, request: &RollbackRequest) -> Result<Document<Plan>, ClientError> {
         self.write("/v1/rollback", request).await
     }

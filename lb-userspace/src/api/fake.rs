@@ -74,6 +74,14 @@ impl Backing for Fake {
         })
     }
 
+    fn confirm(&self, _peer: Peer) -> Answer<'_, Applied> {
+        Box::pin(async { Ok(applied()) })
+    }
+
+    fn abort(&self, _peer: Peer) -> Answer<'_, Applied> {
+        Box::pin(async { Ok(applied()) })
+    }
+
     fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(async move {
             match request.generation {

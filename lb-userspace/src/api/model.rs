@@ -73,6 +73,13 @@ pub struct Status {
     /// Why, unless it is normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_reason: Option<String>,
+    /// Why the program of another build than the daemon's goes on; absent: it is
+    /// the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_problem: Option<String>,
+    /// The running generation is on trial; absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialStatus>,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,
@@ -86,6 +93,18 @@ pub struct Status {
 
 impl Kind for Status {
     const KIND: &'static str = "Status";
+}
+
+/// A generation that is taken back unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialStatus {
+    pub generation: u64,
+    /// Who applied it.
+    pub author: String,
+    pub until: Timestamp,
+    /// The generation whose content is served again then.
+    pub back_to: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -345,6 +364,9 @@ pub struct ApplyRequest {
     pub digest: Digest,
     #[serde(default)]
     pub message: Option<String>,
+    /// On trial: taken back unless it is confirmed within so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within: Option<u32>,
 }
 
 /// `POST /v1/rollback`: plans an earlier generation's content.
@@ -378,6 +400,9 @@ pub struct Applied {
     /// From the first chunk to the switch, microseconds.
     pub publish_us: u64,
     pub effects: Vec<PoolEffect>,
+    /// It is taken back unless it is confirmed until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_until: Option<Timestamp>,
     /// Things worth knowing, such as next hops not resolved yet.
     pub notes: Vec<String>,
 }
@@ -409,6 +434,9 @@ pub struct GenerationSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     pub running: bool,
+    /// Whether somebody confirmed it; absent: it was not on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
     pub vips: u32,
     pub backends: u32,
 }

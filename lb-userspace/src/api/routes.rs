@@ -36,6 +36,8 @@ pub fn router(backing: Arc<dyn Backing>) -> Router {
         .route("/v1/why", get(why))
         .route("/v1/plan", post(plan))
         .route("/v1/apply", post(apply))
+        .route("/v1/confirm", post(confirm))
+        .route("/v1/abort", post(abort))
         .route("/v1/rollback", post(rollback))
         .route("/v1/attach", post(attach))
         .route("/v1/detach", post(detach))
@@ -81,6 +83,18 @@ async fn apply(
     // its steps, as dropping this handler's future would.
     let applying = tokio::spawn(async move { api.backing.apply(request.0, peer).await });
     reply(applying.await.unwrap_or_else(|_| Err(broken_off())))
+}
+
+async fn confirm(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Applied> {
+    peer.may_write(api.uid)?;
+    let confirming = tokio::spawn(async move { api.backing.confirm(peer).await });
+    reply(confirming.await.unwrap_or_else(|_| Err(broken_off())))
+}
+
+async fn abort(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Applied> {
+    peer.may_write(api.uid)?;
+    let aborting = tokio::spawn(async move { api.backing.abort(peer).await });
+    reply(aborting.await.unwrap_or_else(|_| Err(broken_off())))
 }
 
 /// The task that applied panicked.

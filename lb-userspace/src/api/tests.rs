@@ -63,6 +63,7 @@ fn apply_request() -> ApplyRequest {
         digest: plan.digest(),
         plan,
         message: None,
+        confirm_within: None,
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Exit {
     Changes = 2,
     /// Refused by policy; nothing was changed.
     Refused = 3,
+    /// Applied, and taken back because nobody confirmed it.
+    RolledBack = 6,
     /// Whoever asked may not.
     Denied = 7,
     /// The command line makes no sense.

@@ -18,6 +18,7 @@ mod shell;
 mod status;
 mod terminal;
 mod text;
+mod trial;
 mod why;
 
 #[cfg(test)]
@@ -107,6 +108,8 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Plan(args) => change::plan(args, &client()?, terminal).await,
         Command::Diff(args) => diff::diff(args, &client()?, terminal).await,
         Command::Apply(args) => change::apply(args, &client()?, terminal).await,
+        Command::Confirm => trial::confirm(&client()?, terminal).await,
+        Command::Abort => trial::abort(&client()?, terminal).await,
         Command::Rollback(args) => change::rollback(args, &client()?, terminal).await,
         Command::Attach(args) => change::attach(args, &client()?, terminal).await,
         Command::Detach(args) => change::detach(args, &client()?, terminal).await,

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status},
+        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status, TrialStatus},
     },
     config::XdpMode,
     health::standing::Reason,
@@ -50,6 +50,18 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OUT OF SYNC {why}")),
         ));
     }
+    if let Some(trial) = &status.trial
+        && (status.damage.is_some() || status.mode != Mode::Normal)
+    {
+        lines.push(paint(look.color, Tone::Caution, &plain(&on_trial(trial))));
+    }
+    if let Some(problem) = &status.program_problem {
+        lines.push(paint(
+            look.color,
+            Tone::Caution,
+            &plain(&format!("▲ OLD PROGRAM {problem}")),
+        ));
+    }
     lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
     lines.join("\n")
@@ -81,6 +93,13 @@ pub(super) const fn because(reason: Reason) -> &'static str {
     }
 }
 
+fn on_trial(trial: &TrialStatus) -> String {
+    format!(
+        "▲ ON TRIAL generation {} of {} until {}, then generation {} again: holdfast confirm",
+        trial.generation, trial.author, trial.until, trial.back_to
+    )
+}
+
 fn headline(status: &Status) -> (Tone, String) {
     let serving = match status.generation {
         0 => "Nothing is served yet".to_owned(),
@@ -92,6 +111,9 @@ fn headline(status: &Status) -> (Tone, String) {
         .unwrap_or("for a reason the daemon does not give");
     if let Some(damage) = &status.damage {
         return (Tone::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
+    }
+    if let (Mode::Normal, Some(trial)) = (status.mode, &status.trial) {
+        return (Tone::Caution, on_trial(trial));
     }
     match status.mode {
         Mode::ReadOnly => (Tone::Bad, format!("▲ READ-ONLY {}. {serving}.", sentence(reason))),

@@ -18,7 +18,7 @@ pub mod problem;
 mod rules;
 mod sample;
 mod schema;
-mod seconds;
+pub mod seconds;
 mod syntax;
 #[cfg(test)]
 mod tests;

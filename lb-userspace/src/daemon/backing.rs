@@ -31,6 +31,14 @@ impl Backing for Daemon {
         Box::pin(self.apply_plan(request, peer))
     }
 
+    fn confirm(&self, peer: Peer) -> Answer<'_, Applied> {
+        Box::pin(self.confirm_trial(peer))
+    }
+
+    fn abort(&self, peer: Peer) -> Answer<'_, Applied> {
+        Box::pin(self.abort_trial(peer))
+    }
+
     fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(self.plan_rollback(request, peer))
     }

@@ -21,7 +21,7 @@ const RESOLVE_FOR_PLAN: Duration = Duration::from_millis(1500);
 
 impl Daemon {
     /// Next hops for a content that may have new backends.
-    async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
+    pub(super) async fn resolve_for(&self, config: &Config) -> Result<Resolution, Failure> {
         Ok(resolve_within(&self.resolver, &Targets::of(config), RESOLVE_FOR_PLAN).await?)
     }
 
@@ -169,7 +169,7 @@ impl Daemon {
 
     pub async fn status_now(&self) -> Result<Status, Failure> {
         let resolution = self.resolution.read().await;
-        let mut status = self.serving.lock().await.status(&resolution)?;
+        let mut status = self.serving.lock().await.status(&resolution, Now::read())?;
         let (now, time) = (std::time::Instant::now(), Now::read().time);
         self.health
             .read(|watch| reports::health::add(&mut status, watch, now, time));

@@ -258,6 +258,43 @@ pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(info.id)
 }
 
+/// What a map is, for telling whether another build's fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapShape {
+    /// `BPF_MAP_TYPE_*`.
+    pub kind: u32,
+    pub key_bytes: u32,
+    pub value_bytes: u32,
+    pub entries: u32,
+}
+
+impl std::fmt::Display for MapShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            kind,
+            key_bytes,
+            value_bytes,
+            entries,
+        } = self;
+        write!(
+            f,
+            "{entries} entries of {key_bytes}+{value_bytes} bytes (map type {kind})"
+        )
+    }
+}
+
+pub fn map_shape(map: BorrowedFd<'_>) -> io::Result<MapShape> {
+    // SAFETY: plain integers, for which all-zero is a value.
+    let mut info: bpf_map_info = unsafe { std::mem::zeroed() };
+    object_info(map, ptr::from_mut(&mut info).cast(), size_of::<bpf_map_info>())?;
+    Ok(MapShape {
+        kind: info.type_,
+        key_bytes: info.key_size,
+        value_bytes: info.value_size,
+        entries: info.max_entries,
+    })
+}
+
 fn object_info(object: BorrowedFd<'_>, info: *mut libc::c_void, len: usize) -> io::Result<()> {
     let mut attr = zeroed_attr();
     attr.info.bpf_fd = fd_of(object);

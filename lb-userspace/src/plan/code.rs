@@ -53,13 +53,19 @@ pub enum Code {
     NoNextHop,
     /// The daemon is read-only.
     ReadOnly,
+    /// A generation is on trial: no other plan is taken.
+    OnTrial,
+    /// No generation is on trial.
+    NoTrial,
+    /// A trial is over.
+    TrialOver,
     /// A pool is checked in another way, or no more.
     Check,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -83,6 +89,9 @@ impl Code {
         Self::NoInterface,
         Self::NoNextHop,
         Self::ReadOnly,
+        Self::OnTrial,
+        Self::NoTrial,
+        Self::TrialOver,
         Self::Check,
     ];
 
@@ -112,6 +121,9 @@ impl Code {
             Self::LocalVip => "HF2022",
             Self::NoInterface => "HF2023",
             Self::NoNextHop => "HF2024",
+            Self::OnTrial => "HF2040",
+            Self::NoTrial => "HF2041",
+            Self::TrialOver => "HF2042",
             Self::Check => "HF2050",
         }
     }

@@ -4,6 +4,7 @@ use super::{Purpose, Serving};
 use crate::{
     api::model::{Failure, Mode},
     clock::Now,
+    confirm::Term,
     digest::Digest,
     plan::{Plan, Severity},
     revision::Revision,
@@ -33,6 +34,7 @@ impl Serving {
                 plan_digest,
                 cause,
                 message,
+                confirm_within,
             } => Entry::Intent(Intent {
                 generation: store
                     .next_generation()?
@@ -43,6 +45,10 @@ impl Serving {
                 plan_digest: *plan_digest,
                 cause: cause.clone(),
                 message: message.clone(),
+                confirm: confirm_within.map(|within| {
+                    let back_to = running.map_or(0, |served| served.generation);
+                    Term::from(now.coarse, within, &self.boot, back_to)
+                }),
             }),
             Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {
                 generation: running.map_or(0, |served| served.generation),
@@ -57,6 +63,8 @@ impl Serving {
             Entry::FirstStart { .. }
             | Entry::Outcome(_)
             | Entry::Adopted { .. }
+            | Entry::ServedAgain { .. }
+            | Entry::Confirmed { .. }
             | Entry::Refused { .. }
             | Entry::ReadOnly { .. }
             | Entry::Note { .. } => unreachable!("only intents and revisions are made above"),

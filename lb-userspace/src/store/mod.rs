@@ -26,6 +26,7 @@ mod journal;
 mod projection;
 mod sqlite;
 mod states;
+mod trials;
 
 use std::{
     fs::File,

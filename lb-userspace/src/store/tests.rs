@@ -51,6 +51,7 @@ fn intent(generation: u64, revision: u64) -> Entry {
         plan_digest: Some(Digest::of(b"a plan")),
         cause: "apply".to_owned(),
         message: Some(format!("change {generation}")),
+        confirm: None,
     })
 }
 
@@ -94,6 +95,7 @@ fn lived() -> (TempDir, Store) {
         &[
             Entry::FirstStart {
                 environment: "lab".to_owned(),
+                boot: None,
             },
             intent(1, 1),
             switched(1, 1),
@@ -113,6 +115,7 @@ fn lived() -> (TempDir, Store) {
             Entry::Adopted {
                 generation: 2,
                 revision: 3,
+                boot: None,
             },
             Entry::ReadOnly {
                 reason: "the kernel serves revision 9".to_owned(),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use agent::{Agent, AgentRun, Mode};
-pub use change::{Apply, Diff, Interfaces, Plan, Rollback};
+pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
 pub use look::{BackendObjects, BackendPath, Bpf, Journal, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Man};
 
@@ -92,6 +92,12 @@ pub enum Command {
     Diff(Diff),
     /// Apply a plan, or plan a configuration and apply that
     Apply(Apply),
+    /// Keep the generation that is on trial
+    #[command(before_help = "Examples:\n  holdfast apply -f config.yaml --confirm-within 2m && holdfast confirm")]
+    Confirm,
+    /// Take back the generation that is on trial
+    #[command(before_help = "Examples:\n  holdfast abort")]
+    Abort,
     /// Apply an earlier generation's content as a new generation
     Rollback(Rollback),
     /// List the generations, newest first
