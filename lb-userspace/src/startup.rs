@@ -353,10 +353,7 @@ impl Found {
         };
         self.install_hash_key(&file)?;
         let environment = file.environment.clone();
-        let content = Content {
-            config: file,
-            overrides: Overrides::default(),
-        };
+        let content = Content::new(file, Overrides::default());
         if let Some(store) = &mut self.serving.store {
             let boot = Some(self.serving.boot.clone());
             store.append(&Entry::FirstStart { environment, boot }, AUTHOR, now.time)?;
@@ -368,7 +365,9 @@ impl Found {
             message: None,
             confirm_within: None,
         };
-        let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
+        let applied = self
+            .serving
+            .apply(request, "first start", resolution, AUTHOR, None, now);
         let applied = applied.map_err(StartError::First)?;
         tracing::info!(generation = applied.generation, "the file is the first generation");
         Ok(())

@@ -14,7 +14,7 @@ use crate::{
     config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
     digest::Digest,
     health::standing::Reason,
-    plan::{Change, Content, Plan, PoolEffect},
+    plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
 pub use self::health::{GuestStatus, HealthState, HealthStatus};
@@ -192,6 +192,9 @@ pub struct BackendStatus {
     pub up: bool,
     #[serde(default)]
     pub health: HealthStatus,
+    /// What was set by command; weight and state above are in force.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideStatus>,
     /// Slots of the lookup table it owns, of 65,536.
     pub slots: u32,
     /// Slots of others in which flows may still be its own.
@@ -202,6 +205,16 @@ pub struct BackendStatus {
     pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// What an operator set by command, and what the file says instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideStatus {
+    #[serde(flatten)]
+    pub set: BackendOverride,
+    pub file_weight: u32,
+    pub file_state: BackendState,
 }
 
 /// What is known of the way to a backend.
@@ -325,6 +338,15 @@ pub struct RollbackRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InterfacesRequest {
     pub interfaces: Vec<String>,
+}
+
+/// `POST /v1/backend`: plans what somebody wishes of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendRequest {
+    /// `backend/POOL/NAME`.
+    pub backend: ObjectName,
+    pub wish: BackendWish,
 }
 
 /// The answer to an apply.

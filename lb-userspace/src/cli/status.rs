@@ -64,6 +64,7 @@ fn head(status: &Status, look: Look) -> String {
     }
     lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
+    lines.extend(overridden(status).map(|line| plain(&line)));
     lines.join("\n")
 }
 
@@ -241,8 +242,8 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         pool.to_owned(),
         backend.name.clone(),
         backend.address.to_string(),
-        backend.weight.to_string(),
-        backend.state.to_string(),
+        weight(backend),
+        state(backend),
         super::objects::yes_no(backend.up).to_owned(),
         health(&backend.health),
         count(backend.traffic.packets),
@@ -251,6 +252,53 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         or_none(backend.path.mtu),
         backend.next_hop.clone(),
     ]
+}
+
+/// `50 (file: 100)` where it was set by command.
+pub(super) fn weight(backend: &BackendStatus) -> String {
+    let set = backend.overridden.as_ref().filter(|over| over.set.weight.is_some());
+    set.map_or_else(
+        || backend.weight.to_string(),
+        |over| format!("{} (file: {})", backend.weight, over.file_weight),
+    )
+}
+
+/// `drain until … (file: ready)` where it was set by command.
+pub(super) fn state(backend: &BackendStatus) -> String {
+    let Some(over) = backend.overridden.as_ref().filter(|over| over.set.state.is_some()) else {
+        return backend.state.to_string();
+    };
+    let until = over
+        .set
+        .until
+        .map_or_else(String::new, |until| format!(" until {until}"));
+    format!("{}{until} (file: {})", backend.state, over.file_state)
+}
+
+/// Backends of which something was set by command, for the head.
+fn overridden(status: &Status) -> Option<String> {
+    const TOLD: usize = 5;
+    let backends = status.pools.iter().flat_map(|pool| {
+        let overridden = pool.backends.iter().filter(|backend| backend.overridden.is_some());
+        overridden.map(move |backend| (&pool.name, backend))
+    });
+    let mut told: Vec<String> = backends
+        .map(|(pool, backend)| {
+            let over = backend.overridden.as_ref();
+            let state = over.and_then(|over| over.set.state).map(|_| state(backend));
+            let weight = over
+                .and_then(|over| over.set.weight)
+                .map(|_| format!("weight {}", weight(backend)));
+            let what: Vec<String> = state.into_iter().chain(weight).collect();
+            format!("{pool}/{} {}", backend.name, what.join(", "))
+        })
+        .collect();
+    let more = told.len().saturating_sub(TOLD);
+    told.truncate(TOLD);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    (!told.is_empty()).then(|| format!("set by command: {}", told.join("; ")))
 }
 
 /// Whose flows are still to end, where owners of slots changed.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MacAddr, Milliseconds, ObjectName, Percent, Seconds, Statuses};
+use super::{MacAddr, Milliseconds, ObjectName, Percent, Seconds, Statuses, Subject};
 
 /// Serializes a type by its text.
 macro_rules! serde_as_text {
@@ -21,4 +21,4 @@ macro_rules! serde_as_text {
     )+};
 }
 
-serde_as_text!(MacAddr, ObjectName, Seconds, Milliseconds, Percent, Statuses);
+serde_as_text!(MacAddr, ObjectName, Seconds, Subject, Milliseconds, Percent, Statuses);

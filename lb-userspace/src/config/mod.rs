@@ -4,6 +4,7 @@
 //! What comes out here is canonical: objects sorted by name, so that two files
 //! that mean the same have the same digest.
 
+mod access;
 mod as_text;
 pub mod code;
 pub mod errors;
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 pub use self::{
+    access::{Access, NotASubject, Subject},
     code::Code,
     errors::{ConfigError, ConfigErrors},
     health::{Check, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
@@ -62,6 +64,9 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Sorted by name.
     pub vips: Vec<Vip>,
+    /// Absent: root changes, and whoever may open the socket looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

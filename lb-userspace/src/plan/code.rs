@@ -53,6 +53,10 @@ pub enum Code {
     NoNextHop,
     /// The daemon is read-only.
     ReadOnly,
+    /// What was set by command holds instead of what the file says, or goes.
+    Overridden,
+    /// Something that cannot be is set by command.
+    BadOverride,
     /// A generation is on trial: no other plan is taken.
     OnTrial,
     /// No generation is on trial.
@@ -65,7 +69,7 @@ pub enum Code {
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -89,6 +93,8 @@ impl Code {
         Self::NoInterface,
         Self::NoNextHop,
         Self::ReadOnly,
+        Self::Overridden,
+        Self::BadOverride,
         Self::OnTrial,
         Self::NoTrial,
         Self::TrialOver,
@@ -121,6 +127,8 @@ impl Code {
             Self::LocalVip => "HF2022",
             Self::NoInterface => "HF2023",
             Self::NoNextHop => "HF2024",
+            Self::Overridden => "HF2030",
+            Self::BadOverride => "HF2031",
             Self::OnTrial => "HF2040",
             Self::NoTrial => "HF2041",
             Self::TrialOver => "HF2042",
