@@ -37,7 +37,7 @@ impl Host {
         let rig = Rig::without_daemon(&Layout::of(Shape::TwoArm, 2), |fleet| fleet)?;
         let disk = Disk::over_this_machine(rig.directory().join("guest"))?;
         for (package, name) in [(package(1)?, "holdfast_1.deb"), (package(2)?, "holdfast_2.deb")] {
-            fs::copy(&package, disk.path("/root").join(name)).with_context(|| package.display().to_string())?;
+            fs::copy(&package, disk.path("/srv").join(name)).with_context(|| package.display().to_string())?;
         }
         Ok(Self { rig, disk })
     }
@@ -112,7 +112,7 @@ fn ensure_whole(report: &Report) -> Result<()> {
 fn package_is_installed_upgraded_and_removed_without_ending_a_connection() -> Result<()> {
     let host = Host::make()?;
     let guest = host.boot()?;
-    guest.must(&["dpkg", "-i", "/root/holdfast_1.deb"])?;
+    guest.must(&["dpkg", "-i", "/srv/holdfast_1.deb"])?;
     // Nothing is served without a configuration, and nothing failed.
     ensure!(
         guest.unit("holdfastd", "ActiveState")? == "inactive",
@@ -171,7 +171,7 @@ fn package_is_installed_upgraded_and_removed_without_ending_a_connection() -> Re
     guest.must(&["holdfast", "apply", "-f", "/etc/holdfast/config.yaml"])?;
 
     let pid = guest.unit("holdfastd", "MainPID")?;
-    guest.must(&["dpkg", "-i", "/root/holdfast_2.deb"])?;
+    guest.must(&["dpkg", "-i", "/srv/holdfast_2.deb"])?;
     guest.wait(SOON, &["holdfast", "status"])?;
     ensure!(
         guest.unit("holdfastd", "MainPID")? != pid,
@@ -194,7 +194,7 @@ fn package_is_installed_upgraded_and_removed_without_ending_a_connection() -> Re
         report.completed() == 100
     })?;
 
-    guest.must(&["dpkg", "-i", "/root/holdfast_2.deb"])?;
+    guest.must(&["dpkg", "-i", "/srv/holdfast_2.deb"])?;
     guest.must(&["systemctl", "enable", "--now", "holdfastd"])?;
     let back = status(&guest)?;
     ensure!(back.generation == 2 && back.mode == "normal", "{back:?}");
@@ -234,15 +234,15 @@ fn ensure_least_privilege(guest: &Guest) -> Result<()> {
 fn host_that_lost_power_serves_the_last_generation_when_it_is_ready() -> Result<()> {
     let host = Host::make()?;
     let guest = host.boot()?;
-    guest.must(&["dpkg", "-i", "/root/holdfast_1.deb"])?;
+    guest.must(&["dpkg", "-i", "/srv/holdfast_1.deb"])?;
     host.configure(&guest)?;
     guest.must(&["systemctl", "enable", "--now", "holdfastd"])?;
     let fleet = host.rig.fleet.clone().weighing("web", "be1", 7);
-    let path = host.disk.path("/root/second.yaml");
+    let path = host.disk.path("/srv/second.yaml");
     let mut fleet = fleet;
     fleet.hash_key_file = PathBuf::from("/var/lib/holdfast/hash.key");
     fs::write(&path, fleet.yaml())?;
-    guest.must(&["holdfast", "apply", "-f", "/root/second.yaml"])?;
+    guest.must(&["holdfast", "apply", "-f", "/srv/second.yaml"])?;
     let before = status(&guest)?;
     ensure!(before.generation == 2, "{before:?}");
     guest.cut_power()?;

@@ -55,7 +55,8 @@ async fn change(
     if wished.plan {
         return shown(&plan, terminal);
     }
-    carry_out(plan.body, wished.message.clone(), client, terminal).await
+    let trial = args::Trial::default();
+    carry_out(plan.body, wished.message.clone(), trial, client, terminal).await
 }
 
 fn object(path: &BackendPath) -> ObjectName {

@@ -55,7 +55,7 @@ fn body(route: &Route) -> String {
     let value = match route.path {
         "/v1/plan" => json!({"file": "f", "text": "vips: []"}),
         "/v1/apply" => json!(ApplyRequest { ..with_access() }),
-        "/v1/rollback" => json!({}),
+        "/v1/rollback" | "/v1/confirm" | "/v1/abort" => json!({}),
         "/v1/attach" | "/v1/detach" => json!({"interfaces": ["lb0"]}),
         "/v1/backend" => json!({"backend": "backend/web/be1", "wish": {"set": "drain"}}),
         other => {
@@ -74,6 +74,7 @@ fn with_access() -> ApplyRequest {
         digest: plan.digest(),
         plan,
         message: None,
+        confirm_within: None,
     }
 }
 
