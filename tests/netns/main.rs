@@ -8,6 +8,7 @@ mod confirm;
 mod dirty;
 mod forwarding;
 mod guards;
+mod health;
 mod host;
 mod links;
 mod modes;
