@@ -3,6 +3,7 @@
 
 mod backing;
 mod follow;
+mod health;
 mod links;
 mod notify;
 mod requests;
@@ -15,13 +16,15 @@ use anyhow::Context as _;
 use clap::Parser;
 use tokio::{
     net::{TcpListener, UnixListener},
-    sync::{Mutex, RwLock},
+    sync::{Mutex, RwLock, mpsc},
 };
 
+use self::health::Vigil;
 use crate::{
     api::{self, backing::Backing},
     clock::Now,
     event,
+    health::runner::Runner,
     kernel::trace::ProgramLog,
     log::LogFormat,
     metrics,
@@ -117,12 +120,16 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         targets: Mutex::default(),
         resolution: RwLock::new(resolution),
         said: notify::Saying::default(),
+        health: Vigil::default(),
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
     if let Some(scrapes) = scrapes {
         tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
     }
+    let (sender, observed) = mpsc::channel(health::OBSERVED_AT_ONCE);
+    let observer = tokio::spawn(health::observe(Arc::clone(&daemon), observed));
+    let publisher = tokio::spawn(health::publish(Arc::clone(&daemon), Runner::start(sender)));
     let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
@@ -135,9 +142,9 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         stopping.say_stopping().await;
     };
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
-    follower.abort();
-    watcher.abort();
-    trials.abort();
+    for task in [follower, observer, publisher, watcher, trials] {
+        task.abort();
+    }
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
@@ -165,6 +172,7 @@ struct Daemon {
     resolution: RwLock<Resolution>,
     /// To systemd.
     said: notify::Saying,
+    health: Vigil,
 }
 
 impl Daemon {

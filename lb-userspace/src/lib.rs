@@ -19,6 +19,7 @@ pub mod drain;
 pub mod events;
 pub mod failure;
 pub mod headline;
+pub mod health;
 pub mod kernel;
 pub mod layout;
 pub mod log;

@@ -9,6 +9,7 @@ mod dirty;
 mod doctor;
 mod forwarding;
 mod guards;
+mod health;
 mod host;
 mod links;
 mod metrics;

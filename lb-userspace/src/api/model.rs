@@ -1,6 +1,11 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
-use std::{collections::BTreeMap, net::IpAddr};
+mod health;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
     digest::Digest,
+    health::standing::Reason,
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
+
+pub use self::health::{GuestStatus, HealthState, HealthStatus};
 
 /// `apiVersion` and `kind`, at the head of every document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +161,12 @@ pub struct PoolStatus {
     /// flows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<LeavingStatus>,
+    /// Why who serves is not just who is healthy.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reasons: BTreeSet<Reason>,
+    /// Backends of its fallback pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<GuestStatus>,
 }
 
 /// A backend that leaves slowly.
@@ -174,8 +188,10 @@ pub struct BackendStatus {
     pub address: IpAddr,
     pub weight: u32,
     pub state: BackendState,
-    /// Its next hop is known (health checks come later).
+    /// Its next hop is known, and it is not down by its checks.
     pub up: bool,
+    #[serde(default)]
+    pub health: HealthStatus,
     /// What was set by command; weight and state above are in force.
     #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
     pub overridden: Option<OverrideStatus>,

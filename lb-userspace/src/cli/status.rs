@@ -8,10 +8,11 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, Mode, Pins, Status},
+        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status},
     },
     config::XdpMode,
     headline::{Headline, Weather, on_trial, out_of_sync},
+    health::standing::Reason,
 };
 
 pub(super) async fn status(client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
@@ -62,9 +63,36 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OLD PROGRAM {problem}")),
         ));
     }
+    lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
     lines.extend(overridden(status).map(|line| plain(&line)));
     lines.join("\n")
+}
+
+/// Pools in which who serves is not just who is healthy.
+fn unhealthy(status: &Status) -> impl Iterator<Item = String> {
+    status.pools.iter().flat_map(|pool| {
+        let reasons = pool.reasons.iter();
+        reasons.map(|reason| {
+            format!(
+                "▲ {} pool {}: {}",
+                reason.to_string().to_uppercase(),
+                pool.name,
+                because(*reason)
+            )
+        })
+    })
+}
+
+/// One sentence about each reason.
+pub(super) const fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Suspicion => "no check of any backend hears anything: this host is suspected, and nothing changes",
+        Reason::Fallback => "too few backends are healthy: its fallback pool serves",
+        Reason::Panic => "too few backends are healthy: all ready ones serve",
+        Reason::Floor => "backends that are down stay in service, for health.floor",
+        Reason::Velocity => "backends that are down stay in service for a while, for health.velocity",
+    }
 }
 
 const fn tone(weather: Weather) -> Tone {
@@ -121,13 +149,14 @@ pub(super) fn vips(status: &Status) -> String {
 
 /// The backends of every pool; wide: with slots, MTU and next hops.
 pub(super) fn backends(status: &Status, look: Look) -> String {
-    const COLUMNS: [super::text::Column; 11] = [
+    const COLUMNS: [super::text::Column; 12] = [
         words("POOL"),
         words("BACKEND"),
         words("ADDRESS"),
         numbers("WEIGHT"),
         words("STATE"),
         words("UP"),
+        words("HEALTH"),
         numbers("PACKETS"),
         numbers("BYTES"),
         numbers("SLOTS"),
@@ -142,6 +171,17 @@ pub(super) fn backends(status: &Status, look: Look) -> String {
     table(&COLUMNS[..shown], rows)
 }
 
+/// `up`, `down: connection refused`, `up, 35%`.
+pub(super) fn health(health: &HealthStatus) -> String {
+    let state = health.state.to_string();
+    match (health.state, &health.error, health.share) {
+        (HealthState::Unchecked, ..) => NONE.to_owned(),
+        (HealthState::Down, Some(error), _) => format!("{state}: {error}"),
+        (HealthState::Unknown | HealthState::Up, _, Some(share)) => format!("{state}, {share}"),
+        (HealthState::Down | HealthState::Held | HealthState::Unknown | HealthState::Up, ..) => state,
+    }
+}
+
 fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
     vec![
         pool.to_owned(),
@@ -150,6 +190,7 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         weight(backend),
         state(backend),
         super::objects::yes_no(backend.up).to_owned(),
+        health(&backend.health),
         count(backend.traffic.packets),
         count(backend.traffic.bytes),
         count(u64::from(backend.slots)),

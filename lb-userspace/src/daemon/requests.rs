@@ -15,6 +15,7 @@ use crate::{
     failure,
     neighbours::{self, Resolution, Targets},
     plan::{Content, Overrides, Plan},
+    reports,
     store::By,
 };
 
@@ -162,6 +163,7 @@ impl Daemon {
         });
         let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, by, now))?;
         drop(serving);
+        self.health.look();
         let mut fresh = resolution;
         if let Ok(links) = neighbours::links().await {
             fresh.links = links;
@@ -173,6 +175,10 @@ impl Daemon {
     pub async fn status_now(&self) -> Result<Status, Failure> {
         self.judge_file().await;
         let resolution = self.resolution.read().await;
-        self.serving.lock().await.status(&resolution, Now::read())
+        let mut status = self.serving.lock().await.status(&resolution, Now::read())?;
+        let (now, time) = (std::time::Instant::now(), Now::read().time);
+        self.health
+            .read(|watch| reports::health::add(&mut status, watch, now, time));
+        Ok(status)
     }
 }

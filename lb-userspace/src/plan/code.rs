@@ -63,11 +63,13 @@ pub enum Code {
     NoTrial,
     /// A trial is over.
     TrialOver,
+    /// A pool is checked in another way, or no more.
+    Check,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -96,6 +98,7 @@ impl Code {
         Self::OnTrial,
         Self::NoTrial,
         Self::TrialOver,
+        Self::Check,
     ];
 
     #[must_use]
@@ -129,6 +132,7 @@ impl Code {
             Self::OnTrial => "HF2040",
             Self::NoTrial => "HF2041",
             Self::TrialOver => "HF2042",
+            Self::Check => "HF2050",
         }
     }
 }
