@@ -61,7 +61,7 @@ impl Prober {
         // when its program does.
         let _turn = match *target.check {
             Check::Exec { .. } => self.programs.0.acquire().await.ok(),
-            Check::Tcp { .. } | Check::Http { .. } | Check::Icmp | Check::Udp { .. } | Check::Dns { .. } => None,
+            Check::Tcp { .. } | Check::Http { .. } | Check::Icmp {} | Check::Udp { .. } | Check::Dns { .. } => None,
         };
         let ended = tokio::time::timeout(target.timeout, self.ask(backend, target)).await;
         ended.unwrap_or(Err(ProbeError::TimedOut(target.timeout)))
@@ -89,7 +89,7 @@ impl Prober {
                 };
                 http::check(&path, &request, self.connectors.of(*tls)?).await
             }
-            Check::Icmp => self.echoes.check(&path).await,
+            Check::Icmp {} => self.echoes.check(&path).await,
             Check::Udp { port, send, expect } => udp::check(&path, *port, send.as_bytes(), expect.as_bytes()).await,
             Check::Dns { port, name, record } => dns::check(&path, *port, name, *record).await,
             Check::Exec { .. } => unreachable!("asked above"),

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod aya;
 pub mod bpffs;
+pub mod devices;
 mod pins;
 mod private;
 pub mod sys;

@@ -154,7 +154,7 @@ fn answer_to_another_question_or_no_answer_is_no_dns() {
 #[tokio::test]
 async fn loopback_answers_echo_requests_of_both_families() {
     for address in [HOST, Ipv6Addr::LOCALHOST.into()] {
-        match probe_at(address, Check::Icmp, PATIENT).await {
+        match probe_at(address, Check::Icmp {}, PATIENT).await {
             Ok(()) => {}
             Err(error) => {
                 assert!(error.is_ours(), "{error:?}");
