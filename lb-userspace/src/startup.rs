@@ -20,7 +20,7 @@ use crate::{
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
     reports::FileJudged,
-    revision::{PoolState, Revision},
+    revision::{MemberHealth, PoolState, Revision},
     serving::{Purpose, Served, Serving},
     store::{self, Entry, Outcome, Store, StoreError},
 };
@@ -383,7 +383,13 @@ fn forget_hops(mut revision: Revision) -> Revision {
         let mut state = PoolState::clone(pool);
         // Flows are of before the reboot, too: nobody has to leave slowly.
         state.members.retain(|_, member| member.leaving.is_none());
-        state.members.values_mut().for_each(|member| member.hop = None);
+        for member in state.members.values_mut() {
+            member.hop = None;
+            // Nor is health: all serve until they are checked, but guests.
+            if member.guest.is_none() {
+                member.health = MemberHealth::default();
+            }
+        }
         *pool = Part::new(state);
     }
     revision

@@ -1,13 +1,18 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
+    config::{API_VERSION, BackendState, ObjectName, Percent, Protocol, XdpMode},
     digest::Digest,
+    health::standing::Reason,
     plan::{Change, Content, Plan, PoolEffect},
 };
 
@@ -134,6 +139,28 @@ pub struct PoolStatus {
     /// flows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<LeavingStatus>,
+    /// Why who serves is not just who is healthy.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reasons: BTreeSet<Reason>,
+    /// Backends of its fallback pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<GuestStatus>,
+}
+
+/// A backend of a pool's fallback pool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuestStatus {
+    /// `POOL/BACKEND`.
+    pub name: String,
+    pub address: IpAddr,
+    /// Slots of the pool that it owns; 0: it is not needed.
+    pub slots: u32,
+    /// Slots of others in which flows may still be its own.
+    pub dirty_slots: u32,
+    /// For this pool.
+    #[serde(flatten)]
+    pub traffic: Traffic,
 }
 
 /// A backend that leaves slowly.
@@ -155,8 +182,10 @@ pub struct BackendStatus {
     pub address: IpAddr,
     pub weight: u32,
     pub state: BackendState,
-    /// Its next hop is known (health checks come later).
+    /// Its next hop is known, and it is not down by its checks.
     pub up: bool,
+    #[serde(default)]
+    pub health: HealthStatus,
     /// Slots of the lookup table it owns, of 65,536.
     pub slots: u32,
     /// Slots of others in which flows may still be its own.
@@ -167,6 +196,51 @@ pub struct BackendStatus {
     pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// What checks say of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthStatus {
+    pub state: HealthState,
+    /// When it became that, as far as the daemon knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Why its last check failed; absent: it passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How long its last check took, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_us: Option<u64>,
+    /// What health leaves it of its weight; absent: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Percent>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthState {
+    /// Its pool has no checks, or it is in `maint`.
+    #[default]
+    Unchecked,
+    /// Not checked yet.
+    Unknown,
+    Up,
+    Down,
+    /// Its checks pass, but it went up and down too often.
+    Held,
+}
+
+impl fmt::Display for HealthState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unchecked => "unchecked",
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Held => "held",
+        })
+    }
 }
 
 /// What is known of the way to a backend.

@@ -8,9 +8,10 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, Mode, Pins, Status},
+        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status},
     },
     config::XdpMode,
+    health::standing::Reason,
 };
 
 pub(super) async fn status(client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
@@ -49,8 +50,28 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OUT OF SYNC {why}")),
         ));
     }
+    lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
     lines.join("\n")
+}
+
+/// Pools in which who serves is not just who is healthy.
+fn unhealthy(status: &Status) -> impl Iterator<Item = String> {
+    status.pools.iter().flat_map(|pool| {
+        let reasons = pool.reasons.iter();
+        reasons.map(|reason| format!("▲ {} pool {}: {}", reason.to_string().to_uppercase(), pool.name, because(*reason)))
+    })
+}
+
+/// One sentence about each reason.
+pub(super) const fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Suspicion => "no check of any backend hears anything: this host is suspected, and nothing changes",
+        Reason::Fallback => "too few backends are healthy: its fallback pool serves",
+        Reason::Panic => "too few backends are healthy: all ready ones serve",
+        Reason::Floor => "backends that are down stay in service, for health.floor",
+        Reason::Velocity => "backends that are down stay in service for a while, for health.velocity",
+    }
 }
 
 fn headline(status: &Status) -> (Tone, String) {
@@ -153,13 +174,14 @@ pub(super) fn vips(status: &Status) -> String {
 
 /// The backends of every pool; wide: with slots, MTU and next hops.
 pub(super) fn backends(status: &Status, look: Look) -> String {
-    const COLUMNS: [super::text::Column; 11] = [
+    const COLUMNS: [super::text::Column; 12] = [
         words("POOL"),
         words("BACKEND"),
         words("ADDRESS"),
         numbers("WEIGHT"),
         words("STATE"),
         words("UP"),
+        words("HEALTH"),
         numbers("PACKETS"),
         numbers("BYTES"),
         numbers("SLOTS"),
@@ -174,6 +196,18 @@ pub(super) fn backends(status: &Status, look: Look) -> String {
     table(&COLUMNS[..shown], rows)
 }
 
+/// `up`, `down: connection refused`, `up, 35%`.
+pub(super) fn health(health: &HealthStatus) -> String {
+    let state = health.state.to_string();
+    match (health.state, &health.error, health.share) {
+        (HealthState::Unchecked, ..) => NONE.to_owned(),
+        (HealthState::Down, Some(error), _) => format!("{state}: {error}"),
+        (HealthState::Down | HealthState::Held, ..) => state,
+        (HealthState::Unknown | HealthState::Up, _, Some(share)) => format!("{state}, {share}"),
+        (HealthState::Unknown | HealthState::Up, _, None) => state,
+    }
+}
+
 fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
     vec![
         pool.to_owned(),
@@ -182,6 +216,7 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         backend.weight.to_string(),
         backend.state.to_string(),
         super::objects::yes_no(backend.up).to_owned(),
+        health(&backend.health),
         count(backend.traffic.packets),
         count(backend.traffic.bytes),
         count(u64::from(backend.slots)),

@@ -7,9 +7,11 @@
 pub mod code;
 pub mod errors;
 pub mod file;
-mod health;
+pub mod health;
 pub mod limits;
 mod load;
+mod milliseconds;
+mod percent;
 pub mod place;
 pub mod problem;
 mod rules;
@@ -36,8 +38,10 @@ use crate::digest::Digest;
 pub use self::{
     code::Code,
     errors::{ConfigError, ConfigErrors},
-    health::{Check, DnsRecord, Statuses, Tls},
+    health::{Check, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
     load::{Loaded, load, read},
+    milliseconds::Milliseconds,
+    percent::Percent,
     sample::sample,
     schema::schema,
     seconds::Seconds,
@@ -131,6 +135,15 @@ pub struct Pool {
     pub encap: Encap,
     pub table: TableKind,
     pub drain: Drain,
+    /// Absent: whoever has a next hop is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Below this healthy share of the ready weight all ready backends serve.
+    #[serde(default, skip_serializing_if = "Percent::is_zero")]
+    pub panic_threshold: Percent,
+    /// Name of the pool that serves when too few backends are healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_pool: Option<String>,
     /// Sorted by name.
     pub backends: Vec<Backend>,
 }
@@ -491,4 +504,4 @@ macro_rules! serde_as_text {
     )+};
 }
 
-serde_as_text!(MacAddr, ObjectName, Seconds);
+serde_as_text!(MacAddr, ObjectName, Seconds, Milliseconds, Percent, Statuses);

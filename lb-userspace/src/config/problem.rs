@@ -9,7 +9,7 @@ use std::{
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
 
 use super::{
-    Encap, Protocol, Seconds,
+    Encap, Milliseconds, Protocol, Seconds,
     code::Code,
     limits::{MAX_FILE_BYTES, MAX_INTERFACE_BYTES, MAX_NAME_BYTES},
     words::{listed, nearest, shown},
@@ -159,6 +159,42 @@ pub enum Problem {
         /// `v4` or `v6`.
         key: &'static str,
     },
+    #[error("{key} is {}; it must be {min} to {max}", shown(.written))]
+    SpanOutOfRange {
+        key: &'static str,
+        written: String,
+        min: Milliseconds,
+        max: Milliseconds,
+    },
+    #[error("`{}` is not a share of 0% to 100%", shown(.0))]
+    PercentInvalid(String),
+    #[error("health asks for {}; exactly one of tcp, http, icmp, udp, dns and exec is needed", no_or(.0))]
+    CheckKinds(Vec<&'static str>),
+    #[error("{key} is `{}`; it must be {wanted}", shown(.written))]
+    CheckText {
+        key: &'static str,
+        written: String,
+        wanted: &'static str,
+    },
+    #[error("the check has no port, and {}", no_port(.pool, .vips))]
+    CheckPort { pool: String, vips: Vec<String> },
+    #[error("timeout is {timeout}, longer than interval {interval}")]
+    TimeoutOrder {
+        timeout: Milliseconds,
+        interval: Milliseconds,
+    },
+    #[error("damping.reuse is {reuse}; it must be less than damping.suppress {suppress}")]
+    DampingOrder { reuse: u32, suppress: u32 },
+    #[error("{0} means nothing without health: nobody would know who is healthy")]
+    NeedsHealth(&'static str),
+    #[error("pool `{0}` falls back on itself")]
+    FallbackItself(String),
+    #[error("pool `{pool}` falls back on `{fallback}`, which falls back on `{further}`; only one step is taken")]
+    FallbackChain {
+        pool: String,
+        fallback: String,
+        further: String,
+    },
     #[error("{object} is named in `removed`, but it is in the file on line {present_line}")]
     PresentAndRemoved { object: String, present_line: u32 },
 }
@@ -181,7 +217,9 @@ impl Problem {
             Self::ApiVersion(_) => Code::ApiVersion,
             Self::NameInvalid { .. } | Self::NameTooLong { .. } => Code::NameInvalid,
             Self::NotANumber { .. } => Code::NotANumber,
-            Self::NumberOutOfRange { .. } | Self::TimeOutOfRange { .. } => Code::NumberOutOfRange,
+            Self::NumberOutOfRange { .. } | Self::TimeOutOfRange { .. } | Self::SpanOutOfRange { .. } => {
+                Code::NumberOutOfRange
+            }
             Self::TimeInvalid(_) => Code::TimeInvalid,
             Self::DrainOrder { .. } => Code::DrainOrder,
             Self::UnknownWord { .. } => Code::UnknownWord,
@@ -208,6 +246,14 @@ impl Problem {
             Self::VipIsSource { .. } => Code::VipIsSource,
             Self::NoSource { .. } => Code::NoSource,
             Self::PresentAndRemoved { .. } => Code::PresentAndRemoved,
+            Self::PercentInvalid(_) => Code::PercentInvalid,
+            Self::CheckKinds(_) => Code::CheckKinds,
+            Self::CheckText { .. } => Code::CheckText,
+            Self::CheckPort { .. } => Code::CheckPort,
+            Self::TimeoutOrder { .. } => Code::TimeoutOrder,
+            Self::DampingOrder { .. } => Code::DampingOrder,
+            Self::NeedsHealth(_) => Code::NeedsHealth,
+            Self::FallbackItself(_) | Self::FallbackChain { .. } => Code::FallbackLoop,
         }
     }
 
@@ -253,6 +299,12 @@ impl Problem {
             }
             Self::NoWeight(_) => "set `state: ready` and a weight of 1 or more on one of them".to_owned(),
             Self::PresentAndRemoved { .. } => "take it out of `removed`, or out of the file".to_owned(),
+            Self::PercentInvalid(_) => "write a whole number and a percent sign: 25%".to_owned(),
+            Self::CheckPort { .. } => "give the check a `port:` of its own".to_owned(),
+            Self::NeedsHealth(_) => "say how the backends are checked: `health: { tcp: {} }`".to_owned(),
+            Self::FallbackItself(_) | Self::FallbackChain { .. } => {
+                "name a pool that has no `fallbackPool` itself".to_owned()
+            }
             Self::FileUnreadable(_)
             | Self::FileNotRegular(_)
             | Self::FileTooLarge { .. }
@@ -267,6 +319,11 @@ impl Problem {
             | Self::NotANumber { .. }
             | Self::NumberOutOfRange { .. }
             | Self::TimeOutOfRange { .. }
+            | Self::SpanOutOfRange { .. }
+            | Self::CheckKinds(_)
+            | Self::CheckText { .. }
+            | Self::TimeoutOrder { .. }
+            | Self::DampingOrder { .. }
             | Self::DrainOrder { .. }
             | Self::AddressNotUnicast { .. }
             | Self::PrefixHasHostBits { .. }
@@ -290,6 +347,26 @@ impl Problem {
 /// The parser's message without the place, which we show ourselves.
 fn said(cause: &serde_saphyr::Error) -> String {
     shown(&DefaultMessageFormatter.format_message(cause))
+}
+
+fn no_or(kinds: &[&'static str]) -> String {
+    if kinds.is_empty() {
+        "no check".to_owned()
+    } else {
+        kinds.join(" and ")
+    }
+}
+
+fn no_port(pool: &str, vips: &[String]) -> String {
+    if vips.is_empty() {
+        format!("no VIP uses pool `{}`", shown(pool))
+    } else {
+        format!(
+            "the VIPs of pool `{}` have several: {}",
+            shown(pool),
+            shown(&vips.join(", "))
+        )
+    }
 }
 
 /// What stands for a number: as it is, or the words "empty".

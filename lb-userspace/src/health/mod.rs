@@ -1,10 +1,15 @@
-//! Whether backends serve. `probe` asks one of them, `runner` asks all of them
-//! again and again, `tunnel` takes the question the way their traffic goes.
+//! Are backends up, and what follows? `sm` decides about one backend, `standing`
+//! about a pool, `watch` about all of them; none of them reads the clock.
+//! `probe` asks one backend, `runner` asks all of them again and again, and
+//! `tunnel` takes the question the way their traffic goes.
 
 pub mod probe;
 pub mod runner;
 mod schedule;
+pub mod sm;
+pub mod standing;
 pub mod tunnel;
+pub mod watch;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

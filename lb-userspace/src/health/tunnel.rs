@@ -90,7 +90,7 @@ impl Tunnel {
         let (mark, name, device) = device(pin_dir)?;
         Routes::set(mark, &name, MTU).await?;
         routes::warn_of_filters();
-        let device = AsyncFd::register(device).map_err(TunnelError::Device)?;
+        let device = AsyncFd::register(device).map_err(|refused| TunnelError::Device(refused.into()))?;
         let members = Arc::new(Members::default());
         let carrier = tokio::spawn(carry_all(device, Arc::clone(&members)));
         tracing::info!(

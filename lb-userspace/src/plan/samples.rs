@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config::{
     Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop, Node,
-    ObjectName, Pool, Protocol, Seconds, TableKind, Vip, XdpMode,
+    ObjectName, Percent, Pool, Protocol, Seconds, TableKind, Vip, XdpMode,
     limits::{MAX_BACKENDS, MAX_POOLS, MAX_VIPS},
 };
 use crate::revision::{BackendId, Hop, Hops};
@@ -141,6 +141,9 @@ pub fn pool(name: &str, backends: Vec<Backend>) -> Pool {
         encap: Encap::Ipip,
         table: TableKind::Minmove,
         drain: Drain::default(),
+        health: None,
+        panic_threshold: Percent::ZERO,
+        fallback_pool: None,
         backends,
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     clock::Now,
     drain,
     neighbours::Resolution,
-    revision::Revision,
+    revision::{Hops, Inputs, Revision, Standing},
 };
 
 impl Serving {
@@ -30,6 +30,37 @@ impl Serving {
             return Ok(None);
         }
         let cause = revision_cause(&served.state, &next);
+        self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
+            .map(Some)
+    }
+
+    /// Publishes the running generation again if health changed; `cause` is for
+    /// people.
+    ///
+    /// # Errors
+    /// What is served stays as it was then.
+    pub fn stand(
+        &mut self,
+        standing: &Standing,
+        cause: String,
+        resolution: &Resolution,
+        now: Now,
+    ) -> Result<Option<Applied>, Failure> {
+        let Some(served) = &self.served else {
+            return Ok(None);
+        };
+        if served.state.stands_otherwise(standing).next().is_none() {
+            return Ok(None);
+        }
+        // Next hops are those that are published: what is known now may be of
+        // another generation.
+        let inputs = Inputs {
+            hops: &Hops::new(),
+            standing,
+            now: now.coarse,
+        };
+        let content = served.state.state.content.clone();
+        let next = Revision::following(Some(&served.state), &content, &inputs)?;
         self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
             .map(Some)
     }

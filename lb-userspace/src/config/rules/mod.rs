@@ -6,6 +6,7 @@
 //! here that returns `None` has reported why.
 
 mod addresses;
+mod health;
 mod loops;
 mod node;
 mod pools;
@@ -44,7 +45,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
     }
     let environment = judge.environment(&file.environment);
     let node = node::node(&mut judge, &file.node);
-    let pools = pools::pools(&mut judge, &file.pools, &file.node);
+    let pools = pools::pools(&mut judge, &file.pools, &file.vips, &file.node);
     let vips = vips::vips(&mut judge, &file.vips, &file.pools);
     loops::check(&mut judge, &pools.addresses, &vips.addresses, &node.sources);
     let removed = removed::removed(&mut judge, file);

@@ -28,7 +28,7 @@ pub enum ProbeError {
     NoNextHop,
     #[error("no answer within {}", words(*.0))]
     TimedOut(Duration),
-    #[error("status {got}, wanted {}-{}", .wanted.from, .wanted.to)]
+    #[error("status {got}, wanted {wanted}")]
     Status { got: u16, wanted: Statuses },
     /// What came is not the protocol.
     #[error("the answer is not HTTP")]
