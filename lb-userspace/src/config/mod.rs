@@ -38,7 +38,7 @@ use crate::digest::Digest;
 pub use self::{
     code::Code,
     errors::{ConfigError, ConfigErrors},
-    health::{Check, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
+    health::{Check, CheckVia, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
     load::{Loaded, load, read},
     milliseconds::Milliseconds,
     percent::Percent,

@@ -8,6 +8,7 @@ pub mod runner;
 mod schedule;
 pub mod sm;
 pub mod standing;
+pub mod targets;
 pub mod tunnel;
 pub mod watch;
 

@@ -30,7 +30,7 @@ use std::{
 
 use lb_common::abi::member::Member;
 use rustix::{io::Errno, net::SendFlags};
-use tokio::{io::unix::AsyncFd, task::AbortHandle};
+use tokio::{io::AsyncReadExt as _, net::unix::pipe, task::AbortHandle};
 
 use self::routes::Routes;
 use crate::{kernel::devices, neighbours::NetlinkError};
@@ -90,7 +90,9 @@ impl Tunnel {
         let (mark, name, device) = device(pin_dir)?;
         Routes::set(mark, &name, MTU).await?;
         routes::warn_of_filters();
-        let device = AsyncFd::register(device).map_err(|refused| TunnelError::Device(refused.into()))?;
+        // Tokio has no type for a TUN device; this one reads any descriptor, as
+        // long as it does not block.
+        let device = pipe::Receiver::from_owned_fd_unchecked(device).map_err(TunnelError::Device)?;
         let members = Arc::new(Members::default());
         let carrier = tokio::spawn(carry_all(device, Arc::clone(&members)));
         tracing::info!(
@@ -150,25 +152,17 @@ fn device(pin_dir: &Path) -> Result<(u32, String, OwnedFd), TunnelError> {
 }
 
 /// Reads what is routed into the device, and sends it on.
-async fn carry_all(device: AsyncFd<OwnedFd>, members: Arc<Members>) {
+async fn carry_all(mut device: pipe::Receiver, members: Arc<Members>) {
     let mut carriage = Carriage::default();
+    let mut packet = [0; MTU as usize];
     loop {
-        let mut ready = match device.readable().await {
-            Ok(ready) => ready,
+        match device.read(&mut packet).await {
+            Ok(length) => carriage.carry(&packet[..length], &members),
+            // EIO: the device is down; somebody may set it up again.
             Err(error) => {
-                tracing::error!(%error, "checks through tunnels end");
-                return;
-            }
-        };
-        let mut packet = [0; MTU as usize];
-        match ready.try_io(|device| Ok(rustix::io::read(device.get_ref(), &mut packet)?)) {
-            Ok(Ok(length)) => carriage.carry(&packet[..length], &members),
-            // EIO: the device is down; somebody will set it up again.
-            Ok(Err(error)) => {
                 tracing::debug!(%error, "the TUN device of checks");
                 tokio::time::sleep(DOWN).await;
             }
-            Err(_would_block) => {}
         }
     }
 }
