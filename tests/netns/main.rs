@@ -4,6 +4,7 @@
 
 mod affinity;
 mod changes;
+mod checks;
 mod dirty;
 mod forwarding;
 mod guards;
