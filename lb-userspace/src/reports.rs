@@ -134,9 +134,10 @@ impl Serving {
         let slot = asked
             .map(|(vip, _)| kernel.hash_key().map(|key| probe.slot(vip, &key)))
             .transpose()?;
-        let backend = served.zip(asked).zip(slot).and_then(|((served, (_, pool)), slot)| {
-            rehearsal::reached(&served.state, pool, slot, (action, &packet))
-        });
+        let backend = served
+            .zip(asked)
+            .zip(slot)
+            .and_then(|((served, (_, pool)), slot)| rehearsal::reached(&served.state, pool, slot, (action, &packet)));
         let chain = served
             .zip(asked)
             .zip(slot)

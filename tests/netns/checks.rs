@@ -167,15 +167,14 @@ fn with_checker(layout: &Layout, work: impl AsyncFnOnce(&Checker<'_>) -> Result<
     rig.network.balancer.run(|| -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let tunnel = Arc::new(Tunnel::open(&rig.installation.pins).await?);
-            ensure!(marked_rules(&rig.network.balancer)? == 2, "a rule of each family");
             let checker = Checker {
                 rig: &rig,
-                prober: Prober::new(Some(Arc::clone(&tunnel))),
+                prober: Prober::new(rig.installation.pins.with_file_name("checker")),
                 member,
             };
             let done = work(&checker).await;
-            tunnel.close().await;
+            ensure!(marked_rules(&rig.network.balancer)? == 2, "a rule of each family");
+            checker.prober.close().await;
             ensure!(marked_rules(&rig.network.balancer)? == 0, "rules were left");
             done
         })

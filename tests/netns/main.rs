@@ -8,6 +8,7 @@ mod checks;
 mod dirty;
 mod forwarding;
 mod guards;
+mod health;
 mod host;
 mod modes;
 mod network;

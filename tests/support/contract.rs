@@ -57,6 +57,11 @@ pub struct Pool {
     pub name: String,
     pub table_digest: String,
     pub backends: Vec<Backend>,
+    /// Why who serves is not just who is healthy.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    #[serde(default)]
+    pub fallback: Vec<Guest>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -71,6 +76,8 @@ pub struct Backend {
     pub path: Path,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(default)]
+    pub health: Health,
 }
 
 /// What is known of the way to a backend.
@@ -205,4 +212,23 @@ impl std::ops::Sub for Traffic {
             bytes: self.bytes - before.bytes,
         }
     }
+}
+
+/// What checks say of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    pub state: String,
+    #[serde(default)]
+    pub error: Option<String>,
+    #[serde(default)]
+    pub share: Option<String>,
+}
+
+/// A backend of a pool's fallback pool.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guest {
+    pub name: String,
+    pub slots: u32,
 }

@@ -256,7 +256,13 @@ fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
         ("State", backend.state.to_string()),
         ("Up", yes_no(backend.up).to_owned()),
         ("Health", status::health(&backend.health)),
-        ("Since", backend.health.since.map_or_else(|| NONE.to_owned(), |since| format!("{since:.0}"))),
+        (
+            "Since",
+            backend
+                .health
+                .since
+                .map_or_else(|| NONE.to_owned(), |since| format!("{since:.0}")),
+        ),
         ("Last check", last_check(backend)),
         ("Slots", format!("{} of 65,536", count(u64::from(backend.slots)))),
         ("Next hop", backend.next_hop.clone()),

@@ -59,7 +59,14 @@ fn head(status: &Status, look: Look) -> String {
 fn unhealthy(status: &Status) -> impl Iterator<Item = String> {
     status.pools.iter().flat_map(|pool| {
         let reasons = pool.reasons.iter();
-        reasons.map(|reason| format!("▲ {} pool {}: {}", reason.to_string().to_uppercase(), pool.name, because(*reason)))
+        reasons.map(|reason| {
+            format!(
+                "▲ {} pool {}: {}",
+                reason.to_string().to_uppercase(),
+                pool.name,
+                because(*reason)
+            )
+        })
     })
 }
 
@@ -202,9 +209,8 @@ pub(super) fn health(health: &HealthStatus) -> String {
     match (health.state, &health.error, health.share) {
         (HealthState::Unchecked, ..) => NONE.to_owned(),
         (HealthState::Down, Some(error), _) => format!("{state}: {error}"),
-        (HealthState::Down | HealthState::Held, ..) => state,
         (HealthState::Unknown | HealthState::Up, _, Some(share)) => format!("{state}, {share}"),
-        (HealthState::Unknown | HealthState::Up, _, None) => state,
+        (HealthState::Down | HealthState::Held | HealthState::Unknown | HealthState::Up, ..) => state,
     }
 }
 

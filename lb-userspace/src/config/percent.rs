@@ -21,7 +21,6 @@ impl Percent {
         self.0
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     #[must_use]
     pub const fn is_zero(&self) -> bool {
         self.0 == 0

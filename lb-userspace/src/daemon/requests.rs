@@ -13,6 +13,7 @@ use crate::{
     failure,
     neighbours::{self, Resolution, Targets},
     plan::{Content, Overrides, Plan},
+    reports,
 };
 
 /// How long a plan waits for the next hops of backends that are new in it.
@@ -157,6 +158,7 @@ impl Daemon {
         let now = Now::read();
         let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
         drop(serving);
+        self.health.look();
         let mut fresh = resolution;
         if let Ok(links) = neighbours::links().await {
             fresh.links = links;
@@ -167,6 +169,10 @@ impl Daemon {
 
     pub async fn status_now(&self) -> Result<Status, Failure> {
         let resolution = self.resolution.read().await;
-        self.serving.lock().await.status(&resolution)
+        let mut status = self.serving.lock().await.status(&resolution)?;
+        let (now, time) = (std::time::Instant::now(), Now::read().time);
+        self.health
+            .read(|watch| reports::health::add(&mut status, watch, now, time));
+        Ok(status)
     }
 }

@@ -1,7 +1,8 @@
-//! Are backends up, and what follows? `sm` decides about one backend, `standing`
-//! about a pool, `watch` about all of them; none of them reads the clock.
-//! `probe` asks one backend, `runner` asks all of them again and again, and
-//! `tunnel` takes the question the way their traffic goes.
+//! Whether backends serve. `probe` asks one of them, `runner` asks all of them
+//! again and again, `tunnel` takes the question the way their traffic goes.
+//!
+//! And what follows: `sm` decides about one backend, `standing` about a pool,
+//! `watch` about all of them, `targets` which way each is checked. These are pure.
 
 pub mod probe;
 pub mod runner;

@@ -67,7 +67,10 @@ impl Machine {
     #[must_use]
     pub fn resumed(health: &Health, condition: Condition, share: Percent, now: Instant) -> Self {
         let slow_start = health.slow_start.duration();
-        let step = RAMP.iter().position(|percent| *percent >= share.get()).unwrap_or(RAMP.len() - 1);
+        let step = RAMP
+            .iter()
+            .position(|percent| *percent >= share.get())
+            .unwrap_or(RAMP.len() - 1);
         let ramps = condition == Condition::Up && step + 1 < RAMP.len() && !slow_start.is_zero() && share.get() > 0;
         Self {
             rise: health.rise,
@@ -81,13 +84,16 @@ impl Machine {
             charged: now,
             held: false,
             // A beginning so long ago that this step is reached just now.
-            ramp: ramps.then(|| now.checked_sub(slow_start * step as u32 / RAMP.len() as u32).unwrap_or(now)),
+            ramp: ramps.then(|| {
+                now.checked_sub(slow_start * step as u32 / RAMP.len() as u32)
+                    .unwrap_or(now)
+            }),
             step: if ramps { step } else { RAMP.len() - 1 },
         }
     }
 
     /// Other settings; the history stays.
-    pub fn set(&mut self, health: &Health) {
+    pub const fn set(&mut self, health: &Health) {
         self.rise = health.rise;
         self.fall = health.fall;
         self.slow_start = health.slow_start.duration();

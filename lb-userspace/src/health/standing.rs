@@ -114,7 +114,13 @@ impl Memory {
         if rules.suspicion {
             let frozen = |(name, seen): (&String, &Seen)| {
                 let served = self.in_service.get(name).copied().filter(|share| !share.is_zero());
-                let back = || if self.fallback { Percent::ZERO } else { healthy_share(seen) };
+                let back = || {
+                    if self.fallback {
+                        Percent::ZERO
+                    } else {
+                        healthy_share(seen)
+                    }
+                };
                 (name.clone(), served.unwrap_or_else(back))
             };
             return Stand {
@@ -130,7 +136,10 @@ impl Memory {
             return too_few(rules, seen);
         }
         let mut stand = Stand {
-            shares: seen.iter().map(|(name, seen)| (name.clone(), healthy_share(seen))).collect(),
+            shares: seen
+                .iter()
+                .map(|(name, seen)| (name.clone(), healthy_share(seen)))
+                .collect(),
             ..Stand::default()
         };
         keep_floor(rules.health.floor, seen, ready, &mut stand);

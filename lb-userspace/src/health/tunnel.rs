@@ -52,6 +52,9 @@ pub enum TunnelError {
     /// ENOENT: no TUN devices here; EPERM: CAP_NET_ADMIN is missing.
     #[error("no TUN device: {0}")]
     Device(#[source] io::Error),
+    /// Nobody said for which daemon.
+    #[error("no tunnel is wanted here")]
+    Unwanted,
     #[error("all {MARKS} names of TUN devices for checks are taken")]
     Taken,
     #[error("the TUN device was not set up")]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    Target, Via,
     sm::{Condition, Machine, Transition},
     standing::{Memory, Reason, Rules, Seen, Stand},
 };
@@ -48,7 +49,7 @@ pub struct Watch {
 #[derive(Debug)]
 struct PoolWatch {
     pool: Pool,
-    health: Option<Arc<Health>>,
+    health: Option<Health>,
     backends: BTreeMap<String, BackendWatch>,
     memory: Memory,
     stand: Stand,
@@ -93,15 +94,25 @@ impl Watch {
 
     /// What is to be checked: backends that may serve or have flows.
     #[must_use]
-    pub fn checked(&self) -> Vec<(BackendId, std::net::IpAddr, Arc<Health>)> {
+    pub fn targets(&self) -> BTreeMap<BackendId, Target> {
         let pools = self.pools.values();
         let pools = pools.filter_map(|watch| Some((watch, watch.health.as_ref()?)));
-        let checked = pools.flat_map(|(watch, health)| {
+        let targets = pools.flat_map(|(watch, health)| {
+            let check = Arc::new(health.check.clone());
             let backends = watch.pool.backends.iter();
             let backends = backends.filter(|backend| watch.backends.contains_key(&backend.name));
-            backends.map(move |backend| (id(&watch.pool.name, &backend.name), backend.address, Arc::clone(health)))
+            backends.map(move |backend| {
+                let target = Target {
+                    address: backend.address,
+                    check: Arc::clone(&check),
+                    interval: health.interval.duration(),
+                    timeout: health.timeout.duration(),
+                    via: Via::Direct,
+                };
+                (id(&watch.pool.name, &backend.name), target)
+            })
         });
-        checked.collect()
+        targets.collect()
     }
 
     /// A check has ended. `problem`: why it failed, for people.
@@ -112,14 +123,10 @@ impl Watch {
         problem: impl FnOnce() -> String,
         now: Instant,
     ) -> Option<Event> {
-        if seeing.heard {
+        if seeing.heard && self.pools.contains_key(&backend.pool) {
             self.heard = self.heard.max(Some(now));
         }
-        let watch = self
-            .pools
-            .get_mut(&backend.pool)?
-            .backends
-            .get_mut(&backend.backend)?;
+        let watch = self.pools.get_mut(&backend.pool)?.backends.get_mut(&backend.backend)?;
         watch.asked = Some(now);
         watch.took = seeing.took;
         watch.problem = (!seeing.passed).then(problem);
@@ -155,11 +162,23 @@ impl Watch {
         let of_pool = |watch: &PoolWatch| {
             let machines = watch.backends.values().filter_map(|watch| watch.machine.due()).min();
             let velocity = watch.stand.reasons.contains(&Reason::Velocity);
-            let limit = watch.health.as_ref().and_then(|health| health.velocity).filter(|_| velocity);
+            let limit = watch
+                .health
+                .as_ref()
+                .and_then(|health| health.velocity)
+                .filter(|_| velocity);
             let limit = limit.and_then(|limit| watch.memory.due(limit.window.duration()));
             machines.into_iter().chain(limit).min()
         };
         self.pools.values().filter_map(of_pool).min()
+    }
+
+    /// A check could not be made: nothing is known, but for people.
+    pub fn note(&mut self, backend: &BackendId, problem: String) {
+        let pool = self.pools.get_mut(&backend.pool);
+        if let Some(watch) = pool.and_then(|pool| pool.backends.get_mut(&backend.backend)) {
+            watch.problem = Some(problem);
+        }
     }
 
     /// What is to be published now.
@@ -231,7 +250,9 @@ impl PoolWatch {
             };
             let published = state.and_then(|state| state.members.get(&backend.name));
             let published = published.map(|member| member.health).unwrap_or_default();
-            let anew = earlier.as_ref().is_none_or(|earlier| starts_anew(earlier, pool, backend));
+            let anew = earlier
+                .as_ref()
+                .is_none_or(|earlier| starts_anew(earlier, pool, backend));
             let kept = machines.remove(&backend.name).filter(|_| !anew);
             let kept = kept.map(|mut kept| {
                 kept.machine.set(health);
@@ -247,12 +268,16 @@ impl PoolWatch {
         }
         let published = || {
             let members = state.into_iter().flat_map(|state| &state.members);
-            let fallback = members.clone().any(|(_, member)| member.guest.is_some() && !member.health.share.is_zero());
-            let shares = members.map(|(name, member)| (name.clone(), member.health.share)).collect();
+            let fallback = members
+                .clone()
+                .any(|(_, member)| member.guest.is_some() && !member.health.share.is_zero());
+            let shares = members
+                .map(|(name, member)| (name.clone(), member.health.share))
+                .collect();
             Memory::of(shares, fallback)
         };
         Self {
-            health: pool.health.clone().map(Arc::new),
+            health: pool.health.clone(),
             memory: memory.unwrap_or_else(published),
             pool: pool.clone(),
             backends,
@@ -262,7 +287,11 @@ impl PoolWatch {
 
     /// Somebody who is ready can help.
     fn has_healthy(&self) -> bool {
-        let ready = self.pool.backends.iter().filter(|backend| is_ready(backend.state) && backend.weight > 0);
+        let ready = self
+            .pool
+            .backends
+            .iter()
+            .filter(|backend| is_ready(backend.state) && backend.weight > 0);
         let mut healthy = ready.map(|backend| {
             let watch = self.backends.get(&backend.name);
             watch.is_none_or(|watch| watch.machine.is_healthy())
@@ -274,7 +303,11 @@ impl PoolWatch {
         let Some(health) = &self.health else {
             return;
         };
-        let ready = self.pool.backends.iter().filter(|backend| is_ready(backend.state) && backend.weight > 0);
+        let ready = self
+            .pool
+            .backends
+            .iter()
+            .filter(|backend| is_ready(backend.state) && backend.weight > 0);
         let seen = ready.filter_map(|backend| {
             let watch = self.backends.get(&backend.name)?;
             let was_up = were_up.is_some_and(|up| up.contains(&id(&self.pool.name, &backend.name)));
@@ -290,7 +323,11 @@ impl PoolWatch {
         let rules = Rules {
             health,
             panic_threshold: self.pool.panic_threshold,
-            fallback: self.pool.fallback_pool.as_ref().is_some_and(|name| healthy.contains(name)),
+            fallback: self
+                .pool
+                .fallback_pool
+                .as_ref()
+                .is_some_and(|name| healthy.contains(name)),
             suspicion: were_up.is_some(),
         };
         self.stand = self.memory.stand(&rules, &seen, now);
@@ -333,7 +370,11 @@ impl PoolWatch {
 /// It is checked, or somebody who is falls back on it.
 fn is_asked_about(config: &Config, pool: &Pool) -> bool {
     let name = &pool.name;
-    pool.health.is_some() || config.pools.iter().any(|other| other.fallback_pool.as_ref() == Some(name))
+    pool.health.is_some()
+        || config
+            .pools
+            .iter()
+            .any(|other| other.fallback_pool.as_ref() == Some(name))
 }
 
 fn is_ready(state: BackendState) -> bool {

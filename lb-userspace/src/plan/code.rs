@@ -53,11 +53,13 @@ pub enum Code {
     NoNextHop,
     /// The daemon is read-only.
     ReadOnly,
+    /// A pool is checked in another way, or no more.
+    Check,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -81,6 +83,7 @@ impl Code {
         Self::NoInterface,
         Self::NoNextHop,
         Self::ReadOnly,
+        Self::Check,
     ];
 
     #[must_use]
@@ -109,6 +112,7 @@ impl Code {
             Self::LocalVip => "HF2022",
             Self::NoInterface => "HF2023",
             Self::NoNextHop => "HF2024",
+            Self::Check => "HF2050",
         }
     }
 }

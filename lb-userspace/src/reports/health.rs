@@ -24,7 +24,9 @@ pub fn add(status: &mut Status, watch: &Watch, now: Instant, time: Timestamp) {
             }
             health.since = report.took.and_then(|_| time.checked_sub(report.age).ok());
             health.error = report.problem;
-            health.check_us = report.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            health.check_us = report
+                .took
+                .map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
     }
 }

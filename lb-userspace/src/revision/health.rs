@@ -41,7 +41,6 @@ impl MemberHealth {
         share: Percent::ZERO,
     };
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()

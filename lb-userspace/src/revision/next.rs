@@ -72,36 +72,36 @@ impl<'a> Before<'a> {
 /// What may make a pool another than it was.
 struct News<'a> {
     /// A last good next hop may lead through an interface that is ours no more.
-    other_interfaces: bool,
+    interfaces: bool,
     /// Pools with a backend whose next hop is another now.
-    other_hops: BTreeSet<&'a str>,
+    hops: BTreeSet<&'a str>,
     /// Pools with a member whose health is another now.
-    other_health: BTreeSet<&'a str>,
+    health: BTreeSet<&'a str>,
     /// Pools that are in another way than before, and serve as a fallback.
-    other_fallbacks: BTreeSet<&'a str>,
+    fallbacks: BTreeSet<&'a str>,
 }
 
 impl<'a> News<'a> {
     fn since(previous: &Revision, config: &'a Config, inputs: &Inputs<'a>) -> Self {
         let before = previous.config();
-        let fallbacks = config.pools.iter().filter_map(|pool| pool.fallback_pool.as_deref());
+        let named = config.pools.iter().filter_map(|pool| pool.fallback_pool.as_deref());
         Self {
-            other_interfaces: before.node.interfaces != config.node.interfaces,
-            other_hops: previous.other_hops(inputs.hops).map(|id| id.pool.as_str()).collect(),
-            other_health: previous
+            interfaces: before.node.interfaces != config.node.interfaces,
+            hops: previous.other_hops(inputs.hops).map(|id| id.pool.as_str()).collect(),
+            health: previous
                 .stands_otherwise(inputs.standing)
                 .map(|id| id.pool.as_str())
                 .collect(),
-            other_fallbacks: fallbacks.filter(|name| before.pool(name) != config.pool(name)).collect(),
+            fallbacks: named.filter(|name| before.pool(name) != config.pool(name)).collect(),
         }
     }
 
     fn touch(&self, pool: &Pool, before: &Pool) -> bool {
         let fallback = pool.fallback_pool.as_deref();
-        let guests = fallback.is_some_and(|name| self.other_fallbacks.contains(name) || self.other_hops.contains(name));
+        let guests = fallback.is_some_and(|name| self.fallbacks.contains(name) || self.hops.contains(name));
         let name = pool.name.as_str();
-        let members = self.other_hops.contains(name) || self.other_health.contains(name);
-        self.other_interfaces || guests || members || pool != before
+        let members = self.hops.contains(name) || self.health.contains(name);
+        self.interfaces || guests || members || pool != before
     }
 }
 
@@ -174,14 +174,14 @@ fn members(
     counters: &mut FreeCounters<'_>,
 ) -> Result<PoolState, RevisionError> {
     let mut numbers = FreeNumbers::beside(before.map(|before| (&**before.state, before.tables)));
-    let mut number = |kept: Option<&MemberState>| match kept {
-        Some(kept) => Ok((kept.index, kept.counter)),
-        None => {
-            let index = numbers.take().ok_or_else(|| RevisionError::Members {
-                pool: pool.name.clone(),
-            })?;
-            Ok((index, counters.take()?))
+    let mut number = |kept: Option<&MemberState>| {
+        if let Some(kept) = kept {
+            return Ok((kept.index, kept.counter));
         }
+        let index = numbers.take().ok_or_else(|| RevisionError::Members {
+            pool: pool.name.clone(),
+        })?;
+        Ok((index, counters.take()?))
     };
     let mut members = BTreeMap::new();
     for backend in &pool.backends {
@@ -253,9 +253,9 @@ fn health(
 
 /// Members that were in the pool, are in it no more, and can be reached: they
 /// keep the flows they have.
-fn leaving<'a>(
+fn leaving(
     members: &BTreeMap<String, MemberState>,
-    before: Before<'a>,
+    before: Before<'_>,
     config: &Config,
 ) -> impl Iterator<Item = (String, MemberState)> {
     let gone = before.state.members.iter();

@@ -1,7 +1,9 @@
 //! How a pool is checked: what is taken, and what is refused where.
 
 use super::{codes_of, errors_of, with};
-use crate::config::{Check, Code, DnsRecord, Health, Milliseconds, Percent, Statuses, Tls, judge_again, parse};
+use crate::config::{
+    Check, Code, DnsRecord, Health, Milliseconds, Percent, Statuses, Tls, Velocity, judge_again, parse,
+};
 
 /// The contract with more keys in its pool.
 fn pool(keys: &str) -> String {
@@ -83,7 +85,10 @@ fn defaults_are_those_of_the_document() {
     assert_eq!((health.damping.suppress, health.damping.reuse), (4000, 2000));
     assert_eq!(health.velocity, None);
     assert_eq!(self::health("tcp: {}, interval: 200ms").timeout, Milliseconds(200));
-    assert_eq!(self::health("tcp: {}, velocity: {}").velocity, Some(Default::default()));
+    assert_eq!(
+        self::health("tcp: {}, velocity: {}").velocity,
+        Some(Velocity::default())
+    );
 }
 
 #[test]

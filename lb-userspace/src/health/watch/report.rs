@@ -39,6 +39,9 @@ impl Watch {
     /// Why who serves is not who is healthy.
     #[must_use]
     pub fn reasons(&self, pool: &str) -> BTreeSet<Reason> {
-        self.pools.get(pool).map(|watch| watch.stand.reasons.clone()).unwrap_or_default()
+        self.pools
+            .get(pool)
+            .map(|watch| watch.stand.reasons.clone())
+            .unwrap_or_default()
     }
 }

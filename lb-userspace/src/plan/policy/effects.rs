@@ -61,7 +61,10 @@ fn of_change(
         Change::RemoveVip { vip } => vec![vip_removed(heirs, vip)],
         Change::ChangeVip { from, to } => vip_changed(heirs, from, to),
         Change::RemovePool { pool } => vec![pool_removed(users, pool)],
-        Change::ChangePool { from, to } => table_kind(from, to).into_iter().chain(encap(from, to)).collect(),
+        Change::ChangePool { from, to } => {
+            let findings = table_kind(from, to).into_iter().chain(encap(from, to));
+            findings.chain(check(from, to)).collect()
+        }
         Change::RemoveBackend { pool, backend } => vec![backend_removed(users, target, pool, backend)],
         Change::ChangeBackend { pool, from, to } => backend_changed(users, target, pool, from, to),
         Change::ChangeNode { from, to } => node_changed(running, from, to),
@@ -161,6 +164,22 @@ fn encap(from: &Pool, to: &Pool) -> Option<Finding> {
             .about(ObjectName::Pool(to.name.clone()))
             .fix("let every backend of the pool take both first")
     })
+}
+
+fn check(from: &Pool, to: &Pool) -> Option<Finding> {
+    let (before, after) = (from.health.as_ref()?, to.health.as_ref());
+    let message = match after {
+        Some(after) if after.check == before.check => return None,
+        Some(_) => format!(
+            "pool {} is checked in another way: all of its backends, those that are down, too, serve until their first check",
+            to.name
+        ),
+        None => format!(
+            "pool {} is checked no more: backends that are down serve again",
+            to.name
+        ),
+    };
+    Some(finding(Code::Check, Severity::Warn, message).about(ObjectName::Pool(to.name.clone())))
 }
 
 /// What becomes of connections on slots that change their owner.

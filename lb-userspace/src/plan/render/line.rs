@@ -1,11 +1,17 @@
 //! A change as the columns of a line.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+};
 
 use super::{Change, PoolEffect, percent};
 use ipnet::IpNet;
+use serde_json::{Map, Value};
 
-use crate::config::{Affinity, Backend, BackendState, Drain, Encap, HashKind, Node, Pool, TableKind, Vip, XdpMode};
+use crate::config::{
+    Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, TableKind, Vip, XdpMode,
+};
 
 pub struct Line {
     section: Section,
@@ -161,7 +167,11 @@ fn whole_pool(sign: Sign, pool: &Pool) -> Vec<Line> {
     } else {
         format!(" drain idle {} deadline {}", pool.drain.idle, pool.drain.deadline)
     };
-    let what = format!("{encap}table {}{drain}", table(pool.table));
+    let health = pool
+        .health
+        .as_ref()
+        .map_or_else(String::new, |health| format!(" health {}", health.check));
+    let what = format!("{encap}table {}{drain}{health}", table(pool.table));
     let head = pool_line(sign, &pool.name, what);
     let backends = pool
         .backends
@@ -176,7 +186,39 @@ fn pool_fields(from: &Pool, to: &Pool) -> String {
     change(&mut fields, "table ", &table(from.table), &table(to.table));
     change(&mut fields, "drain idle ", &from.drain.idle, &to.drain.idle);
     change(&mut fields, "drain deadline ", &from.drain.deadline, &to.drain.deadline);
+    health_fields(&mut fields, from.health.as_ref(), to.health.as_ref());
+    change(
+        &mut fields,
+        "panicThreshold ",
+        &from.panic_threshold,
+        &to.panic_threshold,
+    );
+    let fallback = |pool: &Pool| pool.fallback_pool.clone().unwrap_or_else(|| "none".to_owned());
+    change(&mut fields, "fallbackPool ", &fallback(from), &fallback(to));
     fields.join(", ")
+}
+
+/// Each key of health that changes, as it is written in the file.
+fn health_fields(fields: &mut Vec<String>, from: Option<&Health>, to: Option<&Health>) {
+    let (Some(from), Some(to)) = (from, to) else {
+        let check =
+            |health: Option<&Health>| health.map_or_else(|| "none".to_owned(), |health| health.check.to_string());
+        change(fields, "health ", &check(from), &check(to));
+        return;
+    };
+    let (from, to) = (written(from), written(to));
+    let keys: BTreeSet<&String> = from.keys().chain(to.keys()).collect();
+    for key in keys {
+        let value = |of: &Map<String, Value>| of.get(key).map_or_else(|| "none".to_owned(), ToString::to_string);
+        change(fields, &format!("health {key} "), &value(&from), &value(&to));
+    }
+}
+
+fn written(health: &Health) -> Map<String, Value> {
+    match serde_json::to_value(health) {
+        Ok(Value::Object(keys)) => keys,
+        Ok(_) | Err(_) => Map::new(),
+    }
 }
 
 fn described(backend: &Backend) -> String {

@@ -242,10 +242,7 @@ async fn verified(host: Option<&str>, roots: RootCertStore) -> Result<(), ProbeE
         host,
         status: Statuses::default(),
     };
-    let path = Path {
-        to: HOST,
-        tunnelled: None,
-    };
+    let path = Path::direct(HOST);
     http::check(&path, &request, tls::verified(roots)).await
 }
 
