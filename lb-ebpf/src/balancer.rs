@@ -39,6 +39,7 @@ mod program {
     #[xdp(frags)]
     #[inline(always)]
     pub fn balancer(context: XdpContext) -> u32 {
+        differ(&context);
         match path::fast::balance(&mut XdpFrame::new(&context), &KernelView) {
             Ok(outcome) => act(&context, &outcome),
             Err(Next::Plain) => call(&context, PLAIN),
@@ -50,6 +51,7 @@ mod program {
     #[xdp(frags)]
     #[inline(always)]
     pub fn plain(context: XdpContext) -> u32 {
+        differ(&context);
         let outcome = path::plain::balance(&mut XdpFrame::new(&context), &KernelView);
         act(&context, &outcome)
     }
@@ -58,10 +60,23 @@ mod program {
     #[xdp(frags)]
     #[inline(always)]
     pub fn odd(context: XdpContext) -> u32 {
+        differ(&context);
         match path::odd::balance(&mut XdpFrame::new(&context), &KernelView) {
             Ok(outcome) => act(&context, &outcome),
             Err(_) => call(&context, PLAIN),
         }
+    }
+
+    /// What makes the builds for tests other programs.
+    #[inline(always)]
+    fn differ(context: &XdpContext) {
+        #[cfg(feature = "later")]
+        core::hint::black_box(context.data());
+        #[cfg(feature = "refused")]
+        // SAFETY: the verifier refuses it: nothing says that a byte is there.
+        core::hint::black_box(unsafe { (context.data() as *const u8).read_volatile() });
+        #[cfg(not(any(feature = "later", feature = "refused")))]
+        let _ = context;
     }
 
     #[inline(always)]

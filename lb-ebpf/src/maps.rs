@@ -31,8 +31,15 @@ pub static CHUNKS: ArrayOfMaps<Chunk, { CHUNK_SLOTS as usize }> = ArrayOfMaps::n
 #[btf_map]
 pub static ACTIVE: Array<u64, 1, MMAPABLE> = Array::new();
 
+/// Another number in a build for tests of upgrades: a layout that does not fit.
+const COUNTERS_HELD: usize = if cfg!(feature = "relaid") {
+    2 * COUNTER_ENTRIES as usize
+} else {
+    COUNTER_ENTRIES as usize
+};
+
 #[btf_map]
-pub static COUNTERS: PerCpuArray<Counter, { COUNTER_ENTRIES as usize }> = PerCpuArray::new();
+pub static COUNTERS: PerCpuArray<Counter, COUNTERS_HELD> = PerCpuArray::new();
 
 #[btf_map]
 pub static HASH_KEY: Array<HashKey, 1> = Array::new();

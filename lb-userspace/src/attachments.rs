@@ -2,7 +2,7 @@
 //! them, detached after one that lets them go, and followed when they come and
 //! go by themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::{
     agent::{Peers, PrefixV4, PrefixV6},
@@ -14,7 +14,8 @@ use crate::{
     api::model::Failure,
     config::{EncapSource, Interface},
     failure,
-    neighbours::Resolution,
+    kernel::holders::Foreign,
+    neighbours::{Link, Resolution},
     serving::{Served, Serving},
 };
 
@@ -67,25 +68,48 @@ impl Serving {
         };
         let mut attached = 0;
         for interface in wanted(&served) {
-            match self.attach(interface, resolution) {
+            let problem = match self.attach(interface, resolution) {
                 Ok(again) => {
                     attached += usize::from(again);
-                    self.problems.remove(&interface.name);
+                    let link = resolution.links.get(&interface.name);
+                    link.filter(|link| !link.up)
+                        .map(|_| format!("{} is down: nothing comes in there", interface.name))
                 }
-                Err(failure) => {
-                    if self
-                        .problems
-                        .insert(interface.name.clone(), failure.message.clone())
-                        .is_none()
-                    {
-                        tracing::error!(interface = interface.name, message = failure.message, "not attached");
-                    }
-                }
-            }
+                Err(failure) => Some(failure.message),
+            };
+            self.note_problem(&interface.name, problem);
         }
         self.served = Some(served);
         self.settle_interfaces(resolution);
         attached
+    }
+
+    /// Says once what is new of an interface.
+    fn note_problem(&mut self, interface: &str, problem: Option<String>) {
+        if self.problems.get(interface) == problem.as_ref() {
+            return;
+        }
+        if let Some(problem) = problem {
+            tracing::error!(interface, problem, "interface");
+            self.problems.insert(interface.to_owned(), problem);
+        } else {
+            tracing::info!(interface, "interface is well again");
+            self.problems.remove(interface);
+        }
+    }
+
+    /// Interfaces of `links` whose program somebody took off.
+    #[must_use]
+    pub fn links_cut(&self, links: &BTreeMap<String, Link>) -> bool {
+        let Some(served) = &self.served else {
+            return false;
+        };
+        let kernel = self.publisher.kernel();
+        let mut wanted = wanted(served).filter(|interface| links.contains_key(&interface.name));
+        wanted.any(|interface| {
+            let facts = kernel.link(&interface.name).ok().flatten();
+            facts.is_some_and(|facts| facts.ifindex == 0)
+        })
     }
 
     /// After a switch, or a failed one: NODE and PEERS are those of what
@@ -119,11 +143,20 @@ impl Serving {
 
     /// Whether it had to be attached.
     fn attach(&mut self, interface: &Interface, resolution: &Resolution) -> Result<bool, Failure> {
-        let Some(link) = resolution.links.get(&interface.name) else {
-            return Err(not_attached(interface, "there is no such interface"));
-        };
+        let known = self.problems.get(&interface.name).cloned();
         let kernel = self.publisher.kernel_mut();
+        let Some(link) = resolution.links.get(&interface.name) else {
+            let ours = kernel.link(&interface.name)?.filter(|facts| facts.ifindex != 0);
+            let mut links = resolution.links.iter();
+            return Err(ours
+                .and_then(|facts| links.find(|(_, link)| link.ifindex == facts.ifindex))
+                .map_or_else(
+                    || not_attached(interface, "there is no such interface"),
+                    |(name, _)| renamed(interface, name),
+                ));
+        };
         kernel.keep_link(&interface.name)?;
+        let mut detached = false;
         match kernel.link(&interface.name)? {
             Some(facts) if facts.ifindex == link.ifindex => {
                 if facts.program_id != kernel.program_id()? {
@@ -138,10 +171,24 @@ impl Serving {
                 }
                 // Another mode: off and on again, as the plan said.
                 kernel.detach(&interface.name)?;
+                detached = true;
             }
             // Its interface is gone or it was detached: a link cannot move.
-            Some(_) => kernel.forget_link(&interface.name)?,
+            Some(facts) => {
+                tracing::warn!(
+                    interface = interface.name,
+                    was = facts.ifindex,
+                    is = link.ifindex,
+                    "the link led elsewhere, or was cut; attaching anew"
+                );
+                kernel.forget_link(&interface.name)?;
+            }
             None => {}
+        }
+        let ours = kernel.program_id()?;
+        if let Some(id) = link.xdp_program.filter(|id| *id != ours && !detached) {
+            // Who holds it is looked up once.
+            return Err(taken(interface, id, known));
         }
         match kernel.attach(&interface.name, link.ifindex, interface.mode) {
             Ok(()) => {
@@ -207,6 +254,42 @@ fn both(first: Node, second: Node) -> Node {
 /// The agent pinned here takes what this balancer sends.
 fn peers(sources: &[&EncapSource]) -> Peers {
     agent::peers(sources.iter().flat_map(|source| source.prefixes()))
+}
+
+/// The program stays where it is: packets of a renamed interface are still for
+/// the same VIPs.
+fn renamed(interface: &Interface, name: &str) -> Failure {
+    Failure {
+        code: "HF3011".to_owned(),
+        message: format!(
+            "{} is named {name} now: the program stays on it, and the next interface that is named {} takes over",
+            interface.name, interface.name
+        ),
+        fix: Some(format!(
+            "ip link set {name} name {}, or name it {name} in node.interfaces",
+            interface.name
+        )),
+        exit: 1,
+    }
+}
+
+fn taken(interface: &Interface, id: u32, known: Option<String>) -> Failure {
+    let head = format!("{}: another XDP program is attached: program {id} ", interface.name);
+    let message = known.filter(|known| known.starts_with(&head)).unwrap_or_else(|| {
+        format!(
+            "{}: another XDP program is attached: {}. It is not replaced",
+            interface.name,
+            Foreign::of(id)
+        )
+    });
+    Failure {
+        code: "HF3012".to_owned(),
+        message,
+        fix: Some(format!(
+            "stop what attached it, then it is attached by itself; bpftool prog show id {id}"
+        )),
+        exit: 1,
+    }
 }
 
 fn not_attached(interface: &Interface, why: &str) -> Failure {

@@ -4,7 +4,9 @@
 mod backing;
 mod follow;
 mod health;
+mod links;
 mod requests;
+mod trial;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -43,6 +45,10 @@ pub struct Arguments {
     /// Where programs, maps and links are pinned: a directory on a bpffs.
     #[arg(long, default_value = "/sys/fs/bpf/holdfast")]
     pub pin_dir: PathBuf,
+    /// The balancer's object, instead of the one that is built in: another build of
+    /// this version, for tests and for tracing on a host that serves.
+    #[arg(long, hide = true)]
+    pub program: Option<PathBuf>,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -68,10 +74,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<()> {
+    // Without it a reboot cannot be told from pins that were removed.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let places = Places {
         config: &arguments.config,
         state_dir: &arguments.state_dir,
         pin_dir: &arguments.pin_dir,
+        boot: boot.trim(),
+        program: arguments.program.as_deref(),
     };
     let found = Found::look(&places)?;
     let resolver = Mutex::new(Resolver::default());
@@ -95,11 +105,16 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
     let prober = Arc::new(Prober::new(arguments.pin_dir.clone()));
     let (sender, observed) = mpsc::channel(health::OBSERVED_AT_ONCE);
     let observer = tokio::spawn(health::observe(Arc::clone(&daemon), observed));
-    let publisher = tokio::spawn(health::publish(Arc::clone(&daemon), Runner::start(sender, Arc::clone(&prober))));
+    let publisher = tokio::spawn(health::publish(
+        Arc::clone(&daemon),
+        Runner::start(sender, Arc::clone(&prober)),
+    ));
+    let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
+    let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
     tracing::info!(socket = %arguments.socket.display(), "ready");
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
-    for task in [follower, observer, publisher] {
+    for task in [follower, observer, publisher, watcher, trials] {
         task.abort();
     }
     prober.close().await;

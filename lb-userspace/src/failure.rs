@@ -5,9 +5,11 @@ use std::error::Error;
 
 use crate::{
     api::model::Failure,
+    clock::Now,
+    confirm::OnTrial,
     layout,
     neighbours::NetlinkError,
-    plan::{Finding, Plan, Severity, code::Code, policy},
+    plan::{Finding, Plan, Severity, WishError, code::Code, policy},
     publish::PublishError,
     revision::RevisionError,
     store::StoreError,
@@ -17,6 +19,7 @@ use crate::{
 const FAILED: u8 = 1;
 const REFUSED: u8 = 3;
 const STALE: u8 = 4;
+const ROLLED_BACK: u8 = 6;
 const USAGE: u8 = 64;
 
 /// A sentence with all its causes.
@@ -126,6 +129,21 @@ impl From<policy::Stale> for Failure {
     }
 }
 
+impl From<WishError> for Failure {
+    fn from(error: WishError) -> Self {
+        let (code, exit, fix) = match error {
+            WishError::NoBackend { .. } => ("HF5007", FAILED, "holdfast backend list"),
+            WishError::NotABackend(_) | WishError::Weight(_) => ("HF5002", USAGE, "holdfast backend --help"),
+            WishError::Deadline { .. } => (
+                "HF5002",
+                USAGE,
+                "name a shorter one, or raise the pool's `drain.deadline` in the file",
+            ),
+        };
+        failure(code, exit, format!("{error}. Nothing was changed."), fix)
+    }
+}
+
 impl From<policy::Altered> for Failure {
     fn from(altered: policy::Altered) -> Self {
         let message = format!("{altered}. Nothing was changed.");
@@ -182,6 +200,46 @@ pub fn read_only(reason: &str) -> Failure {
         REFUSED,
         message,
         "holdfast status; holdfast journal list",
+    )
+}
+
+/// Another plan while a generation is on trial.
+#[must_use]
+pub fn on_trial(trial: &OnTrial, now: Now) -> Failure {
+    let message = format!(
+        "generation {} of {} is on trial until {}: no other plan is taken before it is confirmed or taken back. \
+         Nothing was changed.",
+        trial.generation,
+        trial.author,
+        trial.term.until(now)
+    );
+    failure(
+        Code::OnTrial.as_str(),
+        REFUSED,
+        message,
+        "holdfast confirm, or holdfast abort",
+    )
+}
+
+/// Nothing is to be confirmed.
+#[must_use]
+pub fn no_trial() -> Failure {
+    let message = "no generation is on trial. Nothing was changed.".to_owned();
+    failure(Code::NoTrial.as_str(), FAILED, message, "holdfast history")
+}
+
+/// It is being taken back.
+#[must_use]
+pub fn too_late(trial: &OnTrial) -> Failure {
+    let message = format!(
+        "the {} s to confirm generation {} are over: generation {} is served again",
+        trial.term.within, trial.generation, trial.term.back_to
+    );
+    failure(
+        Code::TrialOver.as_str(),
+        ROLLED_BACK,
+        message,
+        "holdfast history; apply it again",
     )
 }
 

@@ -50,6 +50,10 @@ pub struct Link {
     pub mtu: u16,
     /// The XDP mode that is really in use, by whomever.
     pub xdp: Option<XdpMode>,
+    /// The kernel's id of the XDP program on it, whosever.
+    pub xdp_program: Option<u32>,
+    /// Set up, and the other end is there.
+    pub up: bool,
 }
 
 /// What the kernel knows of the ways to the backends.
@@ -118,6 +122,20 @@ const QUESTIONS_AT_ONCE: usize = 32;
 /// When the kernel does not answer.
 pub async fn links() -> Result<BTreeMap<String, Link>, NetlinkError> {
     Netlink::open()?.links().await
+}
+
+/// The interface of this network namespace that has an address.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub async fn carrying(address: IpAddr) -> Result<Option<String>, NetlinkError> {
+    let netlink = Netlink::open()?;
+    let Some(ifindex) = netlink.interface_of(address).await? else {
+        return Ok(None);
+    };
+    let links = netlink.links().await?;
+    let mut named = links.into_iter();
+    Ok(named.find(|(_, link)| link.ifindex == ifindex).map(|(name, _)| name))
 }
 
 /// Tells what may have changed.

@@ -173,8 +173,20 @@ pub fn reached<'r>(
 /// When one goes elsewhere than the revision says.
 pub fn rehearse(kernel: &KernelBalancer, active: Active, revision: &Revision) -> Result<(), Objection> {
     let vips = &revision.config().vips;
+    rehearse_each(kernel, active, revision, vips.len().div_ceil(REHEARSED_VIPS).max(1))
+}
+
+/// The same for every VIP, of what is served.
+///
+/// # Errors
+/// When one goes elsewhere than the revision says.
+pub fn rehearse_all(kernel: &KernelBalancer, active: Active, revision: &Revision) -> Result<(), Objection> {
+    rehearse_each(kernel, active, revision, 1)
+}
+
+fn rehearse_each(kernel: &KernelBalancer, active: Active, revision: &Revision, step: usize) -> Result<(), Objection> {
     let key = kernel.hash_key()?;
-    for vip in vips.iter().step_by(vips.len().div_ceil(REHEARSED_VIPS).max(1)) {
+    for vip in revision.config().vips.iter().step_by(step) {
         try_vip(kernel, active, revision, &key, vip)?;
     }
     Ok(())

@@ -13,6 +13,7 @@ pub(crate) use self::file::FileJudged;
 use self::objects::{Counted, pools, vips};
 use crate::{
     api::model::{BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, Status, Why, WhyQuery},
+    clock::Now,
     config::{Pool, Vip},
     digest::Digest,
     failure,
@@ -31,7 +32,7 @@ use crate::{
 impl Serving {
     /// # Errors
     /// When the kernel's counters cannot be read.
-    pub fn status(&mut self, resolution: &Resolution) -> Result<Status, Failure> {
+    pub fn status(&mut self, resolution: &Resolution, now: Now) -> Result<Status, Failure> {
         let out_of_sync = self.out_of_sync();
         let served = self.served.as_ref();
         let traffic = Counted::of(self.publisher.kernel(), served)?;
@@ -46,6 +47,8 @@ impl Serving {
             damage: self.damage()?,
             mode: self.mode,
             mode_reason: self.mode_reason.clone(),
+            program_problem: self.program_problem.clone(),
+            trial: self.trial_status(now),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
             vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),
@@ -75,8 +78,10 @@ impl Serving {
         interfaces
             .map(|interface| {
                 let link = resolution.links.get(&interface.name);
-                let ifindex = link.map_or(0, |link| link.ifindex);
                 let ours = self.publisher.kernel().link(&interface.name).ok().flatten();
+                // A renamed interface keeps its program.
+                let ifindex = link.map_or_else(|| ours.map_or(0, |facts| facts.ifindex), |link| link.ifindex);
+                let link = link.or_else(|| resolution.links.values().find(|link| link.ifindex == ifindex));
                 let ours = ours.filter(|facts| facts.ifindex != 0 && facts.ifindex == ifindex);
                 let detached = served.state.state.content.overrides.detached.contains(&interface.name);
                 InterfaceStatus {

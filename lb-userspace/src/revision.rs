@@ -156,9 +156,14 @@ impl Revision {
     }
 
     /// The same with slots of pools clean again, and without backends that left.
+    /// Members of `ended` lose the flows they have.
     #[must_use]
-    pub fn cleaned(&self, clean: &BTreeMap<String, BTreeSet<u16>>) -> Self {
-        next::cleaned(self, clean)
+    pub fn cleaned(
+        &self,
+        clean: &BTreeMap<String, BTreeSet<u16>>,
+        ended: &BTreeMap<String, BTreeSet<MemberIndex>>,
+    ) -> Self {
+        next::cleaned(self, clean, ended)
     }
 
     /// From the meta chunks and the tables, as read from the kernel or store.
@@ -179,7 +184,7 @@ impl Revision {
         let Some(previous) = previous else {
             return Vec::new();
         };
-        let pools = self.state.content.config.pools.iter();
+        let pools = self.config().pools.iter();
         let effects = pools.filter_map(|pool| {
             let (_, before) = previous.pool(&pool.name)?;
             let (members, after) = self.pool(&pool.name)?;
@@ -237,9 +242,10 @@ impl Revision {
             .map(|(name, _)| name.as_str())
     }
 
+    /// As it is in force: with the overrides of operators in it.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.state.content.config
+        self.state.content.in_force()
     }
 
     /// Backends that own slots, or would, but have no next hop.

@@ -4,6 +4,7 @@
 mod publish;
 mod record;
 mod revise;
+mod trial;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +15,7 @@ use crate::{
     api::model::{Applied, ApplyRequest, Failure, Mode},
     clock::Now,
     config::{self, ObjectName},
+    confirm::OnTrial,
     digest::Digest,
     drain::Blind,
     failure,
@@ -25,7 +27,7 @@ use crate::{
     publish::Publisher,
     reports::FileJudged,
     revision::Revision,
-    store::Store,
+    store::{By, Store},
 };
 
 /// The one writer.
@@ -49,6 +51,12 @@ pub struct Serving {
     pub(crate) swept: bool,
     /// What `status` found the configuration file to mean.
     pub(crate) file_judged: Option<FileJudged>,
+    /// Why the program of another build goes on.
+    pub(crate) program_problem: Option<String>,
+    /// The served generation, while it is on trial.
+    pub(crate) on_trial: Option<OnTrial>,
+    /// The kernel's boot id.
+    pub(crate) boot: String,
 }
 
 /// What the kernel serves.
@@ -69,6 +77,9 @@ pub enum Purpose {
         plan_digest: Option<Digest>,
         cause: String,
         message: Option<String>,
+        /// On trial for so many seconds.
+        confirm_within: Option<u32>,
+        by: Option<By>,
     },
     /// The running generation once more, because of something else.
     Revision { cause: String },
@@ -139,10 +150,18 @@ impl Serving {
         cause: &str,
         resolution: &Resolution,
         author: &str,
+        by: Option<By>,
         now: Now,
     ) -> Result<Applied, Failure> {
-        let ApplyRequest { plan, digest, message } = request;
+        let ApplyRequest {
+            plan,
+            digest,
+            message,
+            confirm_within,
+        } = request;
         self.check_writable()?;
+        self.check_no_trial(now)?;
+        self.check_trial(confirm_within)?;
         if plan.digest() != digest {
             return Err(failure::digest_mismatch());
         }
@@ -161,7 +180,7 @@ impl Serving {
         plan.findings
             .extend(policy::host::judge(&plan.target.config, resolution));
         if plan.is_refused() {
-            self.note_refusal(&plan, digest, author, now);
+            self.note_refusal(&plan, digest, author, by, now);
             return Err(failure::refused(&plan));
         }
         if let (true, Some(served)) = (plan.is_empty(), &self.served) {
@@ -171,6 +190,8 @@ impl Serving {
             plan_digest: Some(digest),
             cause: cause.to_owned(),
             message,
+            confirm_within,
+            by,
         };
         self.change(&Part::new(plan.target), &purpose, resolution, author, now)
     }
@@ -210,6 +231,7 @@ const fn unchanged(served: &Served) -> Applied {
         chunks_shared: 0,
         publish_us: 0,
         effects: Vec::new(),
+        confirm_until: None,
         notes: Vec::new(),
     }
 }

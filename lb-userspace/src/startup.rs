@@ -4,16 +4,17 @@
 //! cleared. For legitimacy the journal is: what it does not know is served all
 //! the same, and the daemon is read-only until somebody settles it.
 
-use std::{collections::BTreeSet, fs, io, os::unix::fs::OpenOptionsExt as _, path::Path, sync::Arc};
+mod again;
+mod hash_key;
 
-use lb_common::abi::hash_key::{HASH_KEY_BYTES, HashKey};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::{
     api::model::{ApplyRequest, Failure, Mode},
     clock::Now,
     config::{self, Config},
     drain::Blind,
-    kernel::{KernelError, aya::KernelBalancer, bpffs},
+    kernel::{KernelError, aya::KernelBalancer, bpffs, upgrade::Object},
     layout::RootFacts,
     neighbours::Resolution,
     part::Part,
@@ -23,6 +24,7 @@ use crate::{
     revision::{MemberHealth, PoolState, Revision},
     serving::{Purpose, Served, Serving},
     store::{self, Entry, Outcome, Store, StoreError},
+    takeover,
 };
 
 /// Where a daemon keeps its things.
@@ -31,6 +33,10 @@ pub struct Places<'a> {
     pub config: &'a Path,
     pub state_dir: &'a Path,
     pub pin_dir: &'a Path,
+    /// The kernel's boot id.
+    pub boot: &'a str,
+    /// Instead of the program that is built in.
+    pub program: Option<&'a Path>,
 }
 
 /// Why there is no daemon.
@@ -83,11 +89,13 @@ impl Found {
             return Err(StartError::Config(Arc::clone(errors)));
         }
         let pins = bpffs::prepare(places.pin_dir)?;
-        let mut publisher = Publisher::new(KernelBalancer::open(&pins)?);
-        if !publisher.kernel().program_is_ours()? {
-            tracing::warn!("the pinned program is of another build; it stays until its pins are removed");
-        }
+        let object = match places.program {
+            Some(path) => Object::read(path).map_err(KernelError::call("reading the program"))?,
+            None => Object::built_in(),
+        };
+        let mut publisher = Publisher::new(KernelBalancer::open(&pins, object)?);
         let adopted = publisher.adopt();
+        let program_problem = takeover::take_over(&mut publisher, &adopted);
         if matches!(adopted, Ok(None))
             && let Some(problem) = store_problem
         {
@@ -109,6 +117,9 @@ impl Found {
             blind: Blind::default(),
             swept: true,
             file_judged: None,
+            program_problem,
+            on_trial: None,
+            boot: places.boot.to_owned(),
         };
         Ok(Self {
             serving,
@@ -130,7 +141,8 @@ impl Found {
         if let Some(store) = &self.serving.store
             && let Some(last) = store.last_switched()?
         {
-            return Ok(Some(last.content.config.clone()));
+            let back = again::content_before_trial(store)?;
+            return Ok(Some(back.unwrap_or(last.content).config.clone()));
         }
         match &self.file {
             Ok(file) => Ok(Some(file.parsed.config.clone())),
@@ -165,6 +177,10 @@ impl Found {
         if let Some(problem) = self.store_problem {
             self.serving
                 .become_read_only(format!("the store cannot be used ({problem})"));
+        }
+        if let Some(refusal) = self.serving.publisher.kernel().refusal() {
+            let reason = takeover::refused(refusal);
+            self.serving.become_read_only(reason);
         }
         if let (Ok(file), Some(served)) = (&self.file, &self.serving.served) {
             let name = file.path.display().to_string();
@@ -237,7 +253,17 @@ impl Found {
                         now.time,
                     )?;
                 }
-                store.append(&Entry::Adopted { generation, revision }, AUTHOR, now.time)?;
+                let boot = Some(serving.boot.clone());
+                let adopted = Entry::Adopted {
+                    generation,
+                    revision,
+                    boot,
+                };
+                store.append(&adopted, AUTHOR, now.time)?;
+                serving.on_trial = store.on_trial()?;
+                if let Some(trial) = &serving.on_trial {
+                    tracing::warn!(generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
+                }
                 return Ok(());
             }
             Some(last) => {
@@ -303,13 +329,20 @@ impl Found {
             state,
             layout: None,
         });
+        let rebooted = self.note_served_again(generation, revision, now)?;
+        let why = if rebooted { "reboot" } else { "the pins are gone" };
+        if let Some(before) = self.not_confirmed()? {
+            let cause = format!("not confirmed before the {why}");
+            let taken_back = self.serving.take_back(&before, &cause, resolution, AUTHOR, now);
+            return taken_back.map(drop).map_err(StartError::First);
+        }
         let purpose = Purpose::Revision {
-            cause: "nothing was served any more".to_owned(),
+            cause: format!("nothing was served any more: {why}"),
         };
         self.serving
             .change(&content, &purpose, resolution, AUTHOR, now)
             .map_err(StartError::First)?;
-        tracing::info!(generation, "the last generation is served again");
+        tracing::info!(generation, why, "the last generation is served again");
         Ok(())
     }
 
@@ -320,20 +353,21 @@ impl Found {
         };
         self.install_hash_key(&file)?;
         let environment = file.environment.clone();
-        let content = Content {
-            config: file,
-            overrides: Overrides::default(),
-        };
+        let content = Content::new(file, Overrides::default());
         if let Some(store) = &mut self.serving.store {
-            store.append(&Entry::FirstStart { environment }, AUTHOR, now.time)?;
+            let boot = Some(self.serving.boot.clone());
+            store.append(&Entry::FirstStart { environment, boot }, AUTHOR, now.time)?;
         }
         let plan = self.serving.plan(content, BTreeSet::new(), resolution, AUTHOR, now);
         let request = ApplyRequest {
             digest: plan.digest(),
             plan,
             message: None,
+            confirm_within: None,
         };
-        let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
+        let applied = self
+            .serving
+            .apply(request, "first start", resolution, AUTHOR, None, now);
         let applied = applied.map_err(StartError::First)?;
         tracing::info!(generation = applied.generation, "the file is the first generation");
         Ok(())
@@ -341,7 +375,7 @@ impl Found {
 
     fn install_hash_key(&self, config: &Config) -> Result<(), StartError> {
         let path = &config.node.hash_key_file;
-        let key = hash_key(path).map_err(|source| StartError::HashKey {
+        let key = hash_key::read(path).map_err(|source| StartError::HashKey {
             path: path.clone(),
             source,
         })?;
@@ -402,47 +436,4 @@ fn unreadable(generation: u64, error: &StoreError) -> Failure {
         fix: Some("restore the state directory from a backup".to_owned()),
         exit: 1,
     }
-}
-
-/// Reads the hash key; makes one (mode 0600) where there is no file.
-fn hash_key(path: &Path) -> io::Result<HashKey> {
-    match fs::read(path) {
-        Ok(bytes) => {
-            let bytes: [u8; HASH_KEY_BYTES] = bytes.try_into().map_err(|bytes: Vec<u8>| {
-                io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("it has {} bytes; a hash key has {HASH_KEY_BYTES}", bytes.len()),
-                )
-            })?;
-            Ok(HashKey::from_bytes(&bytes))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_hash_key(path),
-        Err(error) => Err(error),
-    }
-}
-
-fn make_hash_key(path: &Path) -> io::Result<HashKey> {
-    use std::io::{Read as _, Write as _};
-    let mut key = [0; HASH_KEY_BYTES];
-    fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    // Whole or not there: a short file would keep every later daemon from
-    // starting.
-    let draft = path.with_extension("new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    if let Some(directory) = path.parent() {
-        fs::File::open(directory)?.sync_all()?;
-    }
-    tracing::info!(path = %path.display(), "made a hash key");
-    Ok(HashKey::from_bytes(&key))
 }

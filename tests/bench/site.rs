@@ -13,7 +13,7 @@ use aya::maps::{Map, MapData, PerCpuArray};
 use holdfast::{
     agent,
     config::{self, Config, MacAddr},
-    kernel::{Kernel as _, aya::KernelBalancer},
+    kernel::{Kernel as _, aya::KernelBalancer, upgrade::Object},
     layout::{Layout, RootFacts},
     part::Part,
     plan::{Content, Overrides},
@@ -176,10 +176,7 @@ pub fn yaml(shape: Shape, arms: &[Arm]) -> String {
 /// As it stands in a plan.
 pub fn content(text: &str) -> Result<Content> {
     let config = config::parse("bench.yaml", text)?.config;
-    Ok(Content {
-        config,
-        overrides: Overrides::default(),
-    })
+    Ok(Content::new(config, Overrides::default()))
 }
 
 /// What the neighbour tables would say: the configured next hops.
@@ -222,7 +219,7 @@ impl Site {
     /// published.
     pub fn open(directory: &Path, arms: Vec<Arm>) -> Result<Self> {
         std::fs::create_dir(directory).with_context(|| format!("making {}", directory.display()))?;
-        let mut kernel = KernelBalancer::open(directory)?;
+        let mut kernel = KernelBalancer::open(directory, Object::built_in())?;
         kernel.set_hash_key(&KEY)?;
         kernel.set_node(&node(&arms)?)?;
         kernel.set_peers(&peers()?)?;

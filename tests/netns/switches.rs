@@ -26,15 +26,15 @@ const VIP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 10), 443)
 
 /// Frames a call: about 100,000 a second, which the rig carries without loss,
 /// also on a busy machine.
-const PACED: u32 = 4_096;
+pub const PACED: u32 = 4_096;
 
 /// Frames a call at full speed.
 const UNPACED: u32 = 1 << 20;
 
 /// Backends in service in the two configurations: none is in both, so a packet that met
 /// half of each would be dropped or go to a third place.
-const OLD: [u8; 4] = [1, 2, 3, 4];
-const NEW: [u8; 4] = [5, 6, 7, 8];
+pub const OLD: [u8; 4] = [1, 2, 3, 4];
+pub const NEW: [u8; 4] = [5, 6, 7, 8];
 
 #[test]
 fn thousand_switches_mix_and_lose_no_frame_and_nor_does_kill_9() -> Result<()> {
@@ -130,18 +130,18 @@ fn report_full_speed(bench: &Bench) -> Result<()> {
 }
 
 /// A balancer and, at the other end of its only link, generator and sink.
-struct Bench {
-    daemon: Option<Process>,
-    sink: Sink,
-    installation: Installation,
-    outside: Namespace,
-    inside: Namespace,
+pub struct Bench {
+    pub daemon: Option<Process>,
+    pub sink: Sink,
+    pub installation: Installation,
+    pub outside: Namespace,
+    pub inside: Namespace,
     scratch: Scratch,
     outside_ifindex: u32,
 }
 
 impl Bench {
-    fn start() -> Result<Self> {
+    pub fn start() -> Result<Self> {
         let id = RunId::new();
         let scratch = Scratch::new(&id)?;
         let inside = Namespace::create(id.namespace("lb"))?;
@@ -182,7 +182,7 @@ impl Bench {
 
     /// Frames that found no room in the link's rings, on their way to the
     /// balancer and back from it, as the kernel counts them.
-    fn lost_on_link(&self) -> Result<(u64, u64)> {
+    pub fn lost_on_link(&self) -> Result<(u64, u64)> {
         let links: serde_json::Value = serde_json::from_str(&self.outside.ip("-s -j link show gen0")?)?;
         let dropped = |way: &str| {
             let count = links[0]["stats64"][way]["dropped"].as_u64();
@@ -191,7 +191,7 @@ impl Bench {
         Ok((dropped("tx")?, dropped("rx")?))
     }
 
-    fn generator(&self) -> Result<Generator> {
+    pub fn generator(&self) -> Result<Generator> {
         Generator::new(self.outside_ifindex, CLIENT, VIP, FLOWS)
     }
 
@@ -217,8 +217,13 @@ impl Bench {
     /// In maintenance, not removed nor drained: of those the program lets go at
     /// once, so that each revision says one thing of every flow.
     fn write(&self, backends: [u8; 4], others: [u8; 4]) -> Result<()> {
+        self.write_as(backends, others, "maint")
+    }
+
+    /// With `backends` ready and `others` in another state.
+    pub fn write_as(&self, backends: [u8; 4], others: [u8; 4], state: &str) -> Result<()> {
         let states = backends.map(|number| (number, "ready")).into_iter();
-        let states = states.chain(others.map(|number| (number, "maint")));
+        let states = states.chain(others.map(|number| (number, state)));
         let lines: Vec<String> = states
             .map(|(number, state)| {
                 format!(
@@ -243,6 +248,10 @@ impl Bench {
 
     fn apply(&self, backends: [u8; 4], removed: [u8; 4]) -> Result<()> {
         self.write(backends, removed)?;
+        self.apply_file()
+    }
+
+    pub fn apply_file(&self) -> Result<()> {
         let outcome = self
             .installation
             .run(&["apply", "-f", &self.installation.config.to_string_lossy()])?;
@@ -265,12 +274,12 @@ fn rate(frames: u64, took: Duration) -> f64 {
     frames as f64 / took.as_secs_f64()
 }
 
-fn counted(status: &Status, prefix: &str) -> u64 {
+pub fn counted(status: &Status, prefix: &str) -> u64 {
     let verdicts = status.verdicts.iter().filter(|(name, _)| name.starts_with(prefix));
     verdicts.map(|(_, traffic)| traffic.packets).sum()
 }
 
-fn since(after: &Taken, before: &Taken) -> Taken {
+pub fn since(after: &Taken, before: &Taken) -> Taken {
     let by_flow = after.by_flow.iter().zip(&before.by_flow);
     Taken {
         frames: after.frames - before.frames,

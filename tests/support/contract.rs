@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// `holdfast status -o json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,6 +20,7 @@ pub struct Status {
     pub digest: String,
     pub in_sync: bool,
     pub mode: String,
+    pub program_problem: Option<String>,
     pub interfaces: Vec<Interface>,
     pub verdicts: BTreeMap<String, Traffic>,
     pub vips: Vec<Vip>,
@@ -73,6 +75,12 @@ pub struct Backend {
     pub up: bool,
     /// Of the lookup table's 65,536.
     pub slots: u32,
+    /// What was set by command.
+    #[serde(default, rename = "override")]
+    pub overridden: Option<Value>,
+    /// Slots in which it may still have flows.
+    #[serde(default, rename = "dirtySlots")]
+    pub dirty_slots: u32,
     pub path: Path,
     #[serde(flatten)]
     pub traffic: Traffic,

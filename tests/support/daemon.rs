@@ -16,6 +16,7 @@ use crate::{
     config::Fleet,
     contract::{Applied, Status, Why},
     netns::Namespace,
+    pass,
     process::Process,
 };
 
@@ -61,6 +62,12 @@ impl Binaries {
         self.directory.join("holdfastd")
     }
 
+    /// A build of the balancer for tests of upgrades: `later`, `refused`.
+    #[must_use]
+    pub fn program(&self, build: &str) -> PathBuf {
+        pass::object().with_file_name(format!("balancer-{build}.o"))
+    }
+
     #[must_use]
     pub fn holdfast(&self) -> PathBuf {
         self.directory.join("holdfast")
@@ -104,11 +111,21 @@ impl Outcome {
 impl Installation {
     /// Starts the daemon and waits until `status` answers.
     pub fn start(&self, namespace: &Namespace) -> Result<Process> {
-        let mut command = Command::new(self.binaries.holdfastd());
+        self.start_with(namespace, &[])
+    }
+
+    /// The same, with further arguments.
+    pub fn start_with(&self, namespace: &Namespace, further: &[&str]) -> Result<Process> {
+        self.start_by(namespace, Command::new(self.binaries.holdfastd()), further)
+    }
+
+    /// By a command that ends up as the daemon.
+    pub fn start_by(&self, namespace: &Namespace, mut command: Command, further: &[&str]) -> Result<Process> {
         command.arg("--config").arg(&self.config);
         command.arg("--state-dir").arg(&self.state);
         command.arg("--socket").arg(&self.socket);
         command.arg("--pin-dir").arg(&self.pins);
+        command.args(further);
         let mut daemon = Process::start(namespace, command, &self.log)?;
         daemon.wait_ready("holdfastd ready", READY, || {
             self.run(&["status"]).is_ok_and(|outcome| outcome.code == Some(0))

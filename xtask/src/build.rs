@@ -18,6 +18,10 @@ use crate::{
 /// generator and sink of the test rig, and the benchmark's wrapper and floors.
 const OBJECTS: [&str; 4] = ["balancer", "agent", "rig", "bench"];
 
+/// Builds of the balancer for tests of upgrades, by their feature: each is
+/// `balancer-FEATURE.o`.
+const VARIANTS: [&str; 3] = ["later", "refused", "relaid"];
+
 /// Flags for rustc beside the linker's path.
 const RUSTC_FLAGS: [&str; 2] = [
     // Without BTF the loader refuses the object: "no BTF parsed for object".
@@ -69,29 +73,58 @@ pub fn bench() -> Result<()> {
     run_shown("building the benchmark (a few minutes the first time)", &mut command)
 }
 
+/// The BPF objects, then the daemon and the command line as they are installed.
+pub fn release() -> Result<()> {
+    objects(&setup::ensure()?, false)?;
+    let mut command = workspace::cargo()?;
+    command.args(["build", "--release", "--package", "lb-userspace", "--bins"]);
+    run_shown(
+        "building what is installed (a few minutes the first time)",
+        &mut command,
+    )
+}
+
 /// `target/bpf/{balancer,agent,rig,bench}.o`.
 fn objects(tools: &Tools, trace: bool) -> Result<()> {
-    let built_in = workspace::root()?.join("target/bpf-build");
+    for feature in VARIANTS {
+        compile(tools, &["balancer"], &[feature])?;
+        install(&built("balancer")?, &object(&format!("balancer-{feature}"))?)?;
+    }
+    let features: &[&str] = if trace { &["trace"] } else { &[] };
+    compile(tools, &OBJECTS, features)?;
+    for name in OBJECTS {
+        install(&built(name)?, &object(name)?)?;
+    }
+    Ok(())
+}
+
+/// Where cargo puts a program.
+fn built(name: &str) -> Result<PathBuf> {
+    let directory = workspace::root()?.join("target/bpf-build");
+    Ok(directory.join(TARGET).join("release").join(name))
+}
+
+fn compile(tools: &Tools, programs: &[&str], features: &[&str]) -> Result<()> {
     let mut flags = vec![format!("-Clinker={}", tools.linker.display())];
     flags.extend(RUSTC_FLAGS.map(String::from));
 
     let mut command = toolchain::cargo_build(&tools.compiler)?;
     command
         .args(["--package", "lb-ebpf", "--release", "--target-dir"])
-        .arg(&built_in);
-    if trace {
-        command.args(["--features", "trace"]);
+        .arg(workspace::root()?.join("target/bpf-build"));
+    for program in programs {
+        command.args(["--bin", program]);
+    }
+    if !features.is_empty() {
+        command.args(["--features", &features.join(",")]);
     }
     // The unit separator keeps a path with spaces in one piece.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).envs(PROFILE);
-    let title = format!("building the BPF programs ({})", tools.compiler.route.describe());
-    run_shown(&title, &mut command)?;
-
-    for name in OBJECTS {
-        let source = built_in.join(TARGET).join("release").join(name);
-        install(&source, &object(name)?)?;
-    }
-    Ok(())
+    let which = features
+        .first()
+        .map_or_else(String::new, |feature| format!(", {feature}"));
+    let title = format!("building the BPF programs ({}{which})", tools.compiler.route.describe());
+    run_shown(&title, &mut command)
 }
 
 /// Where lb-userspace's and the tests' build scripts look for an object.

@@ -9,6 +9,11 @@ use super::chunk::{ChunkId, LINE_BYTES, LINES, Line};
 pub const MAGIC: [u8; 8] = *b"holdfast";
 
 /// Line 0 of a root chunk.
+///
+/// Every version, older or newer, can find out what serves, so these never
+/// change: ACTIVE is one entry of eight bytes, whose low 16 bits are a slot of
+/// CHUNKS; the map in that slot can be mapped; in its first 32 bytes are `magic`,
+/// `abi`, `entries`, `generation` and `revision` as they are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct RootHeader {

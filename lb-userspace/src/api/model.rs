@@ -1,8 +1,9 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
+mod health;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     net::IpAddr,
 };
 
@@ -10,11 +11,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{API_VERSION, BackendState, ObjectName, Percent, Protocol, XdpMode},
+    config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
     digest::Digest,
     health::standing::Reason,
-    plan::{Change, Content, Plan, PoolEffect},
+    plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
+
+pub use self::health::{GuestStatus, HealthState, HealthStatus};
 
 /// `apiVersion` and `kind`, at the head of every document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +76,13 @@ pub struct Status {
     /// Why, unless it is normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_reason: Option<String>,
+    /// Why the program of another build than the daemon's goes on; absent: it is
+    /// the daemon's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_problem: Option<String>,
+    /// The running generation is on trial; absent: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialStatus>,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,
@@ -86,6 +96,18 @@ pub struct Status {
 
 impl Kind for Status {
     const KIND: &'static str = "Status";
+}
+
+/// A generation that is taken back unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrialStatus {
+    pub generation: u64,
+    /// Who applied it.
+    pub author: String,
+    pub until: Timestamp,
+    /// The generation whose content is served again then.
+    pub back_to: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,22 +169,6 @@ pub struct PoolStatus {
     pub fallback: Vec<GuestStatus>,
 }
 
-/// A backend of a pool's fallback pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GuestStatus {
-    /// `POOL/BACKEND`.
-    pub name: String,
-    pub address: IpAddr,
-    /// Slots of the pool that it owns; 0: it is not needed.
-    pub slots: u32,
-    /// Slots of others in which flows may still be its own.
-    pub dirty_slots: u32,
-    /// For this pool.
-    #[serde(flatten)]
-    pub traffic: Traffic,
-}
-
 /// A backend that leaves slowly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,6 +192,9 @@ pub struct BackendStatus {
     pub up: bool,
     #[serde(default)]
     pub health: HealthStatus,
+    /// What was set by command; weight and state above are in force.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideStatus>,
     /// Slots of the lookup table it owns, of 65,536.
     pub slots: u32,
     /// Slots of others in which flows may still be its own.
@@ -198,49 +207,14 @@ pub struct BackendStatus {
     pub traffic: Traffic,
 }
 
-/// What checks say of a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What an operator set by command, and what the file says instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HealthStatus {
-    pub state: HealthState,
-    /// When it became that, as far as the daemon knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
-    /// Why its last check failed; absent: it passed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// How long its last check took, microseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub check_us: Option<u64>,
-    /// What health leaves it of its weight; absent: all of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share: Option<Percent>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum HealthState {
-    /// Its pool has no checks, or it is in `maint`.
-    #[default]
-    Unchecked,
-    /// Not checked yet.
-    Unknown,
-    Up,
-    Down,
-    /// Its checks pass, but it went up and down too often.
-    Held,
-}
-
-impl fmt::Display for HealthState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unchecked => "unchecked",
-            Self::Unknown => "unknown",
-            Self::Up => "up",
-            Self::Down => "down",
-            Self::Held => "held",
-        })
-    }
+pub struct OverrideStatus {
+    #[serde(flatten)]
+    pub set: BackendOverride,
+    pub file_weight: u32,
+    pub file_state: BackendState,
 }
 
 /// What is known of the way to a backend.
@@ -345,6 +319,9 @@ pub struct ApplyRequest {
     pub digest: Digest,
     #[serde(default)]
     pub message: Option<String>,
+    /// On trial: taken back unless it is confirmed within so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_within: Option<u32>,
 }
 
 /// `POST /v1/rollback`: plans an earlier generation's content.
@@ -363,6 +340,15 @@ pub struct InterfacesRequest {
     pub interfaces: Vec<String>,
 }
 
+/// `POST /v1/backend`: plans what somebody wishes of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendRequest {
+    /// `backend/POOL/NAME`.
+    pub backend: ObjectName,
+    pub wish: BackendWish,
+}
+
 /// The answer to an apply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -378,6 +364,9 @@ pub struct Applied {
     /// From the first chunk to the switch, microseconds.
     pub publish_us: u64,
     pub effects: Vec<PoolEffect>,
+    /// It is taken back unless it is confirmed until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm_until: Option<Timestamp>,
     /// Things worth knowing, such as next hops not resolved yet.
     pub notes: Vec<String>,
 }
@@ -409,6 +398,9 @@ pub struct GenerationSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     pub running: bool,
+    /// Whether somebody confirmed it; absent: it was not on trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
     pub vips: u32,
     pub backends: u32,
 }

@@ -12,6 +12,7 @@ use super::{
     error::{Error, Exit},
     terminal::{Look, Terminal},
     text::{Tone, count, paint, plain},
+    trial,
 };
 use crate::{
     api::{
@@ -56,7 +57,7 @@ pub(super) async fn apply(args: &args::Apply, client: &Client, terminal: &mut Te
         // clap lets no command through that names neither.
         (None, None) => return Err(Error::NothingToApply),
     };
-    carry_out(plan, args.message.clone(), client, terminal).await
+    carry_out(plan, args.message.clone(), args.trial, client, terminal).await
 }
 
 /// The plan of a file that `holdfast plan --out` wrote.
@@ -80,7 +81,7 @@ pub(super) async fn rollback(
         generation: args.generation,
     };
     let plan = terminal.patiently("planning", client.rollback(&request)).await?.body;
-    carry_out(plan, args.message.clone(), client, terminal).await
+    carry_out(plan, args.message.clone(), args.trial, client, terminal).await
 }
 
 pub(super) async fn attach(
@@ -92,7 +93,14 @@ pub(super) async fn attach(
         .patiently("planning", client.attach(&request_for(args)))
         .await?
         .body;
-    carry_out(plan, args.message.clone(), client, terminal).await
+    carry_out(
+        plan,
+        args.message.clone(),
+        trial::for_attach(args, terminal).await?,
+        client,
+        terminal,
+    )
+    .await
 }
 
 pub(super) async fn detach(
@@ -104,7 +112,7 @@ pub(super) async fn detach(
         .patiently("planning", client.detach(&request_for(args)))
         .await?
         .body;
-    carry_out(plan, args.message.clone(), client, terminal).await
+    carry_out(plan, args.message.clone(), args.trial, client, terminal).await
 }
 
 fn request_for(args: &args::Interfaces) -> InterfacesRequest {
@@ -113,10 +121,21 @@ fn request_for(args: &args::Interfaces) -> InterfacesRequest {
     }
 }
 
+/// Shows a plan, and that is all.
+pub(super) fn shown(plan: &Document<Plan>, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    terminal.answer(plan, |plan, look| render::plan_text(plan, look.color))?;
+    Ok(if plan.body.is_refused() {
+        Exit::Refused
+    } else {
+        Exit::Done
+    })
+}
+
 /// Shows a plan and applies it as it was shown.
-async fn carry_out(
+pub(super) async fn carry_out(
     plan: Plan,
     message: Option<String>,
+    trial: args::Trial,
     client: &Client,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Error> {
@@ -126,10 +145,18 @@ async fn carry_out(
     // Talk: stdout is for what became of it.
     terminal.say(&render::plan_text(&plan, terminal.err.color))?;
     let digest = plan.digest();
-    let request = ApplyRequest { plan, digest, message };
+    let request = ApplyRequest {
+        plan,
+        digest,
+        message,
+        confirm_within: trial.confirm_within.map(|within| within.0),
+    };
     let applied: Document<Applied> = terminal.patiently("applying", client.apply(&request)).await?;
     terminal.answer(&applied, applied_text)?;
-    Ok(Exit::Done)
+    match applied.body.confirm_until {
+        Some(_) if trial.wait => trial::wait(&applied.body, client, terminal).await,
+        Some(_) | None => Ok(Exit::Done),
+    }
 }
 
 pub(super) fn applied_text(applied: &Applied, look: Look) -> String {
@@ -156,6 +183,10 @@ pub(super) fn applied_text(applied: &Applied, look: Look) -> String {
             count(applied.publish_us)
         )
     }];
+    if let Some(until) = applied.confirm_until {
+        let text = format!("on trial until {until}: holdfast confirm, or it is taken back");
+        lines.push(paint(look.color, Tone::Caution, &text));
+    }
     lines.extend(applied.notes.iter().map(|note| format!("note: {}", plain(note))));
     lines.join("\n")
 }

@@ -39,12 +39,13 @@ pub(super) async fn show(args: &args::Show, client: &Client, terminal: &mut Term
 }
 
 fn history_text(history: &History, look: Look) -> String {
-    const COLUMNS: [super::text::Column; 8] = [
+    const COLUMNS: [super::text::Column; 9] = [
         numbers("GENERATION"),
         words("RUNNING"),
         words("APPLIED"),
         words("AUTHOR"),
         words("CAUSE"),
+        words("CONFIRMED"),
         words("DIGEST"),
         numbers("VIPS"),
         numbers("BACKENDS"),
@@ -61,6 +62,12 @@ fn history_text(history: &History, look: Look) -> String {
             summary.applied.to_string(),
             summary.author.clone(),
             summary.cause.clone(),
+            match summary.confirmed {
+                None => "-",
+                Some(true) => "yes",
+                Some(false) => "no",
+            }
+            .to_owned(),
             summary.digest.short(),
         ];
         if look.wide {

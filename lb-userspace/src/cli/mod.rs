@@ -6,6 +6,7 @@
 
 mod agent;
 pub mod args;
+mod backend;
 mod bpf;
 mod candidate;
 mod change;
@@ -18,6 +19,7 @@ mod shell;
 mod status;
 mod terminal;
 mod text;
+mod trial;
 mod why;
 
 #[cfg(test)]
@@ -107,6 +109,8 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Plan(args) => change::plan(args, &client()?, terminal).await,
         Command::Diff(args) => diff::diff(args, &client()?, terminal).await,
         Command::Apply(args) => change::apply(args, &client()?, terminal).await,
+        Command::Confirm => trial::confirm(&client()?, terminal).await,
+        Command::Abort => trial::abort(&client()?, terminal).await,
         Command::Rollback(args) => change::rollback(args, &client()?, terminal).await,
         Command::Attach(args) => change::attach(args, &client()?, terminal).await,
         Command::Detach(args) => change::detach(args, &client()?, terminal).await,
@@ -114,7 +118,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Show(args) => history::show(args, &client()?, terminal).await,
         Command::Vip { command } => objects::vips(command, &client()?, terminal).await,
         Command::Pool { command } => objects::pools(command, &client()?, terminal).await,
-        Command::Backend { command } => objects::backends(command, &client()?, terminal).await,
+        Command::Backend { command } => backend::backend(command, &client()?, terminal).await,
         Command::Why(args) => why::why(args, &client()?, terminal).await,
         Command::Config { command } => config::config(command, terminal),
         Command::Bpf { command } => bpf::bpf(*command, &client()?, terminal).await,

@@ -121,6 +121,12 @@ pub(super) async fn backends(
             let backend = found.ok_or_else(|| no_such("backend", &path.to_string(), names))?;
             terminal.answer(&Document::new(backend), |backend, _| backend_text(backend))?;
         }
+        // They change something: `backend.rs`.
+        BackendObjects::Drain(_)
+        | BackendObjects::Ready(_)
+        | BackendObjects::Maint(_)
+        | BackendObjects::Weight(_)
+        | BackendObjects::Reset(_) => return Err(Error::NothingToApply),
     }
     Ok(Exit::Done)
 }
@@ -252,8 +258,8 @@ fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
         ("Backend", backend.name.clone()),
         ("Pool", pool.clone()),
         ("Address", backend.address.to_string()),
-        ("Weight", backend.weight.to_string()),
-        ("State", backend.state.to_string()),
+        ("Weight", status::weight(backend)),
+        ("State", status::state(backend)),
         ("Up", yes_no(backend.up).to_owned()),
         ("Health", status::health(&backend.health)),
         (

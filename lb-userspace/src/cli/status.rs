@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status},
+        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status, TrialStatus},
     },
     config::XdpMode,
     health::standing::Reason,
@@ -50,8 +50,21 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OUT OF SYNC {why}")),
         ));
     }
+    if let Some(trial) = &status.trial
+        && (status.damage.is_some() || status.mode != Mode::Normal)
+    {
+        lines.push(paint(look.color, Tone::Caution, &plain(&on_trial(trial))));
+    }
+    if let Some(problem) = &status.program_problem {
+        lines.push(paint(
+            look.color,
+            Tone::Caution,
+            &plain(&format!("▲ OLD PROGRAM {problem}")),
+        ));
+    }
     lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
+    lines.extend(overridden(status).map(|line| plain(&line)));
     lines.join("\n")
 }
 
@@ -81,6 +94,13 @@ pub(super) const fn because(reason: Reason) -> &'static str {
     }
 }
 
+fn on_trial(trial: &TrialStatus) -> String {
+    format!(
+        "▲ ON TRIAL generation {} of {} until {}, then generation {} again: holdfast confirm",
+        trial.generation, trial.author, trial.until, trial.back_to
+    )
+}
+
 fn headline(status: &Status) -> (Tone, String) {
     let serving = match status.generation {
         0 => "Nothing is served yet".to_owned(),
@@ -92,6 +112,9 @@ fn headline(status: &Status) -> (Tone, String) {
         .unwrap_or("for a reason the daemon does not give");
     if let Some(damage) = &status.damage {
         return (Tone::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
+    }
+    if let (Mode::Normal, Some(trial)) = (status.mode, &status.trial) {
+        return (Tone::Caution, on_trial(trial));
     }
     match status.mode {
         Mode::ReadOnly => (Tone::Bad, format!("▲ READ-ONLY {}. {serving}.", sentence(reason))),
@@ -219,8 +242,8 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         pool.to_owned(),
         backend.name.clone(),
         backend.address.to_string(),
-        backend.weight.to_string(),
-        backend.state.to_string(),
+        weight(backend),
+        state(backend),
         super::objects::yes_no(backend.up).to_owned(),
         health(&backend.health),
         count(backend.traffic.packets),
@@ -229,6 +252,53 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         or_none(backend.path.mtu),
         backend.next_hop.clone(),
     ]
+}
+
+/// `50 (file: 100)` where it was set by command.
+pub(super) fn weight(backend: &BackendStatus) -> String {
+    let set = backend.overridden.as_ref().filter(|over| over.set.weight.is_some());
+    set.map_or_else(
+        || backend.weight.to_string(),
+        |over| format!("{} (file: {})", backend.weight, over.file_weight),
+    )
+}
+
+/// `drain until … (file: ready)` where it was set by command.
+pub(super) fn state(backend: &BackendStatus) -> String {
+    let Some(over) = backend.overridden.as_ref().filter(|over| over.set.state.is_some()) else {
+        return backend.state.to_string();
+    };
+    let until = over
+        .set
+        .until
+        .map_or_else(String::new, |until| format!(" until {until}"));
+    format!("{}{until} (file: {})", backend.state, over.file_state)
+}
+
+/// Backends of which something was set by command, for the head.
+fn overridden(status: &Status) -> Option<String> {
+    const TOLD: usize = 5;
+    let backends = status.pools.iter().flat_map(|pool| {
+        let overridden = pool.backends.iter().filter(|backend| backend.overridden.is_some());
+        overridden.map(move |backend| (&pool.name, backend))
+    });
+    let mut told: Vec<String> = backends
+        .map(|(pool, backend)| {
+            let over = backend.overridden.as_ref();
+            let state = over.and_then(|over| over.set.state).map(|_| state(backend));
+            let weight = over
+                .and_then(|over| over.set.weight)
+                .map(|_| format!("weight {}", weight(backend)));
+            let what: Vec<String> = state.into_iter().chain(weight).collect();
+            format!("{pool}/{} {}", backend.name, what.join(", "))
+        })
+        .collect();
+    let more = told.len().saturating_sub(TOLD);
+    told.truncate(TOLD);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    (!told.is_empty()).then(|| format!("set by command: {}", told.join("; ")))
 }
 
 /// Whose flows are still to end, where owners of slots changed.

@@ -114,6 +114,8 @@ codes! {
     NeedsHealth = 1066,
     /// A pool falls back on itself, or on one that falls back on another.
     FallbackLoop = 1067,
+    /// An entry of `access` names nobody.
+    SubjectInvalid = 1070,
 }
 
 impl fmt::Display for Code {

@@ -18,8 +18,8 @@ use super::{
     Affinity, BackendState, Encap, HashKind, Protocol, TableKind, XdpMode,
     limits::{
         ENVIRONMENT_PATTERN, INTERFACE_PATTERN, MAC_PATTERN, MAX_BACKENDS_IN_POOL, MAX_INTERFACES, MAX_NAME_BYTES,
-        MAX_POOLS, MAX_PORT, MAX_REMOVED, MAX_VIPS, MAX_WEIGHT, MIN_PORT, NAME_PATTERN, OBJECT_PATTERN,
-        PERCENT_PATTERN, PREFIX_V4_PATTERN, PREFIX_V6_PATTERN, SECONDS_PATTERN,
+        MAX_POOLS, MAX_PORT, MAX_REMOVED, MAX_SUBJECTS, MAX_VIPS, MAX_WEIGHT, MIN_PORT, NAME_PATTERN, OBJECT_PATTERN,
+        PERCENT_PATTERN, PREFIX_V4_PATTERN, PREFIX_V6_PATTERN, SECONDS_PATTERN, SUBJECT_PATTERN,
     },
     schema::address_formats,
 };
@@ -52,6 +52,33 @@ pub struct FileConfig {
     #[serde(default)]
     #[schemars(with = "Vec<String>", length(max = MAX_REMOVED), inner(regex(pattern = OBJECT_PATTERN)))]
     pub removed: Vec<Text>,
+    /// Who may do what through the daemon's socket; root may do everything.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "FileAccess")]
+    pub access: Option<FileAccess>,
+}
+
+/// Who may do what: `root`, `user:NAME`, `group:NAME`, `uid:N`, `gid:N`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Access")]
+pub struct FileAccess {
+    /// May look and plan.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub viewer: Vec<Text>,
+    /// May change what is served, too.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub operator: Vec<Text>,
+    /// May look, and approve what others planned.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub approver: Vec<Text>,
+    /// May change `access`, too.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub admin: Vec<Text>,
 }
 
 /// This host.

@@ -31,6 +31,9 @@ pub const MAX_VIPS: usize = 16_384;
 /// Entries of `removed`: as many objects as a configuration can hold.
 pub const MAX_REMOVED: usize = MAX_POOLS + MAX_BACKENDS + MAX_VIPS;
 
+/// Entries of a role in `access`.
+pub const MAX_SUBJECTS: usize = 256;
+
 pub const MAX_WEIGHT: u32 = 65_535;
 pub const DEFAULT_WEIGHT: u32 = 100;
 
@@ -119,3 +122,6 @@ pub const STATUSES_PATTERN: &str = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$";
 
 pub const OBJECT_PATTERN: &str =
     "^((vip|pool)/[a-z0-9][a-z0-9._-]*|backend/[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*)$";
+
+/// Users and groups.
+pub const SUBJECT_PATTERN: &str = r"^(root|(user|group):[A-Za-z0-9_][A-Za-z0-9_.@\\$-]*|(uid|gid):(0|[1-9][0-9]*))$";

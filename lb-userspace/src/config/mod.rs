@@ -4,6 +4,8 @@
 //! What comes out here is canonical: objects sorted by name, so that two files
 //! that mean the same have the same digest.
 
+mod access;
+mod as_text;
 pub mod code;
 pub mod errors;
 pub mod file;
@@ -17,7 +19,7 @@ pub mod problem;
 mod rules;
 mod sample;
 mod schema;
-mod seconds;
+pub mod seconds;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 pub use self::{
+    access::{Access, NotASubject, Subject},
     code::Code,
     errors::{ConfigError, ConfigErrors},
     health::{Check, CheckVia, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
@@ -61,6 +64,9 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Sorted by name.
     pub vips: Vec<Vip>,
+    /// Absent: root changes, and whoever may open the socket looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -486,22 +492,3 @@ impl std::str::FromStr for MacAddr {
         }
     }
 }
-
-/// Serializes a type by its text.
-macro_rules! serde_as_text {
-    ($($name:ty),+) => {$(
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )+};
-}
-
-serde_as_text!(MacAddr, ObjectName, Seconds, Milliseconds, Percent, Statuses);

@@ -105,6 +105,8 @@ pub enum Problem {
     InterfaceInvalid(String),
     #[error("`{}` names no object", shown(.0))]
     ObjectInvalid(String),
+    #[error("`{}` names nobody", shown(.0))]
+    SubjectInvalid(String),
     #[error("{count} {what}; {limit} is the limit")]
     TooMany {
         what: &'static str,
@@ -233,6 +235,7 @@ impl Problem {
             Self::PathInvalid(_) => Code::PathInvalid,
             Self::InterfaceInvalid(_) => Code::InterfaceInvalid,
             Self::ObjectInvalid(_) => Code::ObjectInvalid,
+            Self::SubjectInvalid(_) => Code::SubjectInvalid,
             Self::TooMany { .. } => Code::TooMany,
             Self::NoneGiven(..) => Code::NoneGiven,
             Self::DuplicateName { .. } => Code::DuplicateName,
@@ -290,6 +293,7 @@ impl Problem {
                 format!("1 to {MAX_INTERFACE_BYTES} bytes without `/`, `:` and white space; `ip link` lists them")
             }
             Self::ObjectInvalid(_) => "write vip/NAME, pool/NAME or backend/POOL/NAME".to_owned(),
+            Self::SubjectInvalid(_) => "write root, user:NAME, group:NAME, uid:N or gid:N".to_owned(),
             Self::UnknownPool { pool: written, known }
             | Self::UnknownInterface {
                 interface: written,

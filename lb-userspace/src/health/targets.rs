@@ -41,7 +41,12 @@ fn wants_tunnel(pool: &Pool) -> bool {
 /// address to ask from is that of the way to the backend.
 fn vip<'c>(config: &'c Config, pool: &Pool, backend: &Backend) -> Option<&'c Vip> {
     let falls_back = |of: &&Pool| of.fallback_pool.as_deref() == Some(pool.name.as_str());
-    let users: BTreeSet<&str> = config.pools.iter().filter(falls_back).map(|of| of.name.as_str()).collect();
+    let users: BTreeSet<&str> = config
+        .pools
+        .iter()
+        .filter(falls_back)
+        .map(|of| of.name.as_str())
+        .collect();
     let vips = config.vips.iter();
     let vips = vips.filter(|vip| vip.pool == pool.name || users.contains(vip.pool.as_str()));
     let port = pool.health.as_ref().and_then(|health| port(&health.check));

@@ -10,7 +10,7 @@ use lb_common::abi::agent::Peers;
 
 use super::{
     KernelError,
-    pins::{self, AGENT, Plain, link_path, map_error, open_map, program_error},
+    pins::{self, AGENT, Plain, link_path, map_error, map_path, open_map, program_error},
 };
 use crate::config::XdpMode;
 
@@ -29,7 +29,8 @@ impl PinnedAgent {
         pins::make_directories(directory)?;
         let pin = directory.join("prog/agent");
         if !pin.exists() {
-            pins::load_and_pin(AGENT, "agent", &[], directory, &["PEERS", "AGENT_COUNTERS"])?;
+            let maps = ["PEERS", "AGENT_COUNTERS"].map(|name| (name, map_path(directory, name)));
+            pins::load_and_pin(AGENT, "agent", &[], &directory.join("prog"), &maps)?;
         }
         let program = pins::open_program(&pin)?;
         Ok(Self {

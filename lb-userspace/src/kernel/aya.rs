@@ -1,7 +1,10 @@
 //! The balancer in the real kernel: its program, maps and links.
 //!
 //! Everything is pinned below one directory, so that nothing depends on this
-//! process: `prog/{balancer,plain,odd,agent}`, `maps/NAME`, `links/INTERFACE`.
+//! process: `prog/{balancer,plain,odd,agent}`, `maps/NAME`, `links/INTERFACE`,
+//! `chunks/MAP_ID`.
+mod links;
+
 use std::{
     collections::BTreeMap,
     fs, io,
@@ -31,12 +34,12 @@ use lb_common::{
 use super::{
     ChunkImage, Kernel, KernelError,
     agent::PinnedAgent,
-    bpffs,
-    pins::{self, BALANCER, Plain, link_path, map_error, map_path, open_map, open_pin, program_error},
+    chunks,
+    pins::{self, Plain, map_error, map_path, open_map, open_pin, program_error},
     private::PrivateInstance,
     sys,
+    upgrade::{self, Object},
 };
-use crate::config::XdpMode;
 
 /// Maps of the balancer that are pinned.
 pub const MAPS: [&str; 9] = [
@@ -70,8 +73,11 @@ pub struct KernelBalancer {
     counters: OwnedFd,
     /// Bytes of one counter on all CPUs.
     counter_bytes: usize,
-    /// A second instance with its own ACTIVE and counters.
-    private: PrivateInstance,
+    /// What the programs of this build are loaded from.
+    object: Object,
+    /// A second instance with its own ACTIVE and counters, of this build's
+    /// program; or why the kernel does not load it.
+    private: Result<PrivateInstance, KernelError>,
 }
 
 /// A chunk, by descriptor.
@@ -83,16 +89,27 @@ impl KernelBalancer {
     ///
     /// # Errors
     /// When the kernel refuses the program or a pin is of another kind.
-    pub fn open(directory: &Path) -> Result<Self, KernelError> {
+    pub fn open(directory: &Path, object: Object) -> Result<Self, KernelError> {
         let lock = pins::lock(directory)?;
         pins::make_directories(directory)?;
-        let pin = pins::program_path(directory, "balancer");
-        if !pin.exists() {
-            pins::load_and_pin(BALANCER, "balancer", &CALLED, directory, &MAPS)?;
+        if let Some(misfit) = upgrade::misfit(&object, directory)? {
+            return Err(KernelError::Layout {
+                misfit,
+                serving: upgrade::serving(directory),
+            });
         }
+        upgrade::settle(directory)?;
+        let pin = pins::program_path(directory, "balancer");
+        let fresh = !pin.exists();
+        if fresh {
+            let maps = MAPS.map(|name| (name, map_path(directory, name)));
+            pins::load_and_pin(object.bytes(), "balancer", &CALLED, &directory.join("prog"), &maps)?;
+        }
+        let private = PrivateInstance::load(&object, directory);
+        let private = if fresh { Ok(private?) } else { private };
         let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
         sys::freeze(blank.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
-        Ok(Self {
+        let balancer = Self {
             program: pins::open_program(&pin)?,
             agent: PinnedAgent::open(directory)?,
             chunks: open_pin(&map_path(directory, "CHUNKS"))?,
@@ -103,11 +120,14 @@ impl KernelBalancer {
             flows: sys::FlowCells::map(open_pin(&map_path(directory, "FLOWS"))?).map_err(KernelError::call("mmap"))?,
             counters: open_pin(&map_path(directory, "COUNTERS"))?,
             counter_bytes: size_of::<Counter>() * possible_cpus()?,
-            private: PrivateInstance::load(directory)?,
+            object,
+            private,
             directory: directory.to_owned(),
             _lock: lock,
             links: pins::held_links(directory),
-        })
+        };
+        chunks::forget_strays(&balancer.directory, || balancer.installed())?;
+        Ok(balancer)
     }
 
     /// The directory of the pins, as it can be reached from here.
@@ -238,13 +258,47 @@ impl KernelBalancer {
         self.agent.program_id()
     }
 
-    /// The pinned program is the one this daemon was built with.
+    /// The pinned programs are the ones this daemon was built with.
     ///
     /// # Errors
-    /// When the kernel does not say.
-    pub fn program_is_ours(&self) -> Result<bool, KernelError> {
-        let pinned = self.program.info().map_err(program_error)?.tag();
-        Ok(pinned == self.private.program()?.info().map_err(program_error)?.tag())
+    /// When the kernel does not say, or does not load ours.
+    pub fn programs_are_ours(&self) -> Result<bool, KernelError> {
+        let private = self.private()?;
+        for name in CALLED.into_iter().chain(["balancer"]) {
+            // One that is gone is no reason to load all anew: `missing_pin` says it.
+            let Ok(pinned) = pins::open_program(&pins::program_path(&self.directory, name)) else {
+                continue;
+            };
+            if pinned.info().map_err(program_error)?.tag() != private.tag(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Why the kernel does not load this build's program.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&KernelError> {
+        self.private.as_ref().err()
+    }
+
+    fn private(&self) -> Result<&PrivateInstance, KernelError> {
+        self.private.as_ref().map_err(|_| KernelError::NoRehearsal)
+    }
+
+    /// Puts this build's programs in the place of the pinned ones, on every link,
+    /// without a packet missing one; after `steps` steps it stops, as a daemon does
+    /// that ends there. Tells whether that was the end.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the next start goes back or on.
+    pub fn upgrade(&mut self, steps: usize) -> Result<bool, KernelError> {
+        let plan = upgrade::prepare(&self.object, &self.directory)?;
+        for step in plan.iter().take(steps) {
+            upgrade::take(step, &self.directory)?;
+        }
+        self.program = pins::open_program(&pins::program_path(&self.directory, "balancer"))?;
+        Ok(plan.len() <= steps)
     }
 
     /// Id of a pinned map.
@@ -264,7 +318,7 @@ impl KernelBalancer {
         let Some(id) = self.slot_map(slot)? else {
             return Ok(None);
         };
-        let map = sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
+        let map = chunks::open(&self.directory, id)?;
         let frozen = sys::is_frozen(map.as_fd()).map_err(KernelError::call("BPF_MAP_UPDATE_ELEM"))?;
         Ok(Some((id, frozen)))
     }
@@ -276,7 +330,7 @@ impl KernelBalancer {
     /// # Errors
     /// When the kernel does not run it.
     pub fn test_run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
-        self.private.run(active, self.node()?.ifindex[0], packet)
+        self.private()?.run(active, self.node()?.ifindex[0], packet)
     }
 
     /// The same, with the verdict that was counted. The private instance knows
@@ -286,70 +340,14 @@ impl KernelBalancer {
     /// # Errors
     /// When the kernel does not run it.
     pub fn explain(&self, active: Active, packet: &[u8]) -> Result<(Verdict, u32, Vec<u8>), KernelError> {
-        self.private.know(&self.flows)?;
-        let before = self.private.verdicts()?;
-        let (action, output) = self.private.run(active, self.node()?.ifindex[0], packet)?;
-        let after = self.private.verdicts()?;
+        let private = self.private()?;
+        private.know(&self.flows)?;
+        let before = private.verdicts()?;
+        let (action, output) = private.run(active, self.node()?.ifindex[0], packet)?;
+        let after = private.verdicts()?;
         let counted = before.iter().zip(&after).position(|(before, after)| before != after);
         let verdict = counted.and_then(|number| Verdict::ALL.get(number).copied());
         Ok((verdict.ok_or(KernelError::Missing("counted verdict"))?, action, output))
-    }
-
-    /// Attaches the program and pins the link, so that it outlives us.
-    ///
-    /// # Errors
-    /// When another program is attached (EBUSY), or the driver cannot do native
-    /// XDP (EOPNOTSUPP): never replaced by generic mode silently.
-    pub fn attach(&mut self, interface: &str, ifindex: u32, mode: XdpMode) -> Result<(), KernelError> {
-        pins::attach(&mut self.program, &self.directory, interface, ifindex, mode)?;
-        self.links
-            .insert(interface.to_owned(), open_pin(&link_path(&self.directory, interface))?);
-        Ok(())
-    }
-
-    /// Takes the program off an interface and removes the pin.
-    ///
-    /// # Errors
-    /// When there is no link of ours, or the kernel refuses.
-    pub fn detach(&mut self, interface: &str) -> Result<(), KernelError> {
-        let pin = link_path(&self.directory, interface);
-        let link = open_pin(&pin)?;
-        sys::detach_link(link.as_fd()).map_err(KernelError::call("BPF_LINK_DETACH"))?;
-        self.links.remove(interface);
-        fs::remove_file(&pin).map_err(KernelError::call("unlink"))
-    }
-
-    /// The pinned link of an interface; `None`: there is none.
-    ///
-    /// # Errors
-    /// When the pin is not a link.
-    pub fn link(&self, interface: &str) -> Result<Option<sys::LinkFacts>, KernelError> {
-        pins::link_at(&link_path(&self.directory, interface))
-    }
-
-    /// Pins a link again whose pin somebody removed.
-    ///
-    /// # Errors
-    /// When it cannot be pinned.
-    pub fn keep_link(&self, interface: &str) -> Result<(), KernelError> {
-        let pin = link_path(&self.directory, interface);
-        let Some(link) = self.links.get(interface).filter(|_| !pin.exists()) else {
-            return Ok(());
-        };
-        tracing::error!(interface, "the pin of the link was removed; pinning it again");
-        pins::make_directories(&self.directory)?;
-        sys::pin(link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))
-    }
-
-    /// Puts the pinned program on a link that has another one: its pin was lost,
-    /// and with it the way to what that program reads.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn renew_link(&self, interface: &str) -> Result<(), KernelError> {
-        let link = open_pin(&link_path(&self.directory, interface))?;
-        let program = self.program.fd().map_err(program_error)?;
-        sys::update_link(link.as_fd(), program.as_fd()).map_err(KernelError::call("BPF_LINK_UPDATE"))
     }
 
     /// The first pin that is not where it was put; `None`: all are.
@@ -361,23 +359,15 @@ impl KernelBalancer {
         pins.find(|pin| !self.directory.join(pin).exists())
     }
 
-    /// Interfaces with a pinned link of ours.
-    #[must_use]
-    pub fn linked_interfaces(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.directory.join("links")) else {
-            return Vec::new();
-        };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.map(|name| bpffs::interface_of(&name)).collect()
-    }
-
-    /// Forgets a link that is attached to nothing (its interface is gone).
-    ///
-    /// # Errors
-    /// When the pin cannot be removed.
-    pub fn forget_link(&mut self, interface: &str) -> Result<(), KernelError> {
-        self.links.remove(interface);
-        fs::remove_file(link_path(&self.directory, interface)).map_err(KernelError::call("unlink"))
+    /// The slots that are not empty, with the ids of their maps.
+    fn installed(&self) -> Result<BTreeMap<ChunkId, u32>, KernelError> {
+        let mut installed = BTreeMap::new();
+        for slot in 1..CHUNK_SLOTS as ChunkId {
+            if let Some(id) = self.slot_map(slot)? {
+                installed.insert(slot, id);
+            }
+        }
+        Ok(installed)
     }
 
     /// Id of the map in a slot, unless it is the blank one.
@@ -401,14 +391,26 @@ impl Kernel for KernelBalancer {
         Ok(KernelChunk(chunk))
     }
 
-    fn install(&self, chunks: &[(ChunkId, &KernelChunk)]) -> Result<(), KernelError> {
-        let maps: Vec<_> = chunks.iter().map(|(slot, chunk)| (*slot, chunk.0.as_fd())).collect();
+    fn install(&self, installed: &[(ChunkId, &KernelChunk)]) -> Result<(), KernelError> {
+        // Before anything leads to them: what is served can always be read back.
+        for (_, chunk) in installed {
+            chunks::pin(&self.directory, chunk.0.as_fd())?;
+        }
+        let maps: Vec<_> = installed.iter().map(|(slot, chunk)| (*slot, chunk.0.as_fd())).collect();
         sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
     }
 
     fn clear(&self, slots: &[ChunkId]) -> Result<(), KernelError> {
+        let held: Vec<Option<u32>> = slots
+            .iter()
+            .map(|slot| self.slot_map(*slot))
+            .collect::<Result<_, _>>()?;
         let maps: Vec<_> = slots.iter().map(|slot| (*slot, self.blank.as_fd())).collect();
-        sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
+        sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))?;
+        // A chunk's two slots are emptied together.
+        held.into_iter()
+            .flatten()
+            .try_for_each(|id| chunks::forget(&self.directory, id))
     }
 
     fn grace_period(&self) -> Result<(), KernelError> {
@@ -419,7 +421,7 @@ impl Kernel for KernelBalancer {
         let Some(id) = self.slot_map(slot)? else {
             return Ok(None);
         };
-        let map = sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
+        let map = chunks::open(&self.directory, id)?;
         let image = read(map.as_fd())?;
         Ok(Some((KernelChunk(map), image)))
     }
@@ -429,13 +431,7 @@ impl Kernel for KernelBalancer {
     }
 
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {
-        let mut slots = Vec::new();
-        for slot in 1..CHUNK_SLOTS as ChunkId {
-            if self.slot_map(slot)?.is_some() {
-                slots.push(slot);
-            }
-        }
-        Ok(slots)
+        Ok(self.installed()?.into_keys().collect())
     }
 
     fn active(&self) -> Active {

@@ -2,17 +2,20 @@
 //!
 //! Of the real one, `aya` is the balancer, `private` its instance for test
 //! runs, `agent` the program for backends; `pins` loads, pins and attaches,
-//! `bpffs` finds or makes the place for that, `sys` has the few calls of bpf(2)
+//! `upgrade` puts other programs in their place, `bpffs` finds or makes the place for pins, `holders` says whose a program is, `sys` has the few calls of bpf(2)
 //! that aya has not, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
 
 pub mod agent;
 pub mod aya;
 pub mod bpffs;
+mod chunks;
 pub mod devices;
+pub mod holders;
 mod pins;
 mod private;
 pub mod sys;
 pub mod trace;
+pub mod upgrade;
 
 use lb_common::abi::{
     active::Active,
@@ -145,6 +148,20 @@ pub enum KernelError {
     },
     #[error("the object holds no {0}")]
     Missing(&'static str),
+    #[error("the kernel refuses this build's program, so that nothing can be rehearsed")]
+    NoRehearsal,
+    /// It is served by another version, which alone may touch it.
+    #[error(
+        "HF3013: {}, with maps of another layout than this build's ({misfit}). It goes on serving, and nothing was \
+         touched: start the holdfastd that serves, or see docs/failures.md",
+        what_serves(*.serving)
+    )]
+    Layout {
+        /// The first map that differs.
+        misfit: String,
+        /// Version of the layout, and generation.
+        serving: Option<(u32, u64)>,
+    },
     #[error("the kernel has no bpf_link for XDP on this interface")]
     NoLink,
     #[error("another daemon has the pins in {path}")]
@@ -155,6 +172,13 @@ pub enum KernelError {
         #[source]
         source: std::io::Error,
     },
+}
+
+fn what_serves(serving: Option<(u32, u64)>) -> String {
+    serving.map_or_else(
+        || "another version has its maps pinned here".to_owned(),
+        |(abi, generation)| format!("a version with layout {abi} serves generation {generation}"),
+    )
 }
 
 impl KernelError {

@@ -43,23 +43,24 @@ unsafe impl<T: bytemuck::Pod> aya::Pod for Plain<T> {}
 
 /// Loads an object with its maps pinned (or opened, where they are), and pins
 /// its programs; the first of them last, as the one whose pin says that all is
-/// there. The others are called from it, by their place in `called`.
+/// there. The others are called from it, by their place in `called`. Programs go
+/// below `programs`, each map to its path.
 pub fn load_and_pin(
     object: &[u8],
     first: &'static str,
     called: &[&'static str],
-    directory: &Path,
-    maps: &[&'static str],
+    programs: &Path,
+    maps: &[(&'static str, PathBuf)],
 ) -> Result<(), KernelError> {
     let mut loader = EbpfLoader::new();
-    for map in maps {
-        loader.map_pin_path(map, map_path(directory, map));
+    for (map, path) in maps {
+        loader.map_pin_path(map, path.as_path());
     }
     let mut ebpf = loader.load(object).map_err(load_error)?;
     link_programs(&mut ebpf, called)?;
     program_mut(&mut ebpf, first)?.load().map_err(program_error)?;
     for name in called.iter().chain([&first]) {
-        let pin = program_path(directory, name);
+        let pin = programs.join(name);
         // Of a load that was cut short, or of a program whose pin was removed.
         match fs::remove_file(&pin) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(KernelError::call("unlink")(error)),
@@ -126,7 +127,7 @@ pub fn link_at(pin: &Path) -> Result<Option<sys::LinkFacts>, KernelError> {
 
 /// The directories of pins below one that is on a bpffs.
 pub fn make_directories(directory: &Path) -> Result<(), KernelError> {
-    ["prog", "maps", "links"]
+    ["prog", "maps", "links", "chunks"]
         .iter()
         .try_for_each(|part| make_directory(&directory.join(part)))
 }
@@ -164,7 +165,7 @@ pub fn open_program(pin: &Path) -> Result<Xdp, KernelError> {
     Xdp::from_pin(pin, XdpAttachType::Interface).map_err(program_error)
 }
 
-fn make_directory(path: &Path) -> Result<(), KernelError> {
+pub fn make_directory(path: &Path) -> Result<(), KernelError> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(KernelError::Bpffs {
             path: path.to_owned(),

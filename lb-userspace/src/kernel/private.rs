@@ -16,8 +16,9 @@ use lb_common::abi::{
 use super::{
     KernelError,
     aya::CALLED,
-    pins::{self, BALANCER, Plain, load_error, map_error, map_path, program_error, program_mut},
+    pins::{self, Plain, load_error, map_error, map_path, program_error, program_mut},
     sys,
+    upgrade::Object,
 };
 
 /// The balancer's program once more, sharing CHUNKS, HASH_KEY and NODE, with an
@@ -27,7 +28,7 @@ pub struct PrivateInstance {
 }
 
 impl PrivateInstance {
-    pub fn load(directory: &Path) -> Result<Self, KernelError> {
+    pub fn load(object: &Object, directory: &Path) -> Result<Self, KernelError> {
         let shared = ["CHUNKS", "HASH_KEY", "NODE"].map(|name| (name, map_path(directory, name)));
         let mut loader = EbpfLoader::new();
         for (name, path) in &shared {
@@ -35,15 +36,20 @@ impl PrivateInstance {
         }
         // Verdicts only: VIP and member indices fall outside, uncounted.
         loader.map_max_entries("COUNTERS", FIRST_FREE);
-        let mut ebpf = loader.load(BALANCER).map_err(load_error)?;
+        let mut ebpf = loader.load(object.bytes()).map_err(load_error)?;
         pins::link_programs(&mut ebpf, &CALLED)?;
         program_mut(&mut ebpf, "balancer")?.load().map_err(program_error)?;
         Ok(Self { ebpf })
     }
 
-    pub fn program(&self) -> Result<&Xdp, KernelError> {
-        let program = self.ebpf.program("balancer").ok_or(KernelError::Missing("balancer"))?;
+    fn program(&self, name: &'static str) -> Result<&Xdp, KernelError> {
+        let program = self.ebpf.program(name).ok_or(KernelError::Missing(name))?;
         program.try_into().map_err(program_error)
+    }
+
+    /// The kernel's tag of a program: a digest over its instructions.
+    pub fn tag(&self, name: &'static str) -> Result<u64, KernelError> {
+        Ok(self.program(name)?.info().map_err(program_error)?.tag())
     }
 
     fn map(&self, name: &'static str) -> Result<&Map, KernelError> {
@@ -72,7 +78,7 @@ impl PrivateInstance {
         let mut output = vec![0; packet.len() + 256];
         let context = context(ingress, packet.len());
         let result = self
-            .program()?
+            .program("balancer")?
             .test_run(TestRunOptions {
                 data_in: Some(packet),
                 data_out: Some(&mut output),

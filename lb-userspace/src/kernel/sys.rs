@@ -258,6 +258,43 @@ pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(info.id)
 }
 
+/// What a map is, for telling whether another build's fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapShape {
+    /// `BPF_MAP_TYPE_*`.
+    pub kind: u32,
+    pub key_bytes: u32,
+    pub value_bytes: u32,
+    pub entries: u32,
+}
+
+impl std::fmt::Display for MapShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            kind,
+            key_bytes,
+            value_bytes,
+            entries,
+        } = self;
+        write!(
+            f,
+            "{entries} entries of {key_bytes}+{value_bytes} bytes (map type {kind})"
+        )
+    }
+}
+
+pub fn map_shape(map: BorrowedFd<'_>) -> io::Result<MapShape> {
+    // SAFETY: plain integers, for which all-zero is a value.
+    let mut info: bpf_map_info = unsafe { std::mem::zeroed() };
+    object_info(map, ptr::from_mut(&mut info).cast(), size_of::<bpf_map_info>())?;
+    Ok(MapShape {
+        kind: info.type_,
+        key_bytes: info.key_size,
+        value_bytes: info.value_size,
+        entries: info.max_entries,
+    })
+}
+
 fn object_info(object: BorrowedFd<'_>, info: *mut libc::c_void, len: usize) -> io::Result<()> {
     let mut attr = zeroed_attr();
     attr.info.bpf_fd = fd_of(object);
@@ -408,4 +445,27 @@ impl FlowCells {
         // program reads and writes whole entries.
         unsafe { std::slice::from_raw_parts(self.mapping.address.cast(), Self::ENTRIES) }
     }
+}
+
+/// Supplementary groups of whoever connected a unix socket, as of then
+/// (`SO_PEERGROUPS`, kernel commit 28b5ba2aa0f5, 4.13).
+pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    // As many as a process can have (NGROUPS_MAX).
+    let mut groups = vec![0_u32; 65_536];
+    let mut length = size_of_val(groups.as_slice()) as libc::socklen_t;
+    // SAFETY: the buffer has `length` bytes and outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERGROUPS,
+            groups.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    groups.truncate(length as usize / size_of::<u32>());
+    Ok(groups)
 }

@@ -10,7 +10,7 @@ use rtnetlink::{
     Handle, RouteMessageBuilder,
     packet_route::{
         address::AddressAttribute,
-        link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
+        link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp, XdpAttached},
         neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState as State},
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
     },
@@ -65,6 +65,15 @@ impl Netlink {
         let all = self.handle.address().get().execute();
         let messages: Vec<_> = all.try_collect().await?;
         Ok(messages.iter().filter_map(|message| own(&message.attributes)).collect())
+    }
+
+    /// Index of the interface that has an address of this host.
+    pub async fn interface_of(&self, address: IpAddr) -> Result<Option<u32>, NetlinkError> {
+        let all = self.handle.address().get().execute();
+        let messages: Vec<_> = all.try_collect().await?;
+        let mut having = messages.iter();
+        let found = having.find(|message| own(&message.attributes) == Some(address));
+        Ok(found.map(|message| message.header.index))
     }
 
     /// The interface towards `address`, and whom to ask for there.
@@ -181,6 +190,7 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
     let mut mac = [0; 6];
     let mut mtu = 0;
     let mut xdp = None;
+    let mut xdp_program = None;
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(text) = attribute {
             name = Some(text.clone());
@@ -190,6 +200,7 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
             mtu = u16::try_from(*bytes).unwrap_or(u16::MAX);
         } else if let LinkAttribute::Xdp(parts) = attribute {
             xdp = parts.iter().find_map(mode);
+            xdp_program = parts.iter().find_map(program);
         }
     }
     Some((
@@ -199,6 +210,8 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
             mac: MacAddr(mac),
             mtu,
             xdp,
+            xdp_program,
+            up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         },
     ))
 }
@@ -211,6 +224,14 @@ fn mode(part: &LinkXdp) -> Option<XdpMode> {
         Some(XdpMode::Native)
     } else if *attached == XdpAttached::SocketBuffer {
         Some(XdpMode::Generic)
+    } else {
+        None
+    }
+}
+
+const fn program(part: &LinkXdp) -> Option<u32> {
+    if let LinkXdp::ProgId(id) = part {
+        Some(*id)
     } else {
         None
     }

@@ -34,6 +34,8 @@ fn link(ifindex: u32) -> Link {
         mac: mac(ifindex as u8),
         mtu: 1500,
         xdp: None,
+        xdp_program: None,
+        up: true,
     }
 }
 

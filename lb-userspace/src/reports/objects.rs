@@ -17,8 +17,8 @@ use lb_common::{
 
 use crate::{
     api::model::{
-        BackendStatus, Failure, GuestStatus, HealthState, HealthStatus, LeavingStatus, PathStatus, PoolStatus, Traffic,
-        VipStatus,
+        BackendStatus, Failure, GuestStatus, HealthState, HealthStatus, LeavingStatus, OverrideStatus, PathStatus,
+        PoolStatus, Traffic, VipStatus,
     },
     config::{Backend, BackendState, Encap, Pool},
     health::sm::Condition,
@@ -117,6 +117,7 @@ pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths:
                 state: backend.state,
                 up: member.hop.is_some() && member.health.condition != Condition::Down,
                 health: health(pool, backend, member),
+                overridden: overridden(served, &pool.name, &backend.name),
                 slots: counts.get(&member.index).copied().unwrap_or(0),
                 dirty_slots: dirty_slots(member),
                 next_hop: next_hop(&pool.name, &backend.name, member, resolution),
@@ -150,6 +151,18 @@ fn health(pool: &Pool, backend: &Backend, member: &MemberState) -> HealthStatus 
         share: Some(member.health.share).filter(|_| member.health.share != MemberHealth::default().share),
         ..HealthStatus::default()
     }
+}
+
+/// What was set by command for a backend.
+fn overridden(served: &Served, pool: &str, backend: &str) -> Option<OverrideStatus> {
+    let content = &served.state.state.content;
+    let set = *content.overrides.backend(pool, backend)?;
+    let file = content.config.pool(pool)?.backend(backend)?;
+    Some(OverrideStatus {
+        set,
+        file_weight: file.weight,
+        file_state: file.state,
+    })
 }
 
 /// In how many dirty slots each member is an earlier owner.

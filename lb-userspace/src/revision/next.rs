@@ -28,7 +28,7 @@ pub fn next(
     inputs: &Inputs<'_>,
 ) -> Result<Revision, RevisionError> {
     let mut counters = FreeCounters::beside(previous);
-    let config = &content.config;
+    let config = content.in_force();
     let news = previous.map(|previous| News::since(previous, config, inputs));
     let mut pools = BTreeMap::new();
     let mut tables = BTreeMap::new();
@@ -305,13 +305,22 @@ fn serving(pool: &Pool, state: &PoolState) -> BTreeSet<MemberIndex> {
     members.map(|(_, member)| member.index).collect()
 }
 
-pub fn cleaned(revision: &Revision, clean: &BTreeMap<String, BTreeSet<u16>>) -> Revision {
+pub fn cleaned(
+    revision: &Revision,
+    clean: &BTreeMap<String, BTreeSet<u16>>,
+    ended: &BTreeMap<String, BTreeSet<MemberIndex>>,
+) -> Revision {
     let mut next = revision.clone();
-    for (pool, slots) in clean {
+    let nobody = BTreeSet::new();
+    let no_slots = BTreeSet::new();
+    // One that is in both is done twice, which changes nothing more.
+    for pool in clean.keys().chain(ended.keys()) {
+        let slots = clean.get(pool).unwrap_or(&no_slots);
         let (Some(state), Some(tables)) = (next.state.pools.get_mut(pool), next.tables.get_mut(pool)) else {
             continue;
         };
-        tables.dirty = tables.dirty.without(slots);
+        let members = ended.get(pool).unwrap_or(&nobody);
+        tables.dirty = tables.dirty.without(slots).forgetting(members);
         let earlier = tables.dirty.earlier();
         let stays = |member: &MemberState| member.leaving.is_none() || earlier.contains(&member.index);
         if !state.members.values().all(stays) {

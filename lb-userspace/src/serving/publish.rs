@@ -51,10 +51,14 @@ impl Serving {
             state: next,
             layout: None,
         };
-        match self.switch(&served, &layout, &fresh, resolution) {
+        match self.switch(&served, &layout, &fresh, purpose, resolution) {
             Ok(published) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
-                let applied = applied(&served, published, effects, resolution);
+                let mut applied = applied(&served, published, effects, resolution);
+                if let Purpose::Generation { .. } = purpose {
+                    self.on_trial = self.trial_of(purpose, generation, author, now);
+                    applied.confirm_until = self.on_trial.as_ref().map(|trial| trial.term.until(now));
+                }
                 self.environment.clone_from(&served.state.config().environment);
                 self.served = Some(Served {
                     layout: Some(layout),
@@ -87,6 +91,7 @@ impl Serving {
         served: &Served,
         layout: &Layout,
         fresh: &[u16],
+        purpose: &Purpose,
         resolution: &Resolution,
     ) -> Result<Published, Failure> {
         use crate::kernel::Kernel as _;
@@ -102,6 +107,10 @@ impl Serving {
             state: served.state.state.digest(),
         };
         let published = self.publisher.publish(layout, &facts, |kernel, active| {
+            // Next hops matter more than their rehearsal.
+            if kernel.refusal().is_some() && matches!(purpose, Purpose::Revision { .. }) {
+                return Ok(());
+            }
             rehearsal::rehearse(kernel, active, &served.state).map_err(Into::into)
         })?;
         Ok(published)
@@ -133,6 +142,7 @@ fn applied(
         chunks_shared: published.shared,
         publish_us: u64::try_from(published.took.as_micros()).unwrap_or(u64::MAX),
         effects,
+        confirm_until: None,
         notes: notes.collect(),
     }
 }

@@ -4,10 +4,11 @@ use super::{Purpose, Serving};
 use crate::{
     api::model::{Failure, Mode},
     clock::Now,
+    confirm::Term,
     digest::Digest,
     plan::{Plan, Severity},
     revision::Revision,
-    store::{Entry, Intent, Outcome},
+    store::{By, Entry, Intent, Outcome},
 };
 
 impl Serving {
@@ -33,6 +34,8 @@ impl Serving {
                 plan_digest,
                 cause,
                 message,
+                confirm_within,
+                by,
             } => Entry::Intent(Intent {
                 generation: store
                     .next_generation()?
@@ -43,6 +46,11 @@ impl Serving {
                 plan_digest: *plan_digest,
                 cause: cause.clone(),
                 message: message.clone(),
+                confirm: confirm_within.map(|within| {
+                    let back_to = running.map_or(0, |served| served.generation);
+                    Term::from(now.coarse, within, &self.boot, back_to)
+                }),
+                by: *by,
             }),
             Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {
                 generation: running.map_or(0, |served| served.generation),
@@ -57,6 +65,8 @@ impl Serving {
             Entry::FirstStart { .. }
             | Entry::Outcome(_)
             | Entry::Adopted { .. }
+            | Entry::ServedAgain { .. }
+            | Entry::Confirmed { .. }
             | Entry::Refused { .. }
             | Entry::ReadOnly { .. }
             | Entry::Note { .. } => unreachable!("only intents and revisions are made above"),
@@ -77,7 +87,7 @@ impl Serving {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Now) {
+    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, by: Option<By>, now: Now) {
         let refusals = plan
             .findings
             .iter()
@@ -89,6 +99,7 @@ impl Serving {
                 &Entry::Refused {
                     codes,
                     plan_digest: Some(digest),
+                    by,
                 },
                 author,
                 now.time,

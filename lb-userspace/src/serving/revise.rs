@@ -84,12 +84,18 @@ impl Serving {
         // What is not needed any more is gone after one look without need.
         self.swept = !draining.is_empty();
         let due = drain::due(&draining, &sightings, blind, now.coarse);
-        if due.is_empty() {
+        let ended = drain::ended(&served.state, now.time);
+        if due.is_empty() && ended.is_empty() {
             return Ok(None);
         }
         let slots: usize = due.values().map(BTreeSet::len).sum();
-        let cause = format!("{slots} slots are clean again");
-        let next = served.state.cleaned(&due);
+        let members: usize = ended.values().map(BTreeSet::len).sum();
+        let cause = if members == 0 {
+            format!("{slots} slots are clean again")
+        } else {
+            format!("the deadline of {members} drains; {slots} slots are clean again")
+        };
+        let next = served.state.cleaned(&due, &ended);
         self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
             .map(Some)
     }

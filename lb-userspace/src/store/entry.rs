@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::states;
-use crate::{digest::Digest, part::Part, plan::Content, revision};
+use crate::{confirm::Term, digest::Digest, part::Part, plan::Content, revision};
 
 /// An entry of the journal. `C` and `S` are a generation's content and a
 /// revision's state: themselves when they are handed in, their digests in the
@@ -17,7 +17,12 @@ use crate::{digest::Digest, part::Part, plan::Content, revision};
 )]
 pub enum Entry<C = Part<Content>, S = revision::Revision> {
     /// The store is new.
-    FirstStart { environment: String },
+    FirstStart {
+        environment: String,
+        /// The kernel's boot id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<String>,
+    },
     /// A generation is about to be published. One change is in flight at a
     /// time: until its outcome no other intent is taken.
     Intent(Intent<C, S>),
@@ -26,12 +31,29 @@ pub enum Entry<C = Part<Content>, S = revision::Revision> {
     /// What became of the pending intent.
     Outcome(Outcome),
     /// A daemon that started found this in the kernel and goes on with it.
-    Adopted { generation: u64, revision: u64 },
+    Adopted {
+        generation: u64,
+        revision: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<String>,
+    },
+    /// A daemon that started found nothing in the kernel and publishes this again:
+    /// after a reboot, or because the pins were removed.
+    ServedAgain {
+        generation: u64,
+        revision: u64,
+        boot: String,
+        rebooted: bool,
+    },
+    /// A generation that was applied on trial stays.
+    Confirmed { generation: u64 },
     /// A plan was refused.
     Refused {
         codes: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         plan_digest: Option<Digest>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// The daemon makes no generations until somebody settles this.
     ReadOnly { reason: String },
@@ -58,6 +80,21 @@ pub struct Intent<C = Part<Content>, S = revision::Revision> {
     pub cause: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// It is on trial, on these terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Term>,
+    /// Whose request it was; absent: the daemon's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// Who asked, as the kernel said when the connection was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct By {
+    pub uid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,8 +157,9 @@ impl Entry {
     #[must_use]
     pub fn filed(&self) -> Filed {
         match self {
-            Self::FirstStart { environment } => Entry::FirstStart {
+            Self::FirstStart { environment, boot } => Entry::FirstStart {
                 environment: environment.clone(),
+                boot: boot.clone(),
             },
             Self::Intent(intent) => Entry::Intent(Intent {
                 generation: intent.generation,
@@ -131,6 +169,8 @@ impl Entry {
                 plan_digest: intent.plan_digest,
                 cause: intent.cause.clone(),
                 message: intent.message.clone(),
+                confirm: intent.confirm.clone(),
+                by: intent.by,
             }),
             Self::Revision(revision) => Entry::Revision(Revision {
                 generation: revision.generation,
@@ -139,13 +179,33 @@ impl Entry {
                 cause: revision.cause.clone(),
             }),
             Self::Outcome(outcome) => Entry::Outcome(outcome.clone()),
-            Self::Adopted { generation, revision } => Entry::Adopted {
+            Self::Adopted {
+                generation,
+                revision,
+                boot,
+            } => Entry::Adopted {
                 generation: *generation,
                 revision: *revision,
+                boot: boot.clone(),
             },
-            Self::Refused { codes, plan_digest } => Entry::Refused {
+            Self::ServedAgain {
+                generation,
+                revision,
+                boot,
+                rebooted,
+            } => Entry::ServedAgain {
+                generation: *generation,
+                revision: *revision,
+                boot: boot.clone(),
+                rebooted: *rebooted,
+            },
+            Self::Confirmed { generation } => Entry::Confirmed {
+                generation: *generation,
+            },
+            Self::Refused { codes, plan_digest, by } => Entry::Refused {
                 codes: codes.clone(),
                 plan_digest: *plan_digest,
+                by: *by,
             },
             Self::ReadOnly { reason } => Entry::ReadOnly { reason: reason.clone() },
             Self::Note { text } => Entry::Note { text: text.clone() },

@@ -150,6 +150,8 @@ pub enum OutOfOrder {
     RevisionUsed(u64),
     #[error("generation {0} is not the one that is served")]
     NotServed(u64),
+    #[error("generation {0} is not on trial")]
+    NotOnTrial(u64),
     #[error("revision {revision} of generation {generation} is not pending")]
     NotPending { generation: u64, revision: u64 },
 }

@@ -127,6 +127,8 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> 
         Entry::FirstStart { .. }
         | Entry::Outcome(_)
         | Entry::Adopted { .. }
+        | Entry::ServedAgain { .. }
+        | Entry::Confirmed { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
         | Entry::Note { .. } => Ok(()),

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 use super::{
     Entry, Filed, OutOfOrder, Outcome, Pending, Record, Served, Store, StoreError,
     journal::{each_record, signed, unsigned},
-    sqlite, states,
+    sqlite, states, trials,
 };
 use crate::{
     api::model::{GenerationDetail, GenerationSummary},
@@ -104,6 +104,7 @@ impl Store {
             cause,
             message,
             running: running_generation(&self.connection)? == Some(number),
+            confirmed: trials::trial(&self.connection, number)?.map(|trial| trial.confirmed),
             vips: content.config.vips.len() as u32,
             backends: backends as u32,
         };
@@ -189,8 +190,15 @@ pub fn check_order(transaction: &Transaction<'_>, entry: &Filed) -> Result<(), S
                 return Err(OutOfOrder::NotPending { generation, revision }.into());
             }
         }
+        Entry::Confirmed { generation } => {
+            let on_trial = trials::trial(transaction, *generation)?.is_some_and(|trial| !trial.confirmed);
+            if running_generation(transaction)? != Some(*generation) || !on_trial {
+                return Err(OutOfOrder::NotOnTrial(*generation).into());
+            }
+        }
         Entry::FirstStart { .. }
         | Entry::Adopted { .. }
+        | Entry::ServedAgain { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
         | Entry::Note { .. } => {}
@@ -249,6 +257,8 @@ pub fn project(connection: &Connection, record: &Record) -> Result<(), StoreErro
         Entry::Outcome(outcome) => conclude(connection, record, outcome)?,
         Entry::FirstStart { .. }
         | Entry::Adopted { .. }
+        | Entry::ServedAgain { .. }
+        | Entry::Confirmed { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
         | Entry::Note { .. } => {}

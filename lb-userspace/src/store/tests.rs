@@ -51,6 +51,11 @@ fn intent(generation: u64, revision: u64) -> Entry {
         plan_digest: Some(Digest::of(b"a plan")),
         cause: "apply".to_owned(),
         message: Some(format!("change {generation}")),
+        confirm: None,
+        by: Some(By {
+            uid: 1000,
+            pid: Some(4711),
+        }),
     })
 }
 
@@ -94,6 +99,7 @@ fn lived() -> (TempDir, Store) {
         &[
             Entry::FirstStart {
                 environment: "lab".to_owned(),
+                boot: None,
             },
             intent(1, 1),
             switched(1, 1),
@@ -109,10 +115,12 @@ fn lived() -> (TempDir, Store) {
             Entry::Refused {
                 codes: vec!["HF2000".to_owned()],
                 plan_digest: None,
+                by: None,
             },
             Entry::Adopted {
                 generation: 2,
                 revision: 3,
+                boot: None,
             },
             Entry::ReadOnly {
                 reason: "the kernel serves revision 9".to_owned(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgGroup, Args};
 
-use crate::config::ObjectName;
+use crate::config::{ObjectName, seconds::Seconds};
 
 #[derive(Clone, Debug, Args)]
 #[command(before_help = "\
@@ -55,6 +55,17 @@ pub struct Diff {
     pub to: Option<u64>,
 }
 
+/// A change that is taken back unless it is confirmed.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Trial {
+    /// Take it back unless `holdfast confirm` comes within this time: 30s, 5m, 1h
+    #[arg(long, value_name = "TIME")]
+    pub confirm_within: Option<Seconds>,
+    /// Wait until it is confirmed (exit 0) or taken back (exit 6)
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub wait: bool,
+}
+
 #[derive(Clone, Debug, Args)]
 #[command(
     group = ArgGroup::new("what").args(["plan", "file"]).required(true),
@@ -62,7 +73,8 @@ pub struct Diff {
 Examples:
   holdfast apply p.plan                      a plan made before, exactly as it was shown
   holdfast apply -f config.yaml -m 'add be7'
-  holdfast apply -f config.yaml --remove vip/dns"
+  holdfast apply -f config.yaml --remove vip/dns
+  holdfast apply -f config.yaml --confirm-within 2m"
 )]
 pub struct Apply {
     /// Plan made by `holdfast plan --out`
@@ -77,6 +89,8 @@ pub struct Apply {
     /// Why, for the history
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
+    #[command(flatten)]
+    pub trial: Trial,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -91,6 +105,8 @@ pub struct Rollback {
     /// Why, for the history
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
+    #[command(flatten)]
+    pub trial: Trial,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -101,4 +117,6 @@ pub struct Interfaces {
     /// Why, for the history
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,
+    #[command(flatten)]
+    pub trial: Trial,
 }

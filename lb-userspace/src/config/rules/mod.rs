@@ -5,6 +5,7 @@
 //! that one slip does not cause a second report somewhere else. Every function
 //! here that returns `None` has reported why.
 
+mod access;
 mod addresses;
 mod health;
 mod loops;
@@ -49,6 +50,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
     let vips = vips::vips(&mut judge, &file.vips, &file.pools);
     loops::check(&mut judge, &pools.addresses, &vips.addresses, &node.sources);
     let removed = removed::removed(&mut judge, file);
+    let access = access::access(&mut judge, file.access.as_ref());
     match (environment, node.node) {
         (Some(environment), Some(node)) if judge.errors.is_empty() => Ok(Parsed {
             config: Config {
@@ -56,6 +58,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
                 node,
                 pools: sorted(pools.pools, |pool| &pool.name),
                 vips: sorted(vips.vips, |vip| &vip.name),
+                access,
             },
             removed,
         }),

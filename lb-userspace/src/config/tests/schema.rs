@@ -9,8 +9,8 @@ use super::{CONTRACT, with};
 use crate::config::{
     Code,
     file::{
-        FileBackend, FileConfig, FileDamping, FileDns, FileDrain, FileEncapSource, FileExec, FileHealth, FileHttp,
-        FileIcmp, FileInterface, FileNextHop, FileNode, FilePool, FileTcp, FileUdp, FileVelocity, FileVip,
+        FileAccess, FileBackend, FileConfig, FileDamping, FileDns, FileDrain, FileEncapSource, FileExec, FileHealth,
+        FileHttp, FileIcmp, FileInterface, FileNextHop, FileNode, FilePool, FileTcp, FileUdp, FileVelocity, FileVip,
     },
     parse, sample, schema,
 };
@@ -61,6 +61,7 @@ fn schema_lists_exactly_the_keys_the_parser_knows() {
         ("Backend", keys_of::<FileBackend>()),
         ("NextHop", keys_of::<FileNextHop>()),
         ("Vip", keys_of::<FileVip>()),
+        ("Access", keys_of::<FileAccess>()),
     ];
     for (name, keys) in &parsers {
         let object = object(&schema, name);

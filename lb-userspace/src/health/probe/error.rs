@@ -101,7 +101,12 @@ impl ProbeError {
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         match self {
-            Self::Local(_) | Self::NoNextHop | Self::NoTunnel(_) | Self::NoSource | Self::Question(_) | Self::NoRoots => true,
+            Self::Local(_)
+            | Self::NoNextHop
+            | Self::NoTunnel(_)
+            | Self::NoSource
+            | Self::Question(_)
+            | Self::NoRoots => true,
             Self::Refused
             | Self::Reset
             | Self::Unreachable

@@ -2,15 +2,19 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    fmt,
+    fmt::{self, Write as _},
 };
 
 use super::{Change, PoolEffect, percent};
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use crate::config::{
-    Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, TableKind, Vip, XdpMode,
+use crate::{
+    config::{
+        Access, Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, Subject, TableKind, Vip,
+        XdpMode,
+    },
+    plan::BackendOverride,
 };
 
 pub struct Line {
@@ -110,9 +114,13 @@ fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
         }
         Change::ChangeBackend { pool, from, to } => vec![pool_line(Sign::Changed, pool, backend_fields(from, to))],
         Change::ChangeNode { from, to } => node_lines(from, to),
+        Change::ChangeAccess { from, to } => access_lines(from.as_ref(), to.as_ref()),
         Change::Detach { interface } => vec![node_line(Sign::Removed, format!("{interface} detached"))],
         Change::Attach { interface } if goes(changes, interface) => Vec::new(),
         Change::Attach { interface } => vec![node_line(Sign::Added, format!("{interface} attached"))],
+        Change::Override { pool, file, from, to } => {
+            vec![pool_line(Sign::Changed, pool, override_fields(file, from, to))]
+        }
     }
 }
 
@@ -131,8 +139,36 @@ fn goes(changes: &[Change], interface: &str) -> bool {
         | Change::ChangeBackend { .. }
         | Change::RemoveBackend { .. }
         | Change::Detach { .. }
-        | Change::Attach { .. } => false,
+        | Change::Attach { .. }
+        | Change::ChangeAccess { .. }
+        | Change::Override { .. } => false,
     })
+}
+
+/// `be2 weight 100 → 50 (file: 100)`; without the bracket it is as the file
+/// says.
+fn override_fields(file: &Backend, from: &BackendOverride, to: &BackendOverride) -> String {
+    let mut fields = Vec::new();
+    let state = |of: &BackendOverride| {
+        let state = of.state.unwrap_or(file.state);
+        of.until
+            .map_or_else(|| state.to_string(), |until| format!("{state} until {until}"))
+    };
+    change(&mut fields, "", &state(from), &state(to));
+    if let (Some(_), Some(last)) = (to.state, fields.last_mut()) {
+        write!(last, " (file: {})", file.state).expect("a String takes all text");
+    }
+    let states = fields.len();
+    let weight = |of: &BackendOverride| of.weight.unwrap_or(file.weight);
+    change(&mut fields, "weight ", &weight(from), &weight(to));
+    if let (Some(_), Some(last)) = (to.weight, fields.get_mut(states)) {
+        write!(last, " (file: {})", file.weight).expect("a String takes all text");
+    }
+    if fields.is_empty() {
+        // The file says the same now.
+        fields.push("as the file says".to_owned());
+    }
+    format!("{} {}, by command", file.name, fields.join(", "))
 }
 
 fn serves(vip: &Vip) -> String {
@@ -289,6 +325,38 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
         lines.push(node_line(Sign::Changed, "order of interfaces".to_owned()));
     }
     lines
+}
+
+/// A line for each role that others have now.
+fn access_lines(from: Option<&Access>, to: Option<&Access>) -> Vec<Line> {
+    let mut fields = Vec::new();
+    if from.is_none() || to.is_none() {
+        let said = |access: Option<&Access>| {
+            if access.is_some() {
+                "given"
+            } else {
+                "root changes, others look"
+            }
+        };
+        change(&mut fields, "access ", &said(from), &said(to));
+    }
+    let (from, to) = (from.cloned().unwrap_or_default(), to.cloned().unwrap_or_default());
+    for (role, before, after) in [
+        ("viewer ", &from.viewer, &to.viewer),
+        ("operator ", &from.operator, &to.operator),
+        ("approver ", &from.approver, &to.approver),
+        ("admin ", &from.admin, &to.admin),
+    ] {
+        change(&mut fields, role, &subjects(before), &subjects(after));
+    }
+    fields.into_iter().map(|what| node_line(Sign::Changed, what)).collect()
+}
+
+fn subjects(subjects: &[Subject]) -> String {
+    if subjects.is_empty() {
+        return "nobody".to_owned();
+    }
+    subjects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// `weight 100 → 50`, if it changes.

@@ -15,6 +15,8 @@ fn resolution() -> Resolution {
         mac: MacAddr([2, 0, 0, 0, 0, 1]),
         mtu: 1500,
         xdp: None,
+        xdp_program: None,
+        up: true,
     };
     Resolution {
         links: BTreeMap::from([("lb0".to_owned(), link(2)), ("lb1".to_owned(), link(3))]),

@@ -1,0 +1,231 @@
+//! Another build's programs take over from the pinned ones, with the same maps,
+//! and links updated in place: no packet meets half a balancer.
+//!
+//! A prog array empties when its last descriptor or pin goes, whoever still
+//! runs, so the new programs bring a PROGRAMS of their own, and the old one keeps
+//! its pin until nothing runs that calls through it. All that is new is pinned in
+//! `next/` first. The *decision* is one rename, `next/balancer` to
+//! `prog/balancer`; before it a start goes back, after it a start goes on
+//! ([`settle`]). Links are updated before, and name whole balancers all the time.
+
+use std::{
+    borrow::Cow,
+    fs, io,
+    os::fd::{AsFd as _, BorrowedFd},
+    path::{Path, PathBuf},
+};
+
+use lb_common::abi::{
+    active::Active,
+    chunk::{CHUNK_BYTES, ChunkId, GRACE_SLOT},
+    root::{MAGIC, RootHeader},
+};
+
+use super::{
+    KernelError,
+    aya::{CALLED, MAPS},
+    pins::{self, BALANCER, map_path, open_pin, program_error, program_path},
+    sys,
+};
+
+/// The programs of a balancer, as `cargo xtask build` made them.
+#[derive(Clone, Debug)]
+pub struct Object(Cow<'static, [u8]>);
+
+impl Object {
+    /// The one this binary was built with.
+    #[must_use]
+    pub const fn built_in() -> Self {
+        Self(Cow::Borrowed(BALANCER))
+    }
+
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(Self(Cow::Owned(fs::read(path)?)))
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// One step of an upgrade; a daemon may end after each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// An interface's link gets the new program.
+    Link(String),
+    /// No packet is in the old programs any more.
+    Grace,
+    /// A pin of a program in `prog/` is the new one; of `balancer` last.
+    Program(&'static str),
+    /// The pin of PROGRAMS is the new one; the old array empties.
+    Calls,
+    /// `next/` is gone.
+    End,
+}
+
+fn next(directory: &Path) -> PathBuf {
+    directory.join("next")
+}
+
+/// Loads and pins the new programs in `next/`, and says what is to be done from
+/// there. What is served is as it was.
+///
+/// # Errors
+/// When the kernel refuses them; `next/` is gone then.
+pub fn prepare(object: &Object, directory: &Path) -> Result<Vec<Step>, KernelError> {
+    let next = next(directory);
+    discard(&next)?;
+    pins::make_directory(&next)?;
+    let maps = MAPS.map(|name| match name {
+        "PROGRAMS" => (name, next.join(name)),
+        shared => (shared, map_path(directory, shared)),
+    });
+    if let Err(error) = pins::load_and_pin(object.bytes(), "balancer", &CALLED, &next, &maps) {
+        discard(&next)?;
+        return Err(error);
+    }
+    let links = pins::held_links(directory).into_keys().map(Step::Link);
+    let programs = CALLED.into_iter().chain(["balancer"]).map(Step::Program);
+    Ok(links
+        .chain([Step::Grace])
+        .chain(programs)
+        .chain([Step::Calls, Step::End])
+        .collect())
+}
+
+/// Takes one step.
+///
+/// # Errors
+/// When the kernel refuses it. What is served is a whole balancer all the same.
+pub fn take(step: &Step, directory: &Path) -> Result<(), KernelError> {
+    let next = next(directory);
+    match step {
+        Step::Link(interface) => put_on(&pins::link_path(directory, interface), &next.join("balancer")),
+        Step::Grace => grace(directory),
+        Step::Program(name) => rename(&next.join(name), &program_path(directory, name)),
+        Step::Calls => rename(&next.join("PROGRAMS"), &map_path(directory, "PROGRAMS")),
+        Step::End => fs::remove_dir(&next).map_err(KernelError::call("rmdir")),
+    }
+}
+
+/// Ends an upgrade that was cut short, one way or the other: back before the
+/// decision, on after it.
+///
+/// # Errors
+/// When the kernel refuses; the next start tries again.
+pub fn settle(directory: &Path) -> Result<(), KernelError> {
+    let next = next(directory);
+    if !next.exists() {
+        return Ok(());
+    }
+    let pinned = program_path(directory, "balancer");
+    if !pinned.exists() {
+        // Somebody removed it: what there is of the new one may be all there is.
+        return Ok(());
+    }
+    // Either way the pinned balancer is the one to be, on all links.
+    for interface in pins::held_links(directory).into_keys() {
+        put_on(&pins::link_path(directory, &interface), &pinned)?;
+    }
+    grace(directory)?;
+    if calls_through(&pinned, &next.join("PROGRAMS"))? {
+        rename(&next.join("PROGRAMS"), &map_path(directory, "PROGRAMS"))?;
+        tracing::warn!("an upgrade of the program was cut short: finished");
+    } else {
+        tracing::warn!("an upgrade of the program was cut short: gone back");
+    }
+    discard(&next)
+}
+
+/// The pinned program uses the pinned map.
+fn calls_through(program: &Path, map: &Path) -> Result<bool, KernelError> {
+    if !map.exists() {
+        return Ok(false);
+    }
+    let map = sys::map_id(open_pin(map)?.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?;
+    let used = pins::open_program(program)?.info().and_then(|info| info.map_ids());
+    Ok(used.map_err(program_error)?.is_some_and(|used| used.contains(&map)))
+}
+
+/// What a map of the object has another shape for than the pinned one; `None`:
+/// all fit.
+///
+/// # Errors
+/// When a map cannot be asked, or the object not read.
+pub fn misfit(object: &Object, directory: &Path) -> Result<Option<String>, KernelError> {
+    let parsed =
+        aya_obj::Object::parse(object.bytes()).map_err(|error| pins::load_error(aya::EbpfError::ParseError(error)))?;
+    for name in MAPS {
+        let pin = map_path(directory, name);
+        let Some(wanted) = parsed.maps.get(name).filter(|_| pin.exists()) else {
+            continue;
+        };
+        let found = sys::map_shape(open_pin(&pin)?.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?;
+        let wanted = sys::MapShape {
+            kind: wanted.map_type(),
+            key_bytes: wanted.key_size(),
+            value_bytes: wanted.value_size(),
+            entries: wanted.max_entries(),
+        };
+        if found != wanted {
+            return Ok(Some(format!("{name} is {found}, this build has {wanted}")));
+        }
+    }
+    Ok(None)
+}
+
+/// What serves below `directory`, as every version can read it: the layout's
+/// version and the generation (`lb_common::abi::root` lists the bytes that stay
+/// as they are forever). `None`: nothing is published, or it cannot be read.
+#[must_use]
+pub fn serving(directory: &Path) -> Option<(u32, u64)> {
+    let open = |name| open_pin(&map_path(directory, name)).ok();
+    let active = Active(sys::ActiveCell::map(open("ACTIVE")?).ok()?.load());
+    let root = sys::map_id_in_slot(open("CHUNKS")?.as_fd(), active.root()).ok()??;
+    let root = sys::map_by_id(root).ok()?;
+    let mut bytes = vec![0; CHUNK_BYTES];
+    sys::read_chunk(root.as_fd(), &mut bytes).ok()?;
+    let header: RootHeader = bytemuck::pod_read_unaligned(bytes.get(..size_of::<RootHeader>())?);
+    (header.magic == MAGIC).then_some((header.abi, header.generation))
+}
+
+/// Puts a pinned program on a pinned link, if it is not there yet. A link that is
+/// attached to nothing is left to those who attach.
+fn put_on(link: &Path, program: &Path) -> Result<(), KernelError> {
+    let link = open_pin(link)?;
+    let program = pins::open_program(program)?;
+    let facts = sys::link_facts(link.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?;
+    if facts.ifindex == 0 || facts.program_id == program.info().map_err(program_error)?.id() {
+        return Ok(());
+    }
+    let program = program.fd().map_err(program_error)?;
+    sys::update_link(link.as_fd(), program.as_fd()).map_err(KernelError::call("BPF_LINK_UPDATE"))
+}
+
+/// Waits until no packet is in a program that it found before this call.
+fn grace(directory: &Path) -> Result<(), KernelError> {
+    let chunks = open_pin(&map_path(directory, "CHUNKS"))?;
+    let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
+    let slot: [(ChunkId, BorrowedFd<'_>); 1] = [(GRACE_SLOT as ChunkId, blank.as_fd())];
+    sys::update_slots(chunks.as_fd(), &slot).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), KernelError> {
+    fs::rename(from, to).map_err(KernelError::call("rename"))
+}
+
+/// The programs first: their array must not empty under them.
+fn discard(next: &Path) -> Result<(), KernelError> {
+    let Ok(entries) = fs::read_dir(next) else {
+        return Ok(());
+    };
+    let mut pins: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    pins.sort_by_key(|pin| pin.ends_with("PROGRAMS"));
+    for pin in pins {
+        fs::remove_file(&pin).map_err(KernelError::call("unlink"))?;
+    }
+    fs::remove_dir(next).map_err(KernelError::call("rmdir"))
+}

@@ -1,0 +1,150 @@
+//! Generations on trial: confirmed by somebody, or taken back.
+
+use super::{Purpose, Serving, unchanged};
+use crate::{
+    api::model::{Applied, Failure, TrialStatus},
+    clock::Now,
+    confirm::{LONGEST, OnTrial, Term},
+    failure,
+    neighbours::Resolution,
+    part::Part,
+    plan::Content,
+    store::Entry,
+};
+
+impl Serving {
+    /// While a generation is on trial no other is made: what would be gone back
+    /// to otherwise?
+    pub(super) fn check_no_trial(&self, now: Now) -> Result<(), Failure> {
+        match &self.on_trial {
+            None => Ok(()),
+            Some(trial) => Err(failure::on_trial(trial, now)),
+        }
+    }
+
+    pub(super) fn check_trial(&self, within: Option<u32>) -> Result<(), Failure> {
+        match within {
+            Some(0) => Err(failure::bad_request(
+                "a trial of 0 seconds cannot be confirmed".to_owned(),
+            )),
+            Some(within) if within > LONGEST => Err(failure::bad_request(format!(
+                "a trial lasts a day at most ({LONGEST} s), not {within} s"
+            ))),
+            Some(_) if self.served.is_none() => Err(failure::bad_request(
+                "nothing is served yet that could be gone back to".to_owned(),
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub(super) fn trial_of(&self, purpose: &Purpose, generation: u64, author: &str, now: Now) -> Option<OnTrial> {
+        let Purpose::Generation {
+            confirm_within: Some(within),
+            ..
+        } = purpose
+        else {
+            return None;
+        };
+        // `served` is still the one before the switch.
+        let back_to = self.served.as_ref().map_or(0, |served| served.generation);
+        let term = Term::from(now.coarse, *within, &self.boot, back_to);
+        Some(OnTrial::new(generation, author.to_owned(), term))
+    }
+
+    /// The generation on trial stays.
+    ///
+    /// # Errors
+    /// When none is, when its time is up, or when the journal does not take it:
+    /// it is on trial then as before.
+    pub fn confirm(&mut self, author: &str, now: Now) -> Result<Applied, Failure> {
+        let (Some(trial), Some(served)) = (&self.on_trial, &self.served) else {
+            return Err(failure::no_trial());
+        };
+        if trial.is_over(now.coarse, &self.boot) {
+            return Err(failure::too_late(trial));
+        }
+        let generation = trial.generation;
+        let store = self.store.as_mut().ok_or_else(|| failure::absent("store"))?;
+        store.append(&Entry::Confirmed { generation }, author, now.time)?;
+        tracing::info!(generation, author, "confirmed");
+        let mut confirmed = unchanged(served);
+        confirmed.notes = vec![format!("generation {generation} is confirmed")];
+        self.on_trial = None;
+        Ok(confirmed)
+    }
+
+    /// The content to go back to, if somebody asks or if it is time.
+    ///
+    /// # Errors
+    /// When none is on trial (and somebody asks), or the store cannot be read.
+    pub fn content_before_trial(&self, asked: bool, now: Now) -> Result<Option<Part<Content>>, Failure> {
+        let trial = match &self.on_trial {
+            Some(trial) if asked || trial.is_over(now.coarse, &self.boot) => trial,
+            None if asked => return Err(failure::no_trial()),
+            Some(_) | None => return Ok(None),
+        };
+        let store = self.store.as_ref().ok_or_else(|| failure::absent("store"))?;
+        let back_to = trial.term.back_to;
+        let (_, content) = store
+            .generation(back_to)?
+            .ok_or_else(|| failure::absent(&format!("generation {back_to}")))?;
+        Ok(Some(content))
+    }
+
+    /// Serves `content` again, of the generation before the one on trial.
+    ///
+    /// # Errors
+    /// The one on trial goes on then, and it is tried again.
+    pub fn take_back(
+        &mut self,
+        content: &Part<Content>,
+        cause: &str,
+        resolution: &Resolution,
+        author: &str,
+        now: Now,
+    ) -> Result<Applied, Failure> {
+        let Some(trial) = &self.on_trial else {
+            return Err(failure::no_trial());
+        };
+        let (generation, back_to) = (trial.generation, trial.term.back_to);
+        // Without a journal a generation could not be told from the one before.
+        self.check_writable()?;
+        let purpose = Purpose::Generation {
+            plan_digest: None,
+            cause: cause.to_owned(),
+            message: Some(format!(
+                "generation {generation} was not confirmed: the content of generation {back_to} again"
+            )),
+            confirm_within: None,
+            by: None,
+        };
+        match self.change(content, &purpose, resolution, author, now) {
+            Ok(applied) => {
+                tracing::warn!(generation, back_to, cause, now = applied.generation, "taken back");
+                Ok(applied)
+            }
+            Err(failure) => {
+                if let Some(trial) = &mut self.on_trial {
+                    trial.put_off(now.coarse);
+                }
+                tracing::error!(
+                    generation,
+                    code = failure.code,
+                    message = failure.message,
+                    "could not be taken back yet"
+                );
+                Err(failure)
+            }
+        }
+    }
+
+    pub(crate) fn trial_status(&self, now: Now) -> Option<TrialStatus> {
+        let trial = self.on_trial.as_ref()?;
+        Some(TrialStatus {
+            generation: trial.generation,
+            author: trial.author.clone(),
+            until: trial.term.until(now),
+            back_to: trial.term.back_to,
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Which generations were applied on trial, and which of them were confirmed.
+//! Read from the journal itself: such entries are few.
+
+use rusqlite::{Connection, OptionalExtension as _};
+use serde_json::Value;
+
+use super::{Store, StoreError, journal::signed, journal::unsigned};
+use crate::confirm::{OnTrial, Term};
+
+impl Store {
+    /// The served generation, if it is on trial and nobody confirmed it yet.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn on_trial(&self) -> Result<Option<OnTrial>, StoreError> {
+        let Some(last) = self.last_switched()? else {
+            return Ok(None);
+        };
+        let generation = last.generation;
+        Ok(trial(&self.connection, generation)?
+            .filter(|trial| !trial.confirmed)
+            .map(|trial| OnTrial::new(generation, trial.author, trial.term)))
+    }
+
+    /// The boot id of the newest entry that has one.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn last_boot(&self) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT json_extract(payload, '$.boot') FROM journal
+                   WHERE kind IN ('firstStart', 'adopted', 'servedAgain') AND json_extract(payload, '$.boot') IS NOT NULL
+                   ORDER BY seq DESC LIMIT 1";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0)).optional()?)
+    }
+}
+
+pub struct Trial {
+    pub author: String,
+    pub term: Term,
+    pub confirmed: bool,
+}
+
+/// On which terms a generation was applied; `None`: for good.
+pub fn trial(connection: &Connection, generation: u64) -> Result<Option<Trial>, StoreError> {
+    let sql = "SELECT journal.seq, journal.author, journal.payload FROM revisions
+               JOIN journal ON journal.seq = revisions.intent_seq
+               WHERE revisions.generation = ?1 AND revisions.new_generation = 1
+                 AND json_extract(journal.payload, '$.confirm') IS NOT NULL";
+    let row = connection
+        .prepare_cached(sql)?
+        .query_row([signed(generation)], |row| {
+            Ok((unsigned(row, 0)?, row.get(1)?, row.get::<_, String>(2)?))
+        })
+        .optional()?;
+    let Some((seq, author, payload)) = row else {
+        return Ok(None);
+    };
+    let term = serde_json::from_str(&payload)
+        .ok()
+        .and_then(|payload: Value| serde_json::from_value(payload["confirm"].clone()).ok())
+        .ok_or(StoreError::Projections)?;
+    let sql = "SELECT EXISTS (SELECT 1 FROM journal WHERE seq > ?1 AND kind = 'confirmed'
+               AND json_extract(payload, '$.generation') = ?2)";
+    let confirmed = connection
+        .prepare_cached(sql)?
+        .query_row([signed(seq), signed(generation)], |row| row.get(0))?;
+    Ok(Some(Trial {
+        author,
+        term,
+        confirmed,
+    }))
+}
