@@ -20,6 +20,7 @@ use crate::{
         runner::Runner,
         sm::Transition,
         standing::Reason,
+        targets,
         watch::{Event, Seeing, Watch},
     },
     revision::BackendId,
@@ -48,6 +49,8 @@ pub struct Vigil {
 #[derive(Default)]
 struct Known {
     watch: Watch,
+    /// The revision that backends are checked for.
+    checked: Option<u64>,
     /// What changed since the last revision, for people.
     causes: Vec<String>,
     /// Why pools did not follow health, as of the last look.
@@ -204,8 +207,13 @@ impl Daemon {
         let now = Instant::now();
         let (standing, cause) = {
             let mut known = self.health.known();
-            if known.watch.follow(&served.state, now) {
-                runner.set(known.watch.targets());
+            let anew = known.watch.follow(&served.state, now);
+            // Next hops are part of the way that checks go.
+            if anew || known.checked != Some(served.revision) {
+                let mut targets = known.watch.targets();
+                targets::by_their_traffic(&mut targets, &served.state);
+                runner.set(targets);
+                known.checked = Some(served.revision);
             }
             for event in known.watch.tick(now) {
                 known.tell(&event);
