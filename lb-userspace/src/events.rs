@@ -124,6 +124,8 @@ events! {
     HealthTempered = "3afecd1509a6c66668f49fb2cbfa8f8b",
     /// What checks found could not be published.
     HealthUnpublished = "b401ac4a1a71e641e0d6583bf6e205df",
+    /// Checks through the encapsulation may not work, or left something behind.
+    TunnelProblem = "15c1ae6c4f7c4c8af3089f1d6a3e0fcf",
     /// Checks have ended, and the daemon has not.
     ChecksEnded = "7e17cf0d780e14e6763c1bf22e3baaaa",
 }
