@@ -24,7 +24,7 @@ use crate::{
     api::{self, backing::Backing},
     clock::Now,
     event,
-    health::runner::Runner,
+    health::{probe::Prober, runner::Runner},
     kernel::trace::ProgramLog,
     log::LogFormat,
     metrics,
@@ -119,17 +119,21 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         resolver,
         targets: Mutex::default(),
         resolution: RwLock::new(resolution),
-        said: notify::Saying::default(),
         health: Vigil::default(),
+        said: notify::Saying::default(),
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
     if let Some(scrapes) = scrapes {
         tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
     }
+    let prober = Arc::new(Prober::new(arguments.pin_dir.clone()));
     let (sender, observed) = mpsc::channel(health::OBSERVED_AT_ONCE);
     let observer = tokio::spawn(health::observe(Arc::clone(&daemon), observed));
-    let publisher = tokio::spawn(health::publish(Arc::clone(&daemon), Runner::start(sender)));
+    let publisher = tokio::spawn(health::publish(
+        Arc::clone(&daemon),
+        Runner::start(sender, Arc::clone(&prober)),
+    ));
     let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
@@ -145,6 +149,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     for task in [follower, observer, publisher, watcher, trials] {
         task.abort();
     }
+    prober.close().await;
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
@@ -170,9 +175,9 @@ struct Daemon {
     targets: Mutex<(u64, Arc<Targets>)>,
     /// As of the last look.
     resolution: RwLock<Resolution>,
+    health: Vigil,
     /// To systemd.
     said: notify::Saying,
-    health: Vigil,
 }
 
 impl Daemon {

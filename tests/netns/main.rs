@@ -4,6 +4,7 @@
 
 mod affinity;
 mod changes;
+mod checks;
 mod confirm;
 mod dirty;
 mod doctor;

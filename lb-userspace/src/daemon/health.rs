@@ -13,12 +13,14 @@ use tokio::sync::{Notify, mpsc};
 use super::Daemon;
 use crate::{
     clock::Now,
+    event,
     health::{
         Observed,
         probe::ProbeError,
         runner::Runner,
         sm::Transition,
         standing::Reason,
+        targets,
         watch::{Event, Seeing, Watch},
     },
     revision::BackendId,
@@ -47,6 +49,8 @@ pub struct Vigil {
 #[derive(Default)]
 struct Known {
     watch: Watch,
+    /// The revision that backends are checked for.
+    checked: Option<u64>,
     /// What changed since the last revision, for people.
     causes: Vec<String>,
     /// Why pools did not follow health, as of the last look.
@@ -106,15 +110,15 @@ impl Known {
         let problem = event.problem.as_deref().unwrap_or("checks fail");
         let cause = match event.transition {
             Transition::Up => {
-                crate::event!(info, BackendUp, backend = name, "up");
+                event!(info, BackendUp, backend = name, "up");
                 format!("{name} up")
             }
             Transition::Down => {
-                crate::event!(warn, BackendDown, backend = name, problem, "down");
+                event!(warn, BackendDown, backend = name, problem, "down");
                 format!("{name} down: {problem}")
             }
             Transition::Held => {
-                crate::event!(
+                event!(
                     warn,
                     BackendHeld,
                     backend = name,
@@ -123,7 +127,7 @@ impl Known {
                 format!("{name} held down")
             }
             Transition::Released => {
-                crate::event!(info, BackendUp, backend = name, "up, and held down no longer");
+                event!(info, BackendUp, backend = name, "up, and held down no longer");
                 format!("{name} held down no longer")
             }
             Transition::Grew => format!("{name} starts slowly"),
@@ -140,14 +144,14 @@ impl Known {
             for reason in now.difference(&before) {
                 let loud = matches!(reason, Reason::Suspicion | Reason::Panic);
                 if loud {
-                    crate::event!(error, HealthNotFollowed, pool, %reason, "health is not followed");
+                    event!(error, HealthOverruled, pool, %reason, "health is not followed");
                 } else {
-                    crate::event!(warn, HealthNotFollowed, pool, %reason, "health is not followed to the letter");
+                    event!(warn, HealthTempered, pool, %reason, "health is not followed to the letter");
                 }
                 self.causes.push(format!("{pool}: {reason}"));
             }
             for reason in before.difference(&now) {
-                crate::event!(info, HealthFollowed, pool, %reason, "is over");
+                tracing::info!(pool, %reason, "is over");
                 self.causes.push(format!("{pool}: {reason} is over"));
             }
             if !now.is_empty() {
@@ -203,8 +207,13 @@ impl Daemon {
         let now = Instant::now();
         let (standing, cause) = {
             let mut known = self.health.known();
-            if known.watch.follow(&served.state, now) {
-                runner.set(known.watch.targets());
+            let anew = known.watch.follow(&served.state, now);
+            // Next hops are part of the way that checks go.
+            if anew || known.checked != Some(served.revision) {
+                let mut targets = known.watch.targets();
+                targets::by_their_traffic(&mut targets, &served.state);
+                runner.set(targets);
+                known.checked = Some(served.revision);
             }
             for event in known.watch.tick(now) {
                 known.tell(&event);
@@ -217,9 +226,9 @@ impl Daemon {
         let stood = tokio::task::block_in_place(|| serving.stand(&standing, cause, &resolution, Now::read()));
         drop(serving);
         if let Err(failure) = stood {
-            crate::event!(
+            event!(
                 error,
-                PublishFailed,
+                HealthUnpublished,
                 holdfast.code = failure.code,
                 reason = failure.message,
                 "health could not be published"
