@@ -152,7 +152,7 @@ pub enum KernelError {
     #[error(
         "HF3013: {}, with maps of another layout than this build's ({misfit}). It goes on serving, and nothing was \
          touched: start the holdfastd that serves, or see docs/failures.md",
-        what_serves(.serving)
+        what_serves(*.serving)
     )]
     Layout {
         /// The first map that differs.
@@ -172,7 +172,7 @@ pub enum KernelError {
     },
 }
 
-fn what_serves(serving: &Option<(u32, u64)>) -> String {
+fn what_serves(serving: Option<(u32, u64)>) -> String {
     serving.map_or_else(
         || "another version has its maps pinned here".to_owned(),
         |(abi, generation)| format!("a version with layout {abi} serves generation {generation}"),
