@@ -3,6 +3,7 @@
 
 mod backing;
 mod follow;
+mod health;
 mod links;
 mod requests;
 mod trial;
@@ -12,12 +13,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use clap::Parser;
 use tokio::{
     net::UnixListener,
-    sync::{Mutex, RwLock},
+    sync::{Mutex, RwLock, mpsc},
 };
 
+use self::health::Vigil;
 use crate::{
     api::{self, backing::Backing},
     clock::Now,
+    health::runner::Runner,
     kernel::trace::ProgramLog,
     neighbours::{self, Resolution, Resolver, Targets},
     serving::Serving,
@@ -95,17 +98,21 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
         resolver,
         targets: Mutex::default(),
         resolution: RwLock::new(resolution),
+        health: Vigil::default(),
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
+    let (sender, observed) = mpsc::channel(health::OBSERVED_AT_ONCE);
+    let observer = tokio::spawn(health::observe(Arc::clone(&daemon), observed));
+    let publisher = tokio::spawn(health::publish(Arc::clone(&daemon), Runner::start(sender)));
     let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
     tracing::info!(socket = %arguments.socket.display(), "ready");
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
-    follower.abort();
-    watcher.abort();
-    trials.abort();
+    for task in [follower, observer, publisher, watcher, trials] {
+        task.abort();
+    }
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
     tracing::info!("stopped; the kernel goes on forwarding");
@@ -131,6 +138,7 @@ struct Daemon {
     targets: Mutex<(u64, Arc<Targets>)>,
     /// As of the last look.
     resolution: RwLock<Resolution>,
+    health: Vigil,
 }
 
 impl Daemon {

@@ -7,12 +7,18 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use jiff::Timestamp;
 use lb_common::abi::{
     chain::Chain,
     flows::{FLOWS_PER_LINE, FlowEntry, Seconds},
+    member::MemberIndex,
 };
 
-use crate::{config, revision::Revision, table::dirty::Dirty};
+use crate::{
+    config::{self, BackendState, ObjectName},
+    revision::Revision,
+    table::dirty::Dirty,
+};
 
 #[cfg(test)]
 mod tests;
@@ -111,6 +117,27 @@ pub fn due(draining: &[Draining], sightings: &Sightings, blind: bool, now: Secon
         }
     }
     due
+}
+
+/// Members of each pool whose drain was to last until now at most, and that may
+/// still have flows: these are ended.
+#[must_use]
+pub fn ended(revision: &Revision, now: Timestamp) -> BTreeMap<String, BTreeSet<MemberIndex>> {
+    let mut ended: BTreeMap<String, BTreeSet<MemberIndex>> = BTreeMap::new();
+    for (object, of) in &revision.state.content.overrides.backends {
+        let ObjectName::Backend { pool, backend } = object else {
+            continue;
+        };
+        let over = of.state == Some(BackendState::Drain) && of.until.is_some_and(|until| until <= now);
+        let Some((state, tables)) = revision.pool(pool).filter(|_| over) else {
+            continue;
+        };
+        let member = state.members.get(backend).map(|member| member.index);
+        if let Some(member) = member.filter(|member| tables.dirty.earlier().contains(member)) {
+            ended.entry(pool.clone()).or_default().insert(member);
+        }
+    }
+    ended
 }
 
 /// Remembers when old flows were seen last that found no room in FLOWS.

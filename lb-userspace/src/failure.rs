@@ -9,7 +9,7 @@ use crate::{
     confirm::OnTrial,
     layout,
     neighbours::NetlinkError,
-    plan::{Finding, Plan, Severity, code::Code, policy},
+    plan::{Finding, Plan, Severity, WishError, code::Code, policy},
     publish::PublishError,
     revision::RevisionError,
     store::StoreError,
@@ -126,6 +126,21 @@ impl From<policy::Stale> for Failure {
             format!("{stale}. Nothing was changed."),
             "plan again: holdfast plan -f FILE",
         )
+    }
+}
+
+impl From<WishError> for Failure {
+    fn from(error: WishError) -> Self {
+        let (code, exit, fix) = match error {
+            WishError::NoBackend { .. } => ("HF5007", FAILED, "holdfast backend list"),
+            WishError::NotABackend(_) | WishError::Weight(_) => ("HF5002", USAGE, "holdfast backend --help"),
+            WishError::Deadline { .. } => (
+                "HF5002",
+                USAGE,
+                "name a shorter one, or raise the pool's `drain.deadline` in the file",
+            ),
+        };
+        failure(code, exit, format!("{error}. Nothing was changed."), fix)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod daemon;
 pub mod digest;
 pub mod drain;
 pub mod failure;
+pub mod health;
 pub mod kernel;
 pub mod layout;
 pub mod neighbours;

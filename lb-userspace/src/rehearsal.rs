@@ -68,6 +68,8 @@ fn where_to(destination: Option<&Destination>) -> String {
 pub struct Owner<'r> {
     pub backend: &'r Backend,
     pub member: &'r MemberState,
+    /// How packets travel to it: a guest's are its own pool's.
+    pub encap: Encap,
 }
 
 /// Whom the revision means a slot of a pool for.
@@ -93,21 +95,29 @@ fn member<'r>(revision: &'r Revision, pool: &'r Pool, index: MemberIndex) -> Opt
     let (state, _) = revision.pool(&pool.name)?;
     let name = revision.member_name(&pool.name, index)?;
     let member = state.members.get(name)?;
+    let guest = || member.guest.as_ref().map(|guest| &guest.backend);
+    let backend = member.leaving.as_ref().or_else(guest);
     Some(Owner {
-        backend: member.leaving.as_ref().or_else(|| pool.backend(name))?,
+        backend: backend.or_else(|| pool.backend(name))?,
         member,
+        encap: member.guest.as_ref().map_or(pool.encap, |guest| guest.encap),
     })
 }
 
 impl Owner<'_> {
     /// How packets to it are told from others; `None`: it cannot be reached.
     #[must_use]
-    pub fn destination(&self, encap: Encap) -> Option<Destination> {
+    pub fn destination(&self) -> Option<Destination> {
         let hop = self.member.hop.as_ref()?;
-        Some(match encap {
+        Some(match self.encap {
             Encap::Ipip | Encap::Gue => Destination::Outer(self.backend.address),
             Encap::L2 => Destination::Mac(hop.mac),
         })
+    }
+
+    /// What the program did is what it does with a packet to it.
+    fn got(&self, action: u32, packet: &[u8]) -> bool {
+        destination(self.encap, action, packet) == self.destination()
     }
 }
 
@@ -139,16 +149,21 @@ fn outer_destination(packet: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// The backend of `pool` that a packet in `slot` was sent to: the slot's owner if
-/// it may be that, since two of them can be on one host.
+/// The backend of `pool` that a packet in `slot` was sent to, `None` if nothing
+/// was: the slot's owner if it may be that, since two of them can be on one host.
 #[must_use]
-pub fn reached<'r>(revision: &'r Revision, pool: &'r Pool, slot: u32, sent: Destination) -> Option<&'r Backend> {
+pub fn reached<'r>(
+    revision: &'r Revision,
+    pool: &'r Pool,
+    slot: u32,
+    (action, packet): (u32, &[u8]),
+) -> Option<&'r Backend> {
     let (state, _) = revision.pool(&pool.name)?;
     let members = state.members.values();
     let members = members.filter_map(|known| member(revision, pool, known.index));
     let mut candidates = candidates(revision, pool, slot).into_iter().chain(members);
     candidates
-        .find(|candidate| candidate.destination(pool.encap) == Some(sent))
+        .find(|candidate| candidate.destination().is_some() && candidate.got(action, packet))
         .map(|candidate| candidate.backend)
 }
 
@@ -219,15 +234,13 @@ fn try_vip(
     };
     let candidates = candidates(revision, pool, probe.slot(vip, key));
     let (action, packet) = kernel.test_run(active, &probe.packet())?;
-    let got = destination(pool.encap, action, &packet);
-    let mut expected = candidates.iter().map(|owner| owner.destination(pool.encap));
-    let Some(first) = expected.next() else {
-        return refuse(vip, None, got);
+    let Some(owner) = candidates.first() else {
+        return refuse(vip, None, destination(pool.encap, action, &packet));
     };
-    if got == first || expected.any(|expected| got == expected) {
+    if candidates.iter().any(|candidate| candidate.got(action, &packet)) {
         return Ok(());
     }
-    refuse(vip, first, got)
+    refuse(vip, owner.destination(), destination(owner.encap, action, &packet))
 }
 
 fn refuse(vip: &Vip, expected: Option<Destination>, got: Option<Destination>) -> Result<(), Objection> {

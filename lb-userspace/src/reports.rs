@@ -2,6 +2,7 @@
 //! `bpf verify`. Reads only.
 
 mod file;
+pub(crate) mod health;
 mod objects;
 
 use std::collections::BTreeMap;
@@ -138,10 +139,10 @@ impl Serving {
         let slot = asked
             .map(|(vip, _)| kernel.hash_key().map(|key| probe.slot(vip, &key)))
             .transpose()?;
-        let backend = served.zip(asked).zip(slot).and_then(|((served, (_, pool)), slot)| {
-            let sent = rehearsal::destination(pool.encap, action, &packet)?;
-            rehearsal::reached(&served.state, pool, slot, sent)
-        });
+        let backend = served
+            .zip(asked)
+            .zip(slot)
+            .and_then(|((served, (_, pool)), slot)| rehearsal::reached(&served.state, pool, slot, (action, &packet)));
         let chain = served
             .zip(asked)
             .zip(slot)

@@ -4,6 +4,7 @@
 //! Member indices, counters and tables go from revision to revision; that is
 //! why flows stay where they are.
 
+mod health;
 mod next;
 mod numbers;
 #[cfg(test)]
@@ -26,6 +27,8 @@ use crate::{
     plan::{Content, PoolEffect},
     table::{Table, away, dirty::Dirty, minmove},
 };
+
+pub use self::health::{Guest, MemberHealth, Standing, guest_name, starts_anew};
 
 /// A backend, by pool and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +65,7 @@ pub struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolState {
+    /// By the name of the backend; guests by [`guest_name`].
     pub members: BTreeMap<String, MemberState>,
     /// Slots whose home is not their owner now, as [`away::written`]; empty:
     /// there are none.
@@ -81,6 +85,21 @@ pub struct MemberState {
     pub counter: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hop: Option<Hop>,
+    #[serde(default, skip_serializing_if = "MemberHealth::is_default")]
+    pub health: MemberHealth,
+    /// Of the fallback pool; absent: one of the pool's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<Guest>,
+}
+
+/// What a revision follows from, beside its content.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Backends that are not there keep the hop they have.
+    pub hops: &'a Hops,
+    /// Members that are not there keep the health they have.
+    pub standing: &'a Standing,
+    pub now: Seconds,
 }
 
 /// The lookup table of a pool, and what it would be if all its backends were
@@ -120,13 +139,31 @@ impl Revision {
         hops: &Hops,
         now: Seconds,
     ) -> Result<Self, RevisionError> {
-        next::next(previous, content, hops, now)
+        let standing = &Standing::new();
+        Self::following(previous, content, &Inputs { hops, standing, now })
+    }
+
+    /// The same, with what is known of health.
+    ///
+    /// # Errors
+    /// When counters or member numbers run out.
+    pub fn following(
+        previous: Option<&Self>,
+        content: &Part<Content>,
+        inputs: &Inputs<'_>,
+    ) -> Result<Self, RevisionError> {
+        next::next(previous, content, inputs)
     }
 
     /// The same with slots of pools clean again, and without backends that left.
+    /// Members of `ended` lose the flows they have.
     #[must_use]
-    pub fn cleaned(&self, clean: &BTreeMap<String, BTreeSet<u16>>) -> Self {
-        next::cleaned(self, clean)
+    pub fn cleaned(
+        &self,
+        clean: &BTreeMap<String, BTreeSet<u16>>,
+        ended: &BTreeMap<String, BTreeSet<MemberIndex>>,
+    ) -> Self {
+        next::cleaned(self, clean, ended)
     }
 
     /// From the meta chunks and the tables, as read from the kernel or store.
@@ -147,7 +184,7 @@ impl Revision {
         let Some(previous) = previous else {
             return Vec::new();
         };
-        let pools = self.state.content.config.pools.iter();
+        let pools = self.config().pools.iter();
         let effects = pools.filter_map(|pool| {
             let (_, before) = previous.pool(&pool.name)?;
             let (members, after) = self.pool(&pool.name)?;
@@ -175,6 +212,14 @@ impl Revision {
         })
     }
 
+    /// Members whose health differs from what is published.
+    pub fn stands_otherwise<'s>(&self, standing: &'s Standing) -> impl Iterator<Item = &'s BackendId> {
+        standing.iter().filter_map(|(id, health)| {
+            let member = self.state.pools.get(&id.pool)?.members.get(&id.backend)?;
+            (member.health != *health).then_some(id)
+        })
+    }
+
     /// Counters that get a new owner with this revision.
     #[must_use]
     pub fn fresh_counters(&self, previous: Option<&Self>) -> Vec<u16> {
@@ -197,15 +242,17 @@ impl Revision {
             .map(|(name, _)| name.as_str())
     }
 
+    /// As it is in force: with the overrides of operators in it.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.state.content.config
+        self.state.content.in_force()
     }
 
     /// Backends that own slots, or would, but have no next hop.
     pub fn unresolved(&self) -> impl Iterator<Item = BackendId> {
         self.state.pools.iter().flat_map(|(pool, state)| {
-            let members = state.members.iter().filter(|(_, member)| member.hop.is_none());
+            let members = state.members.iter();
+            let members = members.filter(|(_, member)| member.hop.is_none() && member.guest.is_none());
             members.map(|(backend, _)| BackendId {
                 pool: pool.clone(),
                 backend: backend.clone(),

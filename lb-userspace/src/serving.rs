@@ -27,7 +27,7 @@ use crate::{
     publish::Publisher,
     reports::FileJudged,
     revision::Revision,
-    store::Store,
+    store::{By, Store},
 };
 
 /// The one writer.
@@ -79,6 +79,7 @@ pub enum Purpose {
         message: Option<String>,
         /// On trial for so many seconds.
         confirm_within: Option<u32>,
+        by: Option<By>,
     },
     /// The running generation once more, because of something else.
     Revision { cause: String },
@@ -149,6 +150,7 @@ impl Serving {
         cause: &str,
         resolution: &Resolution,
         author: &str,
+        by: Option<By>,
         now: Now,
     ) -> Result<Applied, Failure> {
         let ApplyRequest {
@@ -178,7 +180,7 @@ impl Serving {
         plan.findings
             .extend(policy::host::judge(&plan.target.config, resolution));
         if plan.is_refused() {
-            self.note_refusal(&plan, digest, author, now);
+            self.note_refusal(&plan, digest, author, by, now);
             return Err(failure::refused(&plan));
         }
         if let (true, Some(served)) = (plan.is_empty(), &self.served) {
@@ -189,6 +191,7 @@ impl Serving {
             cause: cause.to_owned(),
             message,
             confirm_within,
+            by,
         };
         self.change(&Part::new(plan.target), &purpose, resolution, author, now)
     }

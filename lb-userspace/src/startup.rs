@@ -21,7 +21,7 @@ use crate::{
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
     reports::FileJudged,
-    revision::{PoolState, Revision},
+    revision::{MemberHealth, PoolState, Revision},
     serving::{Purpose, Served, Serving},
     store::{self, Entry, Outcome, Store, StoreError},
     takeover,
@@ -353,10 +353,7 @@ impl Found {
         };
         self.install_hash_key(&file)?;
         let environment = file.environment.clone();
-        let content = Content {
-            config: file,
-            overrides: Overrides::default(),
-        };
+        let content = Content::new(file, Overrides::default());
         if let Some(store) = &mut self.serving.store {
             let boot = Some(self.serving.boot.clone());
             store.append(&Entry::FirstStart { environment, boot }, AUTHOR, now.time)?;
@@ -368,7 +365,9 @@ impl Found {
             message: None,
             confirm_within: None,
         };
-        let applied = self.serving.apply(request, "first start", resolution, AUTHOR, now);
+        let applied = self
+            .serving
+            .apply(request, "first start", resolution, AUTHOR, None, now);
         let applied = applied.map_err(StartError::First)?;
         tracing::info!(generation = applied.generation, "the file is the first generation");
         Ok(())
@@ -418,7 +417,13 @@ fn forget_hops(mut revision: Revision) -> Revision {
         let mut state = PoolState::clone(pool);
         // Flows are of before the reboot, too: nobody has to leave slowly.
         state.members.retain(|_, member| member.leaving.is_none());
-        state.members.values_mut().for_each(|member| member.hop = None);
+        for member in state.members.values_mut() {
+            member.hop = None;
+            // Nor is health: all serve until they are checked, but guests.
+            if member.guest.is_none() {
+                member.health = MemberHealth::default();
+            }
+        }
         *pool = Part::new(state);
     }
     revision

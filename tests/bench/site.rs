@@ -176,10 +176,7 @@ pub fn yaml(shape: Shape, arms: &[Arm]) -> String {
 /// As it stands in a plan.
 pub fn content(text: &str) -> Result<Content> {
     let config = config::parse("bench.yaml", text)?.config;
-    Ok(Content {
-        config,
-        overrides: Overrides::default(),
-    })
+    Ok(Content::new(config, Overrides::default()))
 }
 
 /// What the neighbour tables would say: the configured next hops.

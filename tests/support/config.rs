@@ -79,6 +79,8 @@ pub struct Pool {
     pub encap: Encap,
     /// Idle time and deadline, `2s` and `20s`; the product's own if absent.
     pub drain: Option<(&'static str, &'static str)>,
+    /// More keys of the pool, as YAML lines: `health: { tcp: {} }`.
+    pub keys: Vec<String>,
     pub backends: Vec<Backend>,
 }
 
@@ -112,6 +114,7 @@ impl Fleet {
             name,
             encap: Encap::Ipip,
             drain: None,
+            keys: Vec::new(),
             backends: hosts.iter().map(|host| Backend::on(host, Family::V4)).collect(),
         };
         let vip = |name: String, socket, protocol, pool| Vip {
@@ -150,6 +153,20 @@ impl Fleet {
         for pool in &mut self.pools {
             pool.encap = encap;
         }
+        self
+    }
+
+    /// The same with one more key of a pool.
+    ///
+    /// # Panics
+    /// If there is no such pool.
+    #[must_use]
+    pub fn saying(mut self, pool: &str, key: &str) -> Self {
+        let found = self.pools.iter_mut().find(|of| of.name == pool);
+        found
+            .unwrap_or_else(|| panic!("no pool {pool}"))
+            .keys
+            .push(key.to_owned());
         self
     }
 
@@ -268,6 +285,9 @@ impl Fleet {
             line(format!("  - name: {}\n    encap: {}", pool.name, pool.encap));
             if let Some((idle, deadline)) = pool.drain {
                 line(format!("    drain: {{ idle: {idle}, deadline: {deadline} }}"));
+            }
+            for key in &pool.keys {
+                line(format!("    {key}"));
             }
             line("    backends:".to_owned());
             for Backend {

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// `holdfast status -o json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,6 +59,11 @@ pub struct Pool {
     pub name: String,
     pub table_digest: String,
     pub backends: Vec<Backend>,
+    /// Why who serves is not just who is healthy.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    #[serde(default)]
+    pub fallback: Vec<Guest>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -69,9 +75,17 @@ pub struct Backend {
     pub up: bool,
     /// Of the lookup table's 65,536.
     pub slots: u32,
+    /// What was set by command.
+    #[serde(default, rename = "override")]
+    pub overridden: Option<Value>,
+    /// Slots in which it may still have flows.
+    #[serde(default, rename = "dirtySlots")]
+    pub dirty_slots: u32,
     pub path: Path,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(default)]
+    pub health: Health,
 }
 
 /// What is known of the way to a backend.
@@ -206,4 +220,23 @@ impl std::ops::Sub for Traffic {
             bytes: self.bytes - before.bytes,
         }
     }
+}
+
+/// What checks say of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    pub state: String,
+    #[serde(default)]
+    pub error: Option<String>,
+    #[serde(default)]
+    pub share: Option<String>,
+}
+
+/// A backend of a pool's fallback pool.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guest {
+    pub name: String,
+    pub slots: u32,
 }

@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod flood;
 pub mod flow_events;
 pub mod generator;
+pub mod guest;
 pub mod mutation;
 pub mod native;
 pub mod netns;

@@ -28,16 +28,23 @@ impl Process {
     /// Starts a command in a namespace. What it prints is added to `log`. A
     /// process group of its own keeps a terminal's Ctrl-C from it: the rig ends
     /// it, in its turn.
-    pub fn start(namespace: &Namespace, mut command: Command, log: &Path) -> Result<Self> {
+    pub fn start(namespace: &Namespace, command: Command, log: &Path) -> Result<Self> {
+        Self::spawn(command, log, |command| Ok(namespace.run(|| command.spawn())??))
+    }
+
+    /// The same in this process's own namespaces.
+    pub fn start_here(command: Command, log: &Path) -> Result<Self> {
+        Self::spawn(command, log, |command| Ok(command.spawn()?))
+    }
+
+    fn spawn(mut command: Command, log: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {
         let file = File::options().create(true).append(true).open(log)?;
         command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .process_group(0);
-        let child = namespace
-            .run(|| command.spawn())?
-            .with_context(|| format!("starting {}", command.get_program().display()))?;
+        let child = spawn(&mut command).with_context(|| format!("starting {}", command.get_program().display()))?;
         Ok(Self {
             child,
             log: log.to_owned(),

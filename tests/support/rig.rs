@@ -99,6 +99,15 @@ impl Rig {
 
     /// With another configuration than the standard one.
     pub fn build_with(layout: &Layout, adapt: impl FnOnce(Fleet) -> Fleet) -> Result<Self> {
+        let mut rig = Self::without_daemon(layout, adapt)?;
+        rig.start_daemon()?;
+        rig.wait_resolved()?;
+        Ok(rig)
+    }
+
+    /// All of it but the daemon, which somebody else starts in the balancer's
+    /// namespace.
+    pub fn without_daemon(layout: &Layout, adapt: impl FnOnce(Fleet) -> Fleet) -> Result<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let binaries = Binaries::find()?;
         let id = RunId::new();
@@ -132,9 +141,13 @@ impl Rig {
         };
         rig.serve_backends(layout.encap)?;
         rig.installation.write(&rig.fleet)?;
-        rig.start_daemon()?;
-        rig.wait_resolved()?;
         Ok(rig)
+    }
+
+    /// The run's own directory; gone with the rig.
+    #[must_use]
+    pub fn directory(&self) -> &std::path::Path {
+        self.scratch.root()
     }
 
     /// Starts the daemon in the balancer's namespace and waits until it is

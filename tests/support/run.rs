@@ -73,6 +73,7 @@ impl Scratch {
         self.root().join(name)
     }
 
+    /// The directory itself.
     #[must_use]
     pub fn root(&self) -> &Path {
         self.directory.path()

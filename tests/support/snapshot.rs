@@ -55,10 +55,7 @@ impl Snapshot {
             let text = sites::yaml(site, Path::new("/var/lib/holdfast/hash.key"));
             let config = config::parse("site.yaml", &text)?.config;
             let hops = hops(site, &config);
-            let content = Part::new(Content {
-                config,
-                overrides: Overrides::default(),
-            });
+            let content = Part::new(Content::new(config, Overrides::default()));
             let revision = Revision::next(previous.as_ref(), &content, &hops, 0)?;
             let layout = Layout::of(&revision, None)?;
             let facts = RootFacts {

@@ -73,6 +73,17 @@ pub fn bench() -> Result<()> {
     run_shown("building the benchmark (a few minutes the first time)", &mut command)
 }
 
+/// The BPF objects, then the daemon and the command line as they are installed.
+pub fn release() -> Result<()> {
+    objects(&setup::ensure()?, false)?;
+    let mut command = workspace::cargo()?;
+    command.args(["build", "--release", "--package", "lb-userspace", "--bins"]);
+    run_shown(
+        "building what is installed (a few minutes the first time)",
+        &mut command,
+    )
+}
+
 /// `target/bpf/{balancer,agent,rig,bench}.o`.
 fn objects(tools: &Tools, trace: bool) -> Result<()> {
     for feature in VARIANTS {

@@ -1,5 +1,5 @@
 //! Everything a contributor types: `cargo xtask setup · build · run · demo ·
-//! test · bench · ci · tidy`.
+//! test · bench · dist · ci · tidy`.
 //!
 //! Each command runs whatever set-up is missing first. Progress goes to
 //! standard error, so that standard output holds results only (the scorecard
@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod ci;
 mod demo;
+mod dist;
 mod linker;
 mod packages;
 mod progress;
@@ -51,6 +52,8 @@ enum Command {
     /// Build with full optimisation, then measure what packets, changes and
     /// memory cost, beside the goals.
     Bench(bench::Arguments),
+    /// Build with full optimisation, then make a tarball and a Debian package.
+    Dist(dist::Arguments),
     /// What a merge needs: format, lints, documents, tidy, demo, tests.
     Ci,
     /// Check the rules of the repository that neither rustc nor clippy knows.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Build { trace } => build::everything_with(trace),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Dist(arguments) => dist::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Tidy => tidy::run(),
     };

@@ -26,13 +26,18 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 3] = [
+const COMMANDS: [(&str, &str, &str); 4] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
     (
         "bpftool",
         "bpftool",
         "runs the pinned program from outside, in the tests of the kernel level",
+    ),
+    (
+        "systemd-nspawn",
+        "systemd-container",
+        "starts the packages under systemd, in the tests of the level `packages`",
     ),
 ];
 

@@ -1,20 +1,22 @@
-//! Who may: the kernel says who opened the socket (`SO_PEERCRED`), at the time
-//! of the connect, and no client can say otherwise.
-//!
-//! Whoever can open the socket may read (its mode says who that is); only root
-//! and the daemon's own user may write.
+//! Who is at the other end: the kernel says who opened the socket
+//! (`SO_PEERCRED`, `SO_PEERGROUPS`), at the time of the connect, and no client
+//! can say otherwise. What they may, `roles` says.
 
-use std::{fmt, fs, io};
+use std::{fmt, io, os::fd::AsFd as _};
 
 use tokio::net::UnixStream;
 
-use super::model::Failure;
+use super::roles::Accounts;
+use crate::kernel::sys;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     pub uid: u32,
+    /// The primary group.
     pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
     /// The process that connected; absent where the kernel does not say.
     pub pid: Option<i32>,
     /// Its name in `/etc/passwd`, or `uid N`.
@@ -23,30 +25,31 @@ pub struct Peer {
 
 impl Peer {
     /// Who connected.
-    pub fn of(stream: &UnixStream) -> io::Result<Self> {
+    pub fn of(stream: &UnixStream, accounts: &Accounts) -> io::Result<Self> {
         let credentials = stream.peer_cred()?;
         let uid = credentials.uid();
-        // No user database, no names: the uid says it all the same.
-        let passwd = fs::read_to_string(USERS).unwrap_or_default();
+        let listed = name_in(&accounts.passwd, uid);
+        // A kernel that does not say it is asked no more than the database.
+        let groups = sys::peer_groups(stream.as_fd())
+            .unwrap_or_else(|_| listed.map_or_else(Vec::new, |name| accounts.groups_of(name)));
         Ok(Self {
             uid,
             gid: credentials.gid(),
+            groups,
             pid: credentials.pid(),
-            name: name_in(&passwd, uid).map_or_else(|| format!("uid {uid}"), str::to_owned),
+            name: listed.map_or_else(|| format!("uid {uid}"), str::to_owned),
         })
     }
 
-    /// Root and the daemon's own user may change what is served.
-    pub fn may_write(&self, daemon_uid: u32) -> Result<(), Failure> {
-        if self.uid == ROOT || self.uid == daemon_uid {
-            return Ok(());
-        }
-        Err(Failure {
-            code: "HF5003".to_owned(),
-            message: format!("{self} may look but not change anything"),
-            fix: Some("run the command as root".to_owned()),
-            exit: 7,
-        })
+    /// Root or the daemon's own user.
+    #[must_use]
+    pub const fn is_privileged(&self, daemon_uid: u32) -> bool {
+        self.uid == ROOT || self.uid == daemon_uid
+    }
+
+    #[must_use]
+    pub fn is_in(&self, gid: u32) -> bool {
+        self.gid == gid || self.groups.contains(&gid)
     }
 }
 
@@ -57,7 +60,6 @@ impl fmt::Display for Peer {
 }
 
 const ROOT: u32 = 0;
-const USERS: &str = "/etc/passwd";
 
 /// The name of a user in a text like that of `/etc/passwd` (passwd(5)).
 fn name_in(passwd: &str, uid: u32) -> Option<&str> {
@@ -71,18 +73,9 @@ fn name_in(passwd: &str, uid: u32) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Peer, name_in};
+    use super::name_in;
 
     const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\nbroken\n:x:7:7::/:\nann:x:1000:1000::/srv/ann:/bin/sh\n";
-
-    fn peer(uid: u32) -> Peer {
-        Peer {
-            uid,
-            gid: uid,
-            pid: None,
-            name: format!("uid {uid}"),
-        }
-    }
 
     #[test]
     fn name_is_that_of_the_first_whole_line_with_the_uid() {
@@ -90,13 +83,5 @@ mod tests {
         assert_eq!(name_in(PASSWD, 1000), Some("ann"));
         assert_eq!(name_in(PASSWD, 7), None);
         assert_eq!(name_in(PASSWD, 1), None);
-    }
-
-    #[test]
-    fn only_root_and_the_daemons_user_may_write() {
-        assert_eq!(peer(0).may_write(990), Ok(()));
-        assert_eq!(peer(990).may_write(990), Ok(()));
-        let refused = peer(1000).may_write(990).expect_err("a stranger");
-        assert_eq!((refused.code.as_str(), refused.exit), ("HF5003", 7));
     }
 }

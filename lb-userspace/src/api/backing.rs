@@ -5,11 +5,11 @@ use std::pin::Pin;
 use super::{
     auth::Peer,
     model::{
-        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
-        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::plan::Plan;
+use crate::{config::Access, plan::Plan};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -20,6 +20,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send 
 /// A future may be dropped when its client goes away, except that of
 /// [`Backing::apply`], which is always run to its end.
 pub trait Backing: Send + Sync + 'static {
+    /// Of the running generation; `None`: it has none, or none runs.
+    fn access(&self) -> Answer<'_, Option<Access>>;
     fn status(&self) -> Answer<'_, Status>;
     /// As the kernel decides, not as user space would.
     fn why(&self, query: WhyQuery) -> Answer<'_, Why>;
@@ -34,6 +36,8 @@ pub trait Backing: Send + Sync + 'static {
     fn rollback(&self, request: RollbackRequest, peer: Peer) -> Answer<'_, Plan>;
     fn attach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
     fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
+    /// What somebody wishes of a backend, as a plan.
+    fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan>;
     fn history(&self) -> Answer<'_, History>;
     fn generation(&self, number: u64) -> Answer<'_, GenerationDetail>;
     fn bpf_dump(&self) -> Answer<'_, BpfDump>;

@@ -11,8 +11,8 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
-    Applied, ApplyRequest, BpfDump, BpfVerify, Document, Failure, GenerationDetail, History, InterfacesRequest,
-    Journal, Kind, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+    Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Document, Failure, GenerationDetail, History,
+    InterfacesRequest, Journal, Kind, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
 };
 use crate::{config::API_VERSION, plan::Plan};
 
@@ -170,6 +170,10 @@ impl Client {
 
     pub async fn detach(&self, request: &InterfacesRequest) -> Result<Document<Plan>, ClientError> {
         self.write("/v1/detach", request).await
+    }
+
+    pub async fn backend(&self, request: &BackendRequest) -> Result<Document<Plan>, ClientError> {
+        self.write("/v1/backend", request).await
     }
 
     pub async fn history(&self) -> Result<Document<History>, ClientError> {

@@ -12,11 +12,11 @@ use super::{
     auth::Peer,
     backing::{Answer, Backing},
     model::{
-        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
-        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::plan::Plan;
+use crate::{config::Access, plan::Plan};
 
 /// The digest of nothing in particular.
 pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
@@ -27,6 +27,8 @@ pub struct Fake {
     pub applied: Mutex<Vec<ApplyRequest>>,
     /// Until it is notified, no apply ends; absent: they end at once.
     pub gate: Option<Notify>,
+    /// Of the running generation.
+    pub access: Option<Access>,
     /// Notified when an apply has begun.
     pub begun: Notify,
     /// Notified when an apply has ended.
@@ -34,6 +36,10 @@ pub struct Fake {
 }
 
 impl Backing for Fake {
+    fn access(&self) -> Answer<'_, Option<Access>> {
+        Box::pin(async { Ok(self.access.clone()) })
+    }
+
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(async { Ok(status()) })
     }
@@ -100,6 +106,15 @@ impl Backing for Fake {
             let nothing_left =
                 json!([{"code": "HF2006", "severity": "refuse", "message": "nothing would be attached"}]);
             Ok(plan(&peer.name, &nothing_left))
+        })
+    }
+
+    fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            match request.backend.to_string().as_str() {
+                "backend/web/be1" => Ok(plan(&peer.name, &json!([]))),
+                other => Err(failure("HF5007", &format!("there is no {other}"), 1)),
+            }
         })
     }
 

@@ -9,6 +9,8 @@ pub mod client;
 #[cfg(test)]
 pub mod fake;
 pub mod model;
+mod places;
+pub mod roles;
 pub mod routes;
 mod serve;
 pub mod socket;

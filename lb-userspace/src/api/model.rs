@@ -1,6 +1,11 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
-use std::{collections::BTreeMap, net::IpAddr};
+mod health;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,8 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
     digest::Digest,
-    plan::{Change, Content, Plan, PoolEffect},
+    health::standing::Reason,
+    plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
+
+pub use self::health::{GuestStatus, HealthState, HealthStatus};
 
 /// `apiVersion` and `kind`, at the head of every document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +161,12 @@ pub struct PoolStatus {
     /// flows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<LeavingStatus>,
+    /// Why who serves is not just who is healthy.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub reasons: BTreeSet<Reason>,
+    /// Backends of its fallback pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<GuestStatus>,
 }
 
 /// A backend that leaves slowly.
@@ -174,8 +188,13 @@ pub struct BackendStatus {
     pub address: IpAddr,
     pub weight: u32,
     pub state: BackendState,
-    /// Its next hop is known (health checks come later).
+    /// Its next hop is known, and it is not down by its checks.
     pub up: bool,
+    #[serde(default)]
+    pub health: HealthStatus,
+    /// What was set by command; weight and state above are in force.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<OverrideStatus>,
     /// Slots of the lookup table it owns, of 65,536.
     pub slots: u32,
     /// Slots of others in which flows may still be its own.
@@ -186,6 +205,16 @@ pub struct BackendStatus {
     pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+}
+
+/// What an operator set by command, and what the file says instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideStatus {
+    #[serde(flatten)]
+    pub set: BackendOverride,
+    pub file_weight: u32,
+    pub file_state: BackendState,
 }
 
 /// What is known of the way to a backend.
@@ -309,6 +338,15 @@ pub struct RollbackRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InterfacesRequest {
     pub interfaces: Vec<String>,
+}
+
+/// `POST /v1/backend`: plans what somebody wishes of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendRequest {
+    /// `backend/POOL/NAME`.
+    pub backend: ObjectName,
+    pub wish: BackendWish,
 }
 
 /// The answer to an apply.

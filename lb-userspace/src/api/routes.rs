@@ -1,28 +1,101 @@
 //! The routes of `/v1`. Each hands its request to the [`Backing`] and wraps
-//! the answer; none decides anything but who may write.
+//! the answer; none decides anything; who may, [`ROUTES`] says.
 
 use std::sync::Arc;
 
 use axum::{
     Extension, Router,
     extract::{
-        Path, Query, State,
+        Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
     },
     http::{Method, StatusCode, Uri},
-    routing::{get, post},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    routing::{MethodRouter, get, post},
 };
 
+use super::roles::{Accounts, Role, Standing};
 use super::{
     auth::Peer,
     backing::Backing,
-    body::{Body, Refusal, Reply, bad_request, no_such, reply},
+    body::{Body, Refusal, Reply, bad_request, no_such, reply, spill},
     model::{
-        Applied, ApplyRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History, InterfacesRequest, Journal,
-        PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
 use crate::plan::Plan;
+
+/// A route: what it is for, and who may.
+pub struct Route {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    pub path: &'static str,
+    /// The least role.
+    pub least: Role,
+    /// One sentence.
+    pub about: &'static str,
+    handler: fn() -> MethodRouter<Api>,
+}
+
+const fn reads(path: &'static str, about: &'static str, handler: fn() -> MethodRouter<Api>) -> Route {
+    Route {
+        method: "GET",
+        path,
+        least: Role::Viewer,
+        about,
+        handler,
+    }
+}
+
+/// Plans are made by viewers: they change nothing.
+const fn plans(path: &'static str, about: &'static str, handler: fn() -> MethodRouter<Api>) -> Route {
+    Route {
+        method: "POST",
+        ..reads(path, about, handler)
+    }
+}
+
+/// All of them.
+pub const ROUTES: &[Route] = &[
+    reads("/v1/status", "What is served, and whether it is in sync", || {
+        get(status)
+    }),
+    reads("/v1/why", "What the kernel does with a packet, and why", || get(why)),
+    plans("/v1/plan", "What a configuration would change", || post(plan)),
+    Route {
+        least: Role::Operator,
+        ..plans("/v1/apply", "Applies a plan, whole or not at all", || post(apply))
+    },
+    Route {
+        least: Role::Operator,
+        ..plans("/v1/confirm", "Keeps the generation that is on trial", || post(confirm))
+    },
+    Route {
+        least: Role::Operator,
+        ..plans("/v1/abort", "Takes the generation that is on trial back", || {
+            post(abort)
+        })
+    },
+    plans("/v1/rollback", "Plans an earlier generation's content", || {
+        post(rollback)
+    }),
+    plans("/v1/attach", "Plans to put the program on interfaces", || post(attach)),
+    plans("/v1/detach", "Plans to take the program off interfaces", || {
+        post(detach)
+    }),
+    plans("/v1/backend", "Plans what is wished of a backend", || post(backend)),
+    reads("/v1/history", "The generations, newest first", || get(history)),
+    reads("/v1/generations/{number}", "A generation, with its content", || {
+        get(generation)
+    }),
+    reads("/v1/bpf/dump", "Pins and chunks in the kernel", || get(bpf_dump)),
+    reads("/v1/bpf/verify", "What the kernel serves against the journal", || {
+        get(bpf_verify)
+    }),
+    reads("/v1/journal", "Entries of the journal, oldest first", || get(journal)),
+];
 
 /// All routes. Requests must carry a [`Peer`] as an extension, as
 /// [`serve`](super::serve) sees to.
@@ -31,21 +104,12 @@ pub fn router(backing: Arc<dyn Backing>) -> Router {
         backing,
         uid: rustix::process::geteuid().as_raw(),
     };
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/why", get(why))
-        .route("/v1/plan", post(plan))
-        .route("/v1/apply", post(apply))
-        .route("/v1/confirm", post(confirm))
-        .route("/v1/abort", post(abort))
-        .route("/v1/rollback", post(rollback))
-        .route("/v1/attach", post(attach))
-        .route("/v1/detach", post(detach))
-        .route("/v1/history", get(history))
-        .route("/v1/generations/{number}", get(generation))
-        .route("/v1/bpf/dump", get(bpf_dump))
-        .route("/v1/bpf/verify", get(bpf_verify))
-        .route("/v1/journal", get(journal))
+    let routes = ROUTES.iter().fold(Router::new(), |router, route| {
+        let guard = (api.clone(), route.least);
+        let handler = (route.handler)().route_layer(from_fn_with_state(guard, admit));
+        router.route(route.path, handler)
+    });
+    routes
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .with_state(api)
@@ -56,6 +120,31 @@ struct Api {
     backing: Arc<dyn Backing>,
     /// Of the daemon itself.
     uid: u32,
+}
+
+impl Api {
+    /// Whether they have the role, in the running generation.
+    async fn admits(&self, peer: &Peer, least: Role) -> Result<(), Failure> {
+        let access = self.backing.access().await?;
+        let standing = Standing::of(peer, access.as_ref(), self.uid, &Accounts::read());
+        standing.needs(least, peer, access.as_ref())
+    }
+}
+
+/// Lets a request through to a route whose least role its peer has.
+async fn admit(
+    State((api, least)): State<(Api, Role)>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match api.admits(&peer, least).await {
+        Ok(()) => next.run(request).await,
+        Err(failure) => {
+            spill(request.into_body()).await;
+            Refusal::from(failure).into_response()
+        }
+    }
 }
 
 async fn status(State(api): State<Api>) -> Reply<Status> {
@@ -76,9 +165,10 @@ async fn apply(
     Extension(peer): Extension<Peer>,
     request: Body<ApplyRequest>,
 ) -> Reply<Applied> {
-    // After the body: a refusal before it would break the connection under a
-    // client that still writes, and the client would not see why.
-    peer.may_write(api.uid)?;
+    // Who may do what is of admins alone.
+    if request.0.plan.target.config.access != api.backing.access().await? {
+        api.admits(&peer, Role::Admin).await?;
+    }
     // A task of its own: a client that goes away must not stop an apply between
     // its steps, as dropping this handler's future would.
     let applying = tokio::spawn(async move { api.backing.apply(request.0, peer).await });
@@ -86,13 +176,11 @@ async fn apply(
 }
 
 async fn confirm(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Applied> {
-    peer.may_write(api.uid)?;
     let confirming = tokio::spawn(async move { api.backing.confirm(peer).await });
     reply(confirming.await.unwrap_or_else(|_| Err(broken_off())))
 }
 
 async fn abort(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Applied> {
-    peer.may_write(api.uid)?;
     let aborting = tokio::spawn(async move { api.backing.abort(peer).await });
     reply(aborting.await.unwrap_or_else(|_| Err(broken_off())))
 }
@@ -129,6 +217,14 @@ async fn detach(
     request: Body<InterfacesRequest>,
 ) -> Reply<Plan> {
     reply(api.backing.detach(request.0, peer).await)
+}
+
+async fn backend(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<BackendRequest>,
+) -> Reply<Plan> {
+    reply(api.backing.backend(request.0, peer).await)
 }
 
 async fn history(State(api): State<Api>) -> Reply<History> {

@@ -1,9 +1,9 @@
 //! Serves connections of the unix socket, bounded in number and in time: a
 //! client that is slow, silent or gone cannot hold the daemon.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{Json, Router, body::Body, http::StatusCode, response::IntoResponse as _};
 use hyper::{
     Request,
     body::Incoming,
@@ -17,13 +17,17 @@ use hyper_util::{
 };
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
 };
 
-use super::{auth::Peer, backing::Backing, routes};
-
-/// Connections served at once; further ones wait in the socket's backlog.
-const CONNECTIONS: usize = 64;
+use super::{
+    auth::Peer,
+    backing::Backing,
+    model::{Document, Failure},
+    places::{Full, Place, Places},
+    roles::Accounts,
+    routes,
+};
 
 /// How long a client may take to send the head of a request, the first or the
 /// next one on its connection.
@@ -32,6 +36,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may last, however it is used. It bounds a client that
 /// does not read its answer; an apply goes on without it.
 const LIFETIME: Duration = Duration::from_mins(2);
+
+/// Connections that are told why they are turned away, at once, and for how
+/// long their request is waited for.
+const FAREWELLS: usize = 64;
+const HEARING: Duration = Duration::from_secs(1);
 
 /// How long requests under way may take to finish at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -50,16 +59,27 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let router = routes::router(backing);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
+    let farewells = Arc::new(Semaphore::new(FAREWELLS));
+    let daemon_uid = rustix::process::geteuid().as_raw();
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, daemon_uid) => accepted,
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((stream, peer, place)) => {
+            // Of a flood, the most are not even told.
+            Ok((stream, _, Err(full))) => {
+                if let Ok(turn) = Arc::clone(&farewells).try_acquire_owned() {
+                    tokio::spawn(async move {
+                        turn_away(stream, full).await;
+                        drop(turn);
+                    });
+                }
+            }
+            Ok((stream, peer, Ok(place))) => {
                 let connection = converse(stream, peer, router.clone(), graceful.watcher());
                 tokio::spawn(async move {
                     connection.await;
@@ -79,15 +99,38 @@ pub async fn serve(
     Ok(())
 }
 
-/// A connection, once there is a place for it.
+/// A connection, and its place, if there is one for whoever it is. None waits
+/// in the backlog: there, a flood would stand before root.
 async fn accept(
     listener: &UnixListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(UnixStream, Peer, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    places: &Places,
+    daemon_uid: u32,
+) -> io::Result<(UnixStream, Peer, Result<Place, Full>)> {
     let (stream, _) = listener.accept().await?;
-    let peer = Peer::of(&stream)?;
+    let peer = Peer::of(&stream, &Accounts::read())?;
+    let place = places.take(peer.uid, peer.is_privileged(daemon_uid));
     Ok((stream, peer, place))
+}
+
+/// Answers one request with the reason why no other is answered.
+async fn turn_away(stream: UnixStream, full: Full) {
+    let service = service_fn(move |_: Request<Incoming>| async move {
+        let failure = Document::new(Failure {
+            code: "HF5013".to_owned(),
+            message: full.to_string(),
+            fix: Some("end some, or try again in a while".to_owned()),
+            exit: 5,
+        });
+        let answer = (StatusCode::SERVICE_UNAVAILABLE, Json(failure)).into_response();
+        Ok::<_, Infallible>(answer)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEARING)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let told = tokio::time::timeout(HEARING, connection).await;
+    tracing::debug!(%full, ?told, "a connection to the API was turned away");
 }
 
 /// One connection, from its first request to its last.

@@ -1,5 +1,7 @@
 //! The API over a real unix socket, with a fake daemon behind it.
 
+mod roles;
+
 use std::{path::Path, sync::Arc};
 
 use axum::http::StatusCode;
@@ -231,4 +233,40 @@ fn http_status_follows_the_exit_code() {
     let statuses = [1, 3, 4, 5, 6, 7, 64].map(|exit| http_status(exit).as_u16());
     assert_eq!(statuses, [500, 409, 409, 500, 500, 403, 400]);
     assert_eq!(http_status(0), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn slow_client_is_cut_off_and_the_next_one_is_served() {
+    let served = Served::new(Fake::default());
+    // It promises a body and sends half of it.
+    let mut slow = UnixStream::connect(served.socket()).await.expect("it is served");
+    let head = "POST /v1/plan HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\n{\"file\":";
+    slow.write_all(head.as_bytes()).await.expect("it is read");
+    assert!(served.client().status().await.is_ok(), "others do not wait for it");
+    let mut answer = vec![0; 1024];
+    let read = slow.read(&mut answer).await.expect("an answer");
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.contains("400") && answer.contains("took longer"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_turned_away_at_once() {
+    let served = Served::new(Fake::default());
+    let mut held = Vec::new();
+    for _ in 0..super::places::CONNECTIONS {
+        held.push(UnixStream::connect(served.socket()).await.expect("it is served"));
+    }
+    let failure = match served.client().status().await {
+        Err(error) => error.into_failure(),
+        Ok(_) => panic!("there was no place"),
+    };
+    assert_eq!((failure.code.as_str(), failure.exit), ("HF5013", 5), "{failure:?}");
+    held.clear();
+    for _ in 0..100 {
+        if served.client().status().await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("places that were left are not free");
 }

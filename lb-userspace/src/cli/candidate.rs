@@ -9,7 +9,7 @@ use std::{
 use super::error::Error;
 use crate::{
     api::model::PlanRequest,
-    config::{self, ConfigErrors, ObjectName},
+    config::{self, ConfigErrors, ObjectName, limits::MAX_FILE_BYTES},
 };
 
 /// The name that means stdin.
@@ -68,13 +68,38 @@ fn invalid(file: String, errors: ConfigErrors) -> Error {
     }
 }
 
-/// The limit is that of a request, with room for what JSON escapes.
 fn read_stdin() -> Result<String, Error> {
-    const LIMIT: u64 = 2 << 20;
-    let mut text = String::new();
-    let read = io::stdin().lock().take(LIMIT).read_to_string(&mut text);
-    read.map(|_| text).map_err(|source| Error::Read {
+    read_within(io::stdin().lock()).map_err(|source| Error::Read {
         path: PathBuf::from("stdin"),
         source,
     })
+}
+
+/// The limit is that of a file. What is longer is an error: a text cut off
+/// there could be a configuration that means something else.
+fn read_within(from: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    from.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > MAX_FILE_BYTES {
+        let message = format!("more than {MAX_FILE_BYTES} bytes, the limit of a configuration");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_FILE_BYTES, read_within};
+
+    #[test]
+    fn stdin_may_be_as_long_as_a_file_and_no_longer() {
+        let longest = "#".repeat(MAX_FILE_BYTES);
+        assert_eq!(
+            read_within(longest.as_bytes()).expect("a file's length").len(),
+            MAX_FILE_BYTES
+        );
+        let longer = format!("{longest}#");
+        let error = read_within(longer.as_bytes()).expect_err("a byte too many");
+        assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
+    }
 }

@@ -121,8 +121,18 @@ fn request_for(args: &args::Interfaces) -> InterfacesRequest {
     }
 }
 
+/// Shows a plan, and that is all.
+pub(super) fn shown(plan: &Document<Plan>, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    terminal.answer(plan, |plan, look| render::plan_text(plan, look.color))?;
+    Ok(if plan.body.is_refused() {
+        Exit::Refused
+    } else {
+        Exit::Done
+    })
+}
+
 /// Shows a plan and applies it as it was shown.
-async fn carry_out(
+pub(super) async fn carry_out(
     plan: Plan,
     message: Option<String>,
     trial: args::Trial,

@@ -14,7 +14,7 @@ use crate::{
         client::Client,
         model::{Document, Kind},
     },
-    plan::{Change, PoolEffect, diff, render},
+    plan::{Change, Overrides, PoolEffect, diff, render},
 };
 
 /// The exit code of trouble.
@@ -27,6 +27,9 @@ pub(super) struct Diff {
     from: String,
     to: String,
     changes: Vec<Change>,
+    /// What is set by command on the side `to`: it holds, whatever a file says.
+    #[serde(skip_serializing_if = "Overrides::is_empty")]
+    overrides: Overrides,
     /// Of a file only: which slots move depends on the table that is served.
     effects: Vec<PoolEffect>,
 }
@@ -45,6 +48,7 @@ pub(super) async fn diff(args: &args::Diff, client: &Client, terminal: &mut Term
             Diff {
                 from: format!("generation {}", plan.base.generation),
                 to,
+                overrides: plan.target.overrides,
                 changes: plan.changes,
                 effects: plan.effects,
             }
@@ -55,7 +59,8 @@ pub(super) async fn diff(args: &args::Diff, client: &Client, terminal: &mut Term
     };
     let same = diff.changes.is_empty();
     terminal.answer(&Document::new(diff), |diff, look| {
-        render::diff_text(&diff.from, &diff.to, &diff.changes, &diff.effects, look.color)
+        let text = render::diff_text(&diff.from, &diff.to, &diff.changes, &diff.effects, look.color);
+        format!("{text}{}", render::overrides_text(&diff.overrides, look.color))
     })?;
     Ok(if same { Exit::Done } else { Exit::Failed })
 }
@@ -83,6 +88,7 @@ async fn between(from: u64, to: Option<u64>, client: &Client, terminal: &Termina
     Ok(Diff {
         from: format!("generation {from}"),
         to: format!("generation {to}"),
+        overrides: after.content.overrides.clone(),
         changes: diff::diff(Some(&before.content), &after.content),
         effects: Vec::new(),
     })

@@ -4,6 +4,7 @@ use std::{error::Error as _, io, path::PathBuf, process::ExitCode};
 
 use super::{
     agent,
+    args::BackendPath,
     text::{Tone, paint, plain},
 };
 use crate::{
@@ -30,6 +31,8 @@ pub enum Exit {
     RolledBack = 6,
     /// Whoever asked may not.
     Denied = 7,
+    /// Ctrl-C, as shells count signals.
+    Interrupted = 130,
     /// The command line makes no sense.
     Usage = 64,
 }
@@ -74,6 +77,10 @@ pub enum Error {
     },
     #[error(transparent)]
     Agent(#[from] AgentError),
+    #[error("the deadline of the drain of {0} has passed; connections that were still open were ended")]
+    DeadlineCame(BackendPath),
+    #[error("{0} does not drain any more: somebody changed it")]
+    DrainCancelled(BackendPath),
     #[error("name a plan or a configuration file")]
     NothingToApply,
     /// A plan that some finding refuses.
@@ -107,6 +114,8 @@ impl Error {
             | Self::NoSuchObject { .. }
             | Self::PlanFile { .. }
             | Self::NothingToApply
+            | Self::DeadlineCame(_)
+            | Self::DrainCancelled(_)
             | Self::Agent(_)
             | Self::Output(_)
             | Self::Json(_)
@@ -133,6 +142,12 @@ impl Error {
                 Exit::Failed,
             ),
             Self::Agent(error) => return agent::failure(&error, message),
+            Self::DeadlineCame(path) => ("HF5011", Some(format!("holdfast backend show {path}")), Exit::Failed),
+            Self::DrainCancelled(path) => (
+                "HF5012",
+                Some(format!("holdfast history; holdfast backend drain {path} --wait")),
+                Exit::Failed,
+            ),
             Self::NothingToApply => ("HF5002", None, Exit::Usage),
             Self::Read { .. } | Self::Write { .. } => ("HF5006", None, Exit::Failed),
             Self::NoSuchObject { kind, .. } => ("HF5007", Some(format!("holdfast {kind} list")), Exit::Failed),

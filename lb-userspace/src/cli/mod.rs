@@ -6,6 +6,7 @@
 
 mod agent;
 pub mod args;
+mod backend;
 mod bpf;
 mod candidate;
 mod change;
@@ -117,7 +118,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Show(args) => history::show(args, &client()?, terminal).await,
         Command::Vip { command } => objects::vips(command, &client()?, terminal).await,
         Command::Pool { command } => objects::pools(command, &client()?, terminal).await,
-        Command::Backend { command } => objects::backends(command, &client()?, terminal).await,
+        Command::Backend { command } => backend::backend(command, &client()?, terminal).await,
         Command::Why(args) => why::why(args, &client()?, terminal).await,
         Command::Config { command } => config::config(command, terminal),
         Command::Bpf { command } => bpf::bpf(*command, &client()?, terminal).await,

@@ -121,6 +121,12 @@ pub(super) async fn backends(
             let backend = found.ok_or_else(|| no_such("backend", &path.to_string(), names))?;
             terminal.answer(&Document::new(backend), |backend, _| backend_text(backend))?;
         }
+        // They change something: `backend.rs`.
+        BackendObjects::Drain(_)
+        | BackendObjects::Ready(_)
+        | BackendObjects::Maint(_)
+        | BackendObjects::Weight(_)
+        | BackendObjects::Reset(_) => return Err(Error::NothingToApply),
     }
     Ok(Exit::Done)
 }
@@ -164,6 +170,7 @@ fn pool_table(status: &Status) -> String {
         numbers("BACKENDS"),
         numbers("UP"),
         words("VIPS"),
+        words("HEALTH"),
         words("TABLE DIGEST"),
         numbers("PACKETS"),
         numbers("BYTES"),
@@ -175,12 +182,23 @@ fn pool_table(status: &Status) -> String {
             pool.backends.len().to_string(),
             pool.backends.iter().filter(|backend| backend.up).count().to_string(),
             vips_of(pool, status),
+            reasons(pool),
             pool.table_digest.short(),
             sum(|backend| backend.traffic.packets),
             sum(|backend| backend.traffic.bytes),
         ]
     });
     table(&columns, rows)
+}
+
+/// Why who serves is not just who is healthy.
+fn reasons(pool: &PoolStatus) -> String {
+    let reasons: Vec<_> = pool.reasons.iter().map(ToString::to_string).collect();
+    if reasons.is_empty() {
+        NONE.to_owned()
+    } else {
+        reasons.join(",")
+    }
 }
 
 /// Names of the VIPs that share the pool.
@@ -210,6 +228,8 @@ fn pool_text(pool: &PoolStatus, status: &Status, look: Look) -> String {
     let head = fields([
         ("Pool", pool.name.clone()),
         ("VIPs", vips_of(pool, status)),
+        ("Health", reasons(pool)),
+        ("Fallback", fallback(pool)),
         ("Table digest", pool.table_digest.to_string()),
     ]);
     let of_pool = Status {
@@ -219,14 +239,37 @@ fn pool_text(pool: &PoolStatus, status: &Status, look: Look) -> String {
     format!("{head}\n\n{}", status::backends(&of_pool, look))
 }
 
+/// `sorry/be1 (32,768 slots), sorry/be2 (waiting)`.
+fn fallback(pool: &PoolStatus) -> String {
+    let guests = pool.fallback.iter().map(|guest| match guest.slots {
+        0 => format!("{} (waiting)", guest.name),
+        slots => format!("{} ({} slots)", guest.name, count(u64::from(slots))),
+    });
+    let guests: Vec<_> = guests.collect();
+    if guests.is_empty() {
+        NONE.to_owned()
+    } else {
+        guests.join(", ")
+    }
+}
+
 fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
     fields([
         ("Backend", backend.name.clone()),
         ("Pool", pool.clone()),
         ("Address", backend.address.to_string()),
-        ("Weight", backend.weight.to_string()),
-        ("State", backend.state.to_string()),
+        ("Weight", status::weight(backend)),
+        ("State", status::state(backend)),
         ("Up", yes_no(backend.up).to_owned()),
+        ("Health", status::health(&backend.health)),
+        (
+            "Since",
+            backend
+                .health
+                .since
+                .map_or_else(|| NONE.to_owned(), |since| format!("{since:.0}")),
+        ),
+        ("Last check", last_check(backend)),
         ("Slots", format!("{} of 65,536", count(u64::from(backend.slots)))),
         ("Next hop", backend.next_hop.clone()),
         ("Path MTU", path_mtu(&backend.path)),
@@ -234,6 +277,15 @@ fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
         ("Packets", count(backend.traffic.packets)),
         ("Bytes", count(backend.traffic.bytes)),
     ])
+}
+
+fn last_check(backend: &BackendStatus) -> String {
+    let health = &backend.health;
+    match (health.check_us, &health.error) {
+        (None, _) => NONE.to_owned(),
+        (Some(took), None) => format!("passed in {} ms", took.div_ceil(1000)),
+        (Some(took), Some(error)) => format!("failed after {} ms: {error}", took.div_ceil(1000)),
+    }
 }
 
 fn path_mtu(path: &PathStatus) -> String {

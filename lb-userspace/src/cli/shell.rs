@@ -1,6 +1,6 @@
 //! `holdfast completions` and `holdfast man`, made from the arguments.
 
-use std::fs;
+use std::{fs, io, path::Path};
 
 use clap::CommandFactory;
 use clap_mangen::Man;
@@ -10,6 +10,7 @@ use super::{
     error::{Error, Exit},
     terminal::Terminal,
 };
+use crate::daemon;
 
 pub(super) fn completions(args: args::Completions, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
     // Rendered first: the generator panics where it cannot write.
@@ -23,6 +24,7 @@ pub(super) fn man(args: &args::Man, terminal: &mut Terminal<'_>) -> Result<Exit,
     if let Some(directory) = &args.out {
         fs::create_dir_all(directory)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+            .and_then(|()| daemon_page(directory))
             .map_err(|source| Error::Write {
                 path: directory.clone(),
                 source,
@@ -34,4 +36,10 @@ pub(super) fn man(args: &args::Man, terminal: &mut Terminal<'_>) -> Result<Exit,
         terminal.print_bytes(&page)?;
     }
     Ok(Exit::Done)
+}
+
+/// The daemon's page, in the section of what administrators run.
+fn daemon_page(directory: &Path) -> io::Result<()> {
+    let page = Man::new(daemon::Arguments::command()).section("8");
+    page.render(&mut fs::File::create(directory.join("holdfastd.8"))?)
 }

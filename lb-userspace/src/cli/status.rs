@@ -8,9 +8,10 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, Mode, Pins, Status, TrialStatus},
+        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status, TrialStatus},
     },
     config::XdpMode,
+    health::standing::Reason,
 };
 
 pub(super) async fn status(client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
@@ -61,8 +62,36 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OLD PROGRAM {problem}")),
         ));
     }
+    lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
+    lines.extend(overridden(status).map(|line| plain(&line)));
     lines.join("\n")
+}
+
+/// Pools in which who serves is not just who is healthy.
+fn unhealthy(status: &Status) -> impl Iterator<Item = String> {
+    status.pools.iter().flat_map(|pool| {
+        let reasons = pool.reasons.iter();
+        reasons.map(|reason| {
+            format!(
+                "▲ {} pool {}: {}",
+                reason.to_string().to_uppercase(),
+                pool.name,
+                because(*reason)
+            )
+        })
+    })
+}
+
+/// One sentence about each reason.
+pub(super) const fn because(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Suspicion => "no check of any backend hears anything: this host is suspected, and nothing changes",
+        Reason::Fallback => "too few backends are healthy: its fallback pool serves",
+        Reason::Panic => "too few backends are healthy: all ready ones serve",
+        Reason::Floor => "backends that are down stay in service, for health.floor",
+        Reason::Velocity => "backends that are down stay in service for a while, for health.velocity",
+    }
 }
 
 fn on_trial(trial: &TrialStatus) -> String {
@@ -175,13 +204,14 @@ pub(super) fn vips(status: &Status) -> String {
 
 /// The backends of every pool; wide: with slots, MTU and next hops.
 pub(super) fn backends(status: &Status, look: Look) -> String {
-    const COLUMNS: [super::text::Column; 11] = [
+    const COLUMNS: [super::text::Column; 12] = [
         words("POOL"),
         words("BACKEND"),
         words("ADDRESS"),
         numbers("WEIGHT"),
         words("STATE"),
         words("UP"),
+        words("HEALTH"),
         numbers("PACKETS"),
         numbers("BYTES"),
         numbers("SLOTS"),
@@ -196,20 +226,79 @@ pub(super) fn backends(status: &Status, look: Look) -> String {
     table(&COLUMNS[..shown], rows)
 }
 
+/// `up`, `down: connection refused`, `up, 35%`.
+pub(super) fn health(health: &HealthStatus) -> String {
+    let state = health.state.to_string();
+    match (health.state, &health.error, health.share) {
+        (HealthState::Unchecked, ..) => NONE.to_owned(),
+        (HealthState::Down, Some(error), _) => format!("{state}: {error}"),
+        (HealthState::Unknown | HealthState::Up, _, Some(share)) => format!("{state}, {share}"),
+        (HealthState::Down | HealthState::Held | HealthState::Unknown | HealthState::Up, ..) => state,
+    }
+}
+
 fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
     vec![
         pool.to_owned(),
         backend.name.clone(),
         backend.address.to_string(),
-        backend.weight.to_string(),
-        backend.state.to_string(),
+        weight(backend),
+        state(backend),
         super::objects::yes_no(backend.up).to_owned(),
+        health(&backend.health),
         count(backend.traffic.packets),
         count(backend.traffic.bytes),
         count(u64::from(backend.slots)),
         or_none(backend.path.mtu),
         backend.next_hop.clone(),
     ]
+}
+
+/// `50 (file: 100)` where it was set by command.
+pub(super) fn weight(backend: &BackendStatus) -> String {
+    let set = backend.overridden.as_ref().filter(|over| over.set.weight.is_some());
+    set.map_or_else(
+        || backend.weight.to_string(),
+        |over| format!("{} (file: {})", backend.weight, over.file_weight),
+    )
+}
+
+/// `drain until … (file: ready)` where it was set by command.
+pub(super) fn state(backend: &BackendStatus) -> String {
+    let Some(over) = backend.overridden.as_ref().filter(|over| over.set.state.is_some()) else {
+        return backend.state.to_string();
+    };
+    let until = over
+        .set
+        .until
+        .map_or_else(String::new, |until| format!(" until {until}"));
+    format!("{}{until} (file: {})", backend.state, over.file_state)
+}
+
+/// Backends of which something was set by command, for the head.
+fn overridden(status: &Status) -> Option<String> {
+    const TOLD: usize = 5;
+    let backends = status.pools.iter().flat_map(|pool| {
+        let overridden = pool.backends.iter().filter(|backend| backend.overridden.is_some());
+        overridden.map(move |backend| (&pool.name, backend))
+    });
+    let mut told: Vec<String> = backends
+        .map(|(pool, backend)| {
+            let over = backend.overridden.as_ref();
+            let state = over.and_then(|over| over.set.state).map(|_| state(backend));
+            let weight = over
+                .and_then(|over| over.set.weight)
+                .map(|_| format!("weight {}", weight(backend)));
+            let what: Vec<String> = state.into_iter().chain(weight).collect();
+            format!("{pool}/{} {}", backend.name, what.join(", "))
+        })
+        .collect();
+    let more = told.len().saturating_sub(TOLD);
+    told.truncate(TOLD);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    (!told.is_empty()).then(|| format!("set by command: {}", told.join("; ")))
 }
 
 /// Whose flows are still to end, where owners of slots changed.

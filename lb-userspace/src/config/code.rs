@@ -97,6 +97,25 @@ codes! {
     VipIsSource = 1052,
     /// `drain.idle` is longer than `drain.deadline`.
     DrainOrder = 1053,
+    /// Not a share, such as `25%`.
+    PercentInvalid = 1060,
+    /// `health` names no check, or more than one.
+    CheckKinds = 1061,
+    /// A text that a check is made of is not well-formed, or too long.
+    CheckText = 1062,
+    /// A check has no port, and the VIPs that use the pool have not one and
+    /// the same.
+    CheckPort = 1063,
+    /// `health.timeout` is longer than `health.interval`.
+    TimeoutOrder = 1064,
+    /// `damping.reuse` is not less than `damping.suppress`.
+    DampingOrder = 1065,
+    /// `panicThreshold` or `fallbackPool` in a pool without `health`.
+    NeedsHealth = 1066,
+    /// A pool falls back on itself, or on one that falls back on another.
+    FallbackLoop = 1067,
+    /// An entry of `access` names nobody.
+    SubjectInvalid = 1070,
 }
 
 impl fmt::Display for Code {

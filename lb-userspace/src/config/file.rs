@@ -18,8 +18,8 @@ use super::{
     Affinity, BackendState, Encap, HashKind, Protocol, TableKind, XdpMode,
     limits::{
         ENVIRONMENT_PATTERN, INTERFACE_PATTERN, MAC_PATTERN, MAX_BACKENDS_IN_POOL, MAX_INTERFACES, MAX_NAME_BYTES,
-        MAX_POOLS, MAX_PORT, MAX_REMOVED, MAX_VIPS, MAX_WEIGHT, MIN_PORT, NAME_PATTERN, OBJECT_PATTERN,
-        PREFIX_V4_PATTERN, PREFIX_V6_PATTERN, SECONDS_PATTERN,
+        MAX_POOLS, MAX_PORT, MAX_REMOVED, MAX_SUBJECTS, MAX_VIPS, MAX_WEIGHT, MIN_PORT, NAME_PATTERN, OBJECT_PATTERN,
+        PERCENT_PATTERN, PREFIX_V4_PATTERN, PREFIX_V6_PATTERN, SECONDS_PATTERN, SUBJECT_PATTERN,
     },
     schema::address_formats,
 };
@@ -52,6 +52,33 @@ pub struct FileConfig {
     #[serde(default)]
     #[schemars(with = "Vec<String>", length(max = MAX_REMOVED), inner(regex(pattern = OBJECT_PATTERN)))]
     pub removed: Vec<Text>,
+    /// Who may do what through the daemon's socket; root may do everything.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "FileAccess")]
+    pub access: Option<FileAccess>,
+}
+
+/// Who may do what: `root`, `user:NAME`, `group:NAME`, `uid:N`, `gid:N`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "Access")]
+pub struct FileAccess {
+    /// May look and plan.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub viewer: Vec<Text>,
+    /// May change what is served, too.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub operator: Vec<Text>,
+    /// May look, and approve what others planned.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub approver: Vec<Text>,
+    /// May change `access`, too.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = MAX_SUBJECTS), inner(regex(pattern = SUBJECT_PATTERN)))]
+    pub admin: Vec<Text>,
 }
 
 /// This host.
@@ -124,6 +151,20 @@ pub struct FilePool {
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "FileDrain")]
     pub drain: Option<FileDrain>,
+    /// How the backends are checked; without it, whoever has a next hop is up.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "FileHealth")]
+    pub health: Option<Spanned<FileHealth>>,
+    /// Below this healthy share of the ready weight all ready backends serve:
+    /// it is more likely that the checks are wrong.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "String", regex(pattern = PERCENT_PATTERN), extend("default" = super::Percent::ZERO))]
+    pub panic_threshold: Option<Text>,
+    /// Name of the pool that serves instead when no backend is healthy, or
+    /// fewer than `panicThreshold`.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "String", length(max = MAX_NAME_BYTES), regex(pattern = NAME_PATTERN))]
+    pub fallback_pool: Option<Text>,
     /// At least one of them ready and with a weight above 0.
     #[schemars(length(min = 1, max = MAX_BACKENDS_IN_POOL))]
     pub backends: Vec<FileBackend>,
@@ -212,6 +253,10 @@ pub struct FileVip {
     #[schemars(with = "HashKind", extend("default" = HashKind::default()))]
     pub hash: Option<Spanned<Word<HashKind>>>,
 }
+
+mod health;
+
+pub use health::{FileDamping, FileDns, FileExec, FileHealth, FileHttp, FileIcmp, FileTcp, FileUdp, FileVelocity};
 
 /// A key that may be absent but, if it is written, needs a value: `weight:`
 /// with nothing behind it is a slip, not a request for the default.

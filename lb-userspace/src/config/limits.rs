@@ -5,7 +5,7 @@
 
 use lb_common::abi::{member, node};
 
-use super::Seconds;
+use super::{Milliseconds, Seconds};
 
 /// Bytes in a configuration file (16 MiB): room for `MAX_VIPS` and
 /// `MAX_BACKENDS` at 340 bytes each, also as the JSON of a plan's target, which
@@ -31,6 +31,9 @@ pub const MAX_VIPS: usize = 16_384;
 /// Entries of `removed`: as many objects as a configuration can hold.
 pub const MAX_REMOVED: usize = MAX_POOLS + MAX_BACKENDS + MAX_VIPS;
 
+/// Entries of a role in `access`.
+pub const MAX_SUBJECTS: usize = 256;
+
 pub const MAX_WEIGHT: u32 = 65_535;
 pub const DEFAULT_WEIGHT: u32 = 100;
 
@@ -54,6 +57,38 @@ pub const DEFAULT_DRAIN_IDLE: Seconds = Seconds(60);
 /// `drain.deadline`.
 pub const MAX_DRAIN_DEADLINE: Seconds = Seconds(24 * 3600);
 pub const DEFAULT_DRAIN_DEADLINE: Seconds = Seconds(3600);
+
+/// `health.interval` and `health.timeout`.
+pub const MIN_INTERVAL: Milliseconds = Milliseconds(100);
+pub const MAX_INTERVAL: Milliseconds = Milliseconds(3_600_000);
+pub const DEFAULT_INTERVAL: Milliseconds = Milliseconds(2000);
+pub const DEFAULT_TIMEOUT: Milliseconds = Milliseconds(1000);
+pub const MIN_TIMEOUT: Milliseconds = Milliseconds(10);
+
+/// `health.rise` and `health.fall`.
+pub const MAX_CHECKS: u32 = 100;
+pub const DEFAULT_RISE: u32 = 2;
+pub const DEFAULT_FALL: u32 = 3;
+
+/// `health.slowStart`.
+pub const MAX_SLOW_START: Milliseconds = Milliseconds(3_600_000);
+
+/// `health.velocity.window`.
+pub const MIN_WINDOW: Milliseconds = Milliseconds(1000);
+
+/// `health.damping`: a backend that goes down five times in a minute is held
+/// down, for two minutes after the last time at most.
+pub const DEFAULT_SUPPRESS: u32 = 4000;
+pub const DEFAULT_REUSE: u32 = 2000;
+pub const MAX_PENALTY: u32 = 1_000_000;
+pub const DEFAULT_HALF_LIFE: Milliseconds = Milliseconds(60_000);
+pub const MIN_HALF_LIFE: Milliseconds = Milliseconds(1000);
+
+/// Texts of a check, bytes: a path, a datagram, an argument.
+pub const MAX_CHECK_TEXT: usize = 1024;
+
+/// `health.exec.command`, program and arguments.
+pub const MAX_ARGUMENTS: usize = 64;
 
 /// Of a name and of an environment: one label of a host name (RFC 1123 §2.1).
 pub const MAX_NAME_BYTES: usize = 63;
@@ -79,5 +114,14 @@ pub const PREFIX_V6_PATTERN: &str = r"^[0-9A-Fa-f:.]+/(3[2-9]|[4-9][0-9]|1[01][0
 
 pub const SECONDS_PATTERN: &str = "^(0|[1-9][0-9]*)[smh]$";
 
+pub const MILLISECONDS_PATTERN: &str = "^(0|[1-9][0-9]*)(ms|s|m|h)$";
+
+pub const PERCENT_PATTERN: &str = "^([0-9]|[1-9][0-9]|100)%$";
+
+pub const STATUSES_PATTERN: &str = "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$";
+
 pub const OBJECT_PATTERN: &str =
     "^((vip|pool)/[a-z0-9][a-z0-9._-]*|backend/[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*)$";
+
+/// Users and groups.
+pub const SUBJECT_PATTERN: &str = r"^(root|(user|group):[A-Za-z0-9_][A-Za-z0-9_.@\\$-]*|(uid|gid):(0|[1-9][0-9]*))$";

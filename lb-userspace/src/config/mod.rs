@@ -4,12 +4,16 @@
 //! What comes out here is canonical: objects sorted by name, so that two files
 //! that mean the same have the same digest.
 
+mod access;
+mod as_text;
 pub mod code;
 pub mod errors;
 pub mod file;
-mod health;
+pub mod health;
 pub mod limits;
 mod load;
+mod milliseconds;
+mod percent;
 pub mod place;
 pub mod problem;
 mod rules;
@@ -34,10 +38,13 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 pub use self::{
+    access::{Access, NotASubject, Subject},
     code::Code,
     errors::{ConfigError, ConfigErrors},
-    health::{Check, DnsRecord, Statuses, Tls},
+    health::{Check, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
     load::{Loaded, load, read},
+    milliseconds::Milliseconds,
+    percent::Percent,
     sample::sample,
     schema::schema,
     seconds::Seconds,
@@ -57,6 +64,9 @@ pub struct Config {
     pub pools: Vec<Pool>,
     /// Sorted by name.
     pub vips: Vec<Vip>,
+    /// Absent: root changes, and whoever may open the socket looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,6 +141,15 @@ pub struct Pool {
     pub encap: Encap,
     pub table: TableKind,
     pub drain: Drain,
+    /// Absent: whoever has a next hop is up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Below this healthy share of the ready weight all ready backends serve.
+    #[serde(default, skip_serializing_if = "Percent::is_zero")]
+    pub panic_threshold: Percent,
+    /// Name of the pool that serves when too few backends are healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_pool: Option<String>,
     /// Sorted by name.
     pub backends: Vec<Backend>,
 }
@@ -473,22 +492,3 @@ impl std::str::FromStr for MacAddr {
         }
     }
 }
-
-/// Serializes a type by its text.
-macro_rules! serde_as_text {
-    ($($name:ty),+) => {$(
-        impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )+};
-}
-
-serde_as_text!(MacAddr, ObjectName, Seconds);

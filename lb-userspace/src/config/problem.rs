@@ -9,7 +9,7 @@ use std::{
 use serde_saphyr::{DefaultMessageFormatter, MessageFormatter};
 
 use super::{
-    Encap, Protocol, Seconds,
+    Encap, Milliseconds, Protocol, Seconds,
     code::Code,
     limits::{MAX_FILE_BYTES, MAX_INTERFACE_BYTES, MAX_NAME_BYTES},
     words::{listed, nearest, shown},
@@ -105,6 +105,8 @@ pub enum Problem {
     InterfaceInvalid(String),
     #[error("`{}` names no object", shown(.0))]
     ObjectInvalid(String),
+    #[error("`{}` names nobody", shown(.0))]
+    SubjectInvalid(String),
     #[error("{count} {what}; {limit} is the limit")]
     TooMany {
         what: &'static str,
@@ -159,6 +161,42 @@ pub enum Problem {
         /// `v4` or `v6`.
         key: &'static str,
     },
+    #[error("{key} is {}; it must be {min} to {max}", shown(.written))]
+    SpanOutOfRange {
+        key: &'static str,
+        written: String,
+        min: Milliseconds,
+        max: Milliseconds,
+    },
+    #[error("`{}` is not a share of 0% to 100%", shown(.0))]
+    PercentInvalid(String),
+    #[error("health asks for {}; exactly one of tcp, http, icmp, udp, dns and exec is needed", no_or(.0))]
+    CheckKinds(Vec<&'static str>),
+    #[error("{key} is `{}`; it must be {wanted}", shown(.written))]
+    CheckText {
+        key: &'static str,
+        written: String,
+        wanted: &'static str,
+    },
+    #[error("the check has no port, and {}", no_port(.pool, .vips))]
+    CheckPort { pool: String, vips: Vec<String> },
+    #[error("timeout is {timeout}, longer than interval {interval}")]
+    TimeoutOrder {
+        timeout: Milliseconds,
+        interval: Milliseconds,
+    },
+    #[error("damping.reuse is {reuse}; it must be less than damping.suppress {suppress}")]
+    DampingOrder { reuse: u32, suppress: u32 },
+    #[error("{0} means nothing without health: nobody would know who is healthy")]
+    NeedsHealth(&'static str),
+    #[error("pool `{0}` falls back on itself")]
+    FallbackItself(String),
+    #[error("pool `{pool}` falls back on `{fallback}`, which falls back on `{further}`; only one step is taken")]
+    FallbackChain {
+        pool: String,
+        fallback: String,
+        further: String,
+    },
     #[error("{object} is named in `removed`, but it is in the file on line {present_line}")]
     PresentAndRemoved { object: String, present_line: u32 },
 }
@@ -181,7 +219,9 @@ impl Problem {
             Self::ApiVersion(_) => Code::ApiVersion,
             Self::NameInvalid { .. } | Self::NameTooLong { .. } => Code::NameInvalid,
             Self::NotANumber { .. } => Code::NotANumber,
-            Self::NumberOutOfRange { .. } | Self::TimeOutOfRange { .. } => Code::NumberOutOfRange,
+            Self::NumberOutOfRange { .. } | Self::TimeOutOfRange { .. } | Self::SpanOutOfRange { .. } => {
+                Code::NumberOutOfRange
+            }
             Self::TimeInvalid(_) => Code::TimeInvalid,
             Self::DrainOrder { .. } => Code::DrainOrder,
             Self::UnknownWord { .. } => Code::UnknownWord,
@@ -195,6 +235,7 @@ impl Problem {
             Self::PathInvalid(_) => Code::PathInvalid,
             Self::InterfaceInvalid(_) => Code::InterfaceInvalid,
             Self::ObjectInvalid(_) => Code::ObjectInvalid,
+            Self::SubjectInvalid(_) => Code::SubjectInvalid,
             Self::TooMany { .. } => Code::TooMany,
             Self::NoneGiven(..) => Code::NoneGiven,
             Self::DuplicateName { .. } => Code::DuplicateName,
@@ -208,6 +249,14 @@ impl Problem {
             Self::VipIsSource { .. } => Code::VipIsSource,
             Self::NoSource { .. } => Code::NoSource,
             Self::PresentAndRemoved { .. } => Code::PresentAndRemoved,
+            Self::PercentInvalid(_) => Code::PercentInvalid,
+            Self::CheckKinds(_) => Code::CheckKinds,
+            Self::CheckText { .. } => Code::CheckText,
+            Self::CheckPort { .. } => Code::CheckPort,
+            Self::TimeoutOrder { .. } => Code::TimeoutOrder,
+            Self::DampingOrder { .. } => Code::DampingOrder,
+            Self::NeedsHealth(_) => Code::NeedsHealth,
+            Self::FallbackItself(_) | Self::FallbackChain { .. } => Code::FallbackLoop,
         }
     }
 
@@ -244,6 +293,7 @@ impl Problem {
                 format!("1 to {MAX_INTERFACE_BYTES} bytes without `/`, `:` and white space; `ip link` lists them")
             }
             Self::ObjectInvalid(_) => "write vip/NAME, pool/NAME or backend/POOL/NAME".to_owned(),
+            Self::SubjectInvalid(_) => "write root, user:NAME, group:NAME, uid:N or gid:N".to_owned(),
             Self::UnknownPool { pool: written, known }
             | Self::UnknownInterface {
                 interface: written,
@@ -253,6 +303,12 @@ impl Problem {
             }
             Self::NoWeight(_) => "set `state: ready` and a weight of 1 or more on one of them".to_owned(),
             Self::PresentAndRemoved { .. } => "take it out of `removed`, or out of the file".to_owned(),
+            Self::PercentInvalid(_) => "write a whole number and a percent sign: 25%".to_owned(),
+            Self::CheckPort { .. } => "give the check a `port:` of its own".to_owned(),
+            Self::NeedsHealth(_) => "say how the backends are checked: `health: { tcp: {} }`".to_owned(),
+            Self::FallbackItself(_) | Self::FallbackChain { .. } => {
+                "name a pool that has no `fallbackPool` itself".to_owned()
+            }
             Self::FileUnreadable(_)
             | Self::FileNotRegular(_)
             | Self::FileTooLarge { .. }
@@ -267,6 +323,11 @@ impl Problem {
             | Self::NotANumber { .. }
             | Self::NumberOutOfRange { .. }
             | Self::TimeOutOfRange { .. }
+            | Self::SpanOutOfRange { .. }
+            | Self::CheckKinds(_)
+            | Self::CheckText { .. }
+            | Self::TimeoutOrder { .. }
+            | Self::DampingOrder { .. }
             | Self::DrainOrder { .. }
             | Self::AddressNotUnicast { .. }
             | Self::PrefixHasHostBits { .. }
@@ -290,6 +351,26 @@ impl Problem {
 /// The parser's message without the place, which we show ourselves.
 fn said(cause: &serde_saphyr::Error) -> String {
     shown(&DefaultMessageFormatter.format_message(cause))
+}
+
+fn no_or(kinds: &[&'static str]) -> String {
+    if kinds.is_empty() {
+        "no check".to_owned()
+    } else {
+        kinds.join(" and ")
+    }
+}
+
+fn no_port(pool: &str, vips: &[String]) -> String {
+    if vips.is_empty() {
+        format!("no VIP uses pool `{}`", shown(pool))
+    } else {
+        format!(
+            "the VIPs of pool `{}` have several: {}",
+            shown(pool),
+            shown(&vips.join(", "))
+        )
+    }
 }
 
 /// What stands for a number: as it is, or the words "empty".

@@ -6,15 +6,24 @@ use crate::{
         auth::Peer,
         backing::{Answer, Backing},
         model::{
-            Applied, ApplyRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest, Journal,
-            PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+            Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest,
+            Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
         },
     },
+    config::Access,
     failure,
     plan::Plan,
 };
 
 impl Backing for Daemon {
+    fn access(&self) -> Answer<'_, Option<Access>> {
+        Box::pin(async {
+            let serving = self.serving.lock().await;
+            let served = serving.served.as_ref();
+            Ok(served.and_then(|served| served.state.config().access.clone()))
+        })
+    }
+
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(self.status_now())
     }
@@ -49,6 +58,10 @@ impl Backing for Daemon {
 
     fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(self.plan_interfaces(request, false, peer))
+    }
+
+    fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_backend(request, peer))
     }
 
     fn history(&self) -> Answer<'_, History> {

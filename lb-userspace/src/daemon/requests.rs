@@ -6,13 +6,17 @@ use super::{Daemon, follow::resolve_within};
 use crate::{
     api::{
         auth::Peer,
-        model::{Applied, ApplyRequest, Failure, InterfacesRequest, PlanRequest, RollbackRequest, Status},
+        model::{
+            Applied, ApplyRequest, BackendRequest, Failure, InterfacesRequest, PlanRequest, RollbackRequest, Status,
+        },
     },
     clock::Now,
     config::{self, Config},
     failure,
     neighbours::{self, Resolution, Targets},
     plan::{Content, Overrides, Plan},
+    reports,
+    store::By,
 };
 
 /// How long a plan waits for the next hops of backends that are new in it.
@@ -58,27 +62,12 @@ impl Daemon {
             Err(errors) if errors.is_empty_document() => return Err(self.empty_file(&request.file).await),
             Err(errors) => return Err(failure::bad_configuration(errors.to_string())),
         };
-        // Overrides survive; those of interfaces that are gone go with them.
-        let mut overrides = self.overrides().await;
-        overrides.detached.retain(|name| {
-            parsed
-                .config
-                .node
-                .interfaces
-                .iter()
-                .any(|interface| interface.name == *name)
-        });
+        // Overrides survive; those of objects that are gone go with them.
+        let overrides = self.overrides().await.within(&parsed.config);
         let mut removed = parsed.removed;
         removed.extend(request.remove);
-        self.plan_for(
-            Content {
-                config: parsed.config,
-                overrides,
-            },
-            removed,
-            &peer,
-        )
-        .await
+        self.plan_for(Content::new(parsed.config, overrides), removed, &peer)
+            .await
     }
 
     /// Nothing at all in the file: the most common way to wipe a balancer.
@@ -146,17 +135,35 @@ impl Daemon {
         self.plan_for(content, BTreeSet::new(), &peer).await
     }
 
+    pub async fn plan_backend(&self, request: BackendRequest, peer: Peer) -> Result<Plan, Failure> {
+        let mut content = self.running().await?;
+        content.overrides = Overrides::wished(&content, &request.backend, request.wish, Now::read().time)?;
+        self.plan_for(content, BTreeSet::new(), &peer).await
+    }
+
     pub async fn apply_plan(&self, request: ApplyRequest, peer: Peer) -> Result<Applied, Failure> {
         let resolution = self.resolve_for(&request.plan.target.config).await?;
         let mut serving = self.serving.lock().await;
         let cause = match serving.served.as_ref() {
             Some(_) if request.plan.rollback_to.is_some() => "rollback",
-            Some(served) if request.plan.target.config == *served.state.config() => "attach or detach",
+            Some(served) if request.plan.target.config == served.state.state.content.config => {
+                let detached = &served.state.state.content.overrides.detached;
+                if request.plan.target.overrides.detached == *detached {
+                    "override"
+                } else {
+                    "attach or detach"
+                }
+            }
             Some(_) | None => "apply",
         };
         let now = Now::read();
-        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, now))?;
+        let by = Some(By {
+            uid: peer.uid,
+            pid: peer.pid,
+        });
+        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, by, now))?;
         drop(serving);
+        self.health.look();
         let mut fresh = resolution;
         if let Ok(links) = neighbours::links().await {
             fresh.links = links;
@@ -167,6 +174,10 @@ impl Daemon {
 
     pub async fn status_now(&self) -> Result<Status, Failure> {
         let resolution = self.resolution.read().await;
-        self.serving.lock().await.status(&resolution, Now::read())
+        let mut status = self.serving.lock().await.status(&resolution, Now::read())?;
+        let (now, time) = (std::time::Instant::now(), Now::read().time);
+        self.health
+            .read(|watch| reports::health::add(&mut status, watch, now, time));
+        Ok(status)
     }
 }

@@ -115,3 +115,45 @@ fn what_nobody_needs_is_taken_out_and_all_else_stays() {
     assert!(gone.iter().all(|at| flows[*at].load(Ordering::Relaxed) == 0));
     assert!(stays.iter().all(|at| flows[*at].load(Ordering::Relaxed) != 0));
 }
+
+#[test]
+fn drain_of_a_backend_ends_at_its_own_deadline_and_only_its_own() {
+    use crate::{
+        part::Part,
+        plan::{
+            BackendWish, Content, Overrides,
+            samples::{content, hops},
+        },
+    };
+    let base = content();
+    let hops = hops(&base);
+    let at = |seconds| Timestamp::from_second(seconds).expect("a time");
+    let next = |before: Option<&Revision>, content: Content| {
+        Revision::next(before, &Part::new(content), &hops, 0).expect("few objects")
+    };
+    let first = next(None, base.clone());
+    let wished = |content: &Content, name: &str, deadline| {
+        let wish = BackendWish::Drain { deadline };
+        let object = name.parse().expect("an object");
+        let overrides = Overrides::wished(content, &object, wish, at(0)).expect("it can be");
+        Content::new(content.config.clone(), overrides)
+    };
+    let timed = wished(&base, "backend/web/be1", Some(config::Seconds(30)));
+    let both = wished(&timed, "backend/web/be2", None);
+    let drained = next(Some(&next(Some(&first), timed)), both);
+    let index = |name: &str| drained.state.pools["web"].members[name].index;
+    assert_eq!(ended(&drained, at(29)), BTreeMap::new());
+    let over = ended(&drained, at(30));
+    assert_eq!(
+        over,
+        BTreeMap::from([("web".to_owned(), BTreeSet::from([index("be1")]))])
+    );
+    let after = drained.cleaned(&BTreeMap::new(), &over);
+    let earlier = after.tables["web"].dirty.earlier();
+    assert!(
+        !earlier.contains(&index("be1")) && earlier.contains(&index("be2")),
+        "{earlier:?}"
+    );
+    assert_eq!(after.tables["web"].current, drained.tables["web"].current);
+    assert_eq!(ended(&after, at(99)), BTreeMap::new(), "it ends once");
+}

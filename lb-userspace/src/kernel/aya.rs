@@ -1,7 +1,8 @@
 //! The balancer in the real kernel: its program, maps and links.
 //!
 //! Everything is pinned below one directory, so that nothing depends on this
-//! process: `prog/{balancer,plain,odd,agent}`, `maps/NAME`, `links/INTERFACE`.
+//! process: `prog/{balancer,plain,odd,agent}`, `maps/NAME`, `links/INTERFACE`,
+//! `chunks/MAP_ID`.
 mod links;
 
 use std::{
@@ -33,6 +34,7 @@ use lb_common::{
 use super::{
     ChunkImage, Kernel, KernelError,
     agent::PinnedAgent,
+    chunks,
     pins::{self, Plain, map_error, map_path, open_map, open_pin, program_error},
     private::PrivateInstance,
     sys,
@@ -107,7 +109,7 @@ impl KernelBalancer {
         let private = if fresh { Ok(private?) } else { private };
         let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
         sys::freeze(blank.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
-        Ok(Self {
+        let balancer = Self {
             program: pins::open_program(&pin)?,
             agent: PinnedAgent::open(directory)?,
             chunks: open_pin(&map_path(directory, "CHUNKS"))?,
@@ -123,7 +125,9 @@ impl KernelBalancer {
             directory: directory.to_owned(),
             _lock: lock,
             links: pins::held_links(directory),
-        })
+        };
+        chunks::forget_strays(&balancer.directory, || balancer.installed())?;
+        Ok(balancer)
     }
 
     /// The directory of the pins, as it can be reached from here.
@@ -314,7 +318,7 @@ impl KernelBalancer {
         let Some(id) = self.slot_map(slot)? else {
             return Ok(None);
         };
-        let map = sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
+        let map = chunks::open(&self.directory, id)?;
         let frozen = sys::is_frozen(map.as_fd()).map_err(KernelError::call("BPF_MAP_UPDATE_ELEM"))?;
         Ok(Some((id, frozen)))
     }
@@ -355,6 +359,17 @@ impl KernelBalancer {
         pins.find(|pin| !self.directory.join(pin).exists())
     }
 
+    /// The slots that are not empty, with the ids of their maps.
+    fn installed(&self) -> Result<BTreeMap<ChunkId, u32>, KernelError> {
+        let mut installed = BTreeMap::new();
+        for slot in 1..CHUNK_SLOTS as ChunkId {
+            if let Some(id) = self.slot_map(slot)? {
+                installed.insert(slot, id);
+            }
+        }
+        Ok(installed)
+    }
+
     /// Id of the map in a slot, unless it is the blank one.
     fn slot_map(&self, slot: ChunkId) -> Result<Option<u32>, KernelError> {
         let id = sys::map_id_in_slot(self.chunks.as_fd(), slot).map_err(KernelError::call("BPF_MAP_LOOKUP_ELEM"))?;
@@ -376,14 +391,26 @@ impl Kernel for KernelBalancer {
         Ok(KernelChunk(chunk))
     }
 
-    fn install(&self, chunks: &[(ChunkId, &KernelChunk)]) -> Result<(), KernelError> {
-        let maps: Vec<_> = chunks.iter().map(|(slot, chunk)| (*slot, chunk.0.as_fd())).collect();
+    fn install(&self, installed: &[(ChunkId, &KernelChunk)]) -> Result<(), KernelError> {
+        // Before anything leads to them: what is served can always be read back.
+        for (_, chunk) in installed {
+            chunks::pin(&self.directory, chunk.0.as_fd())?;
+        }
+        let maps: Vec<_> = installed.iter().map(|(slot, chunk)| (*slot, chunk.0.as_fd())).collect();
         sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
     }
 
     fn clear(&self, slots: &[ChunkId]) -> Result<(), KernelError> {
+        let held: Vec<Option<u32>> = slots
+            .iter()
+            .map(|slot| self.slot_map(*slot))
+            .collect::<Result<_, _>>()?;
         let maps: Vec<_> = slots.iter().map(|slot| (*slot, self.blank.as_fd())).collect();
-        sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
+        sys::update_slots(self.chunks.as_fd(), &maps).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))?;
+        // A chunk's two slots are emptied together.
+        held.into_iter()
+            .flatten()
+            .try_for_each(|id| chunks::forget(&self.directory, id))
     }
 
     fn grace_period(&self) -> Result<(), KernelError> {
@@ -394,7 +421,7 @@ impl Kernel for KernelBalancer {
         let Some(id) = self.slot_map(slot)? else {
             return Ok(None);
         };
-        let map = sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
+        let map = chunks::open(&self.directory, id)?;
         let image = read(map.as_fd())?;
         Ok(Some((KernelChunk(map), image)))
     }
@@ -404,13 +431,7 @@ impl Kernel for KernelBalancer {
     }
 
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {
-        let mut slots = Vec::new();
-        for slot in 1..CHUNK_SLOTS as ChunkId {
-            if self.slot_map(slot)?.is_some() {
-                slots.push(slot);
-            }
-        }
-        Ok(slots)
+        Ok(self.installed()?.into_keys().collect())
     }
 
     fn active(&self) -> Active {

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod aya;
 pub mod bpffs;
+mod chunks;
 pub mod holders;
 mod pins;
 mod private;

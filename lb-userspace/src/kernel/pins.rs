@@ -127,7 +127,7 @@ pub fn link_at(pin: &Path) -> Result<Option<sys::LinkFacts>, KernelError> {
 
 /// The directories of pins below one that is on a bpffs.
 pub fn make_directories(directory: &Path) -> Result<(), KernelError> {
-    ["prog", "maps", "links"]
+    ["prog", "maps", "links", "chunks"]
         .iter()
         .try_for_each(|part| make_directory(&directory.join(part)))
 }

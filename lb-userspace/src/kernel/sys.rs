@@ -446,3 +446,26 @@ impl FlowCells {
         unsafe { std::slice::from_raw_parts(self.mapping.address.cast(), Self::ENTRIES) }
     }
 }
+
+/// Supplementary groups of whoever connected a unix socket, as of then
+/// (`SO_PEERGROUPS`, kernel commit 28b5ba2aa0f5, 4.13).
+pub fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    // As many as a process can have (NGROUPS_MAX).
+    let mut groups = vec![0_u32; 65_536];
+    let mut length = size_of_val(groups.as_slice()) as libc::socklen_t;
+    // SAFETY: the buffer has `length` bytes and outlives the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERGROUPS,
+            groups.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    groups.truncate(length as usize / size_of::<u32>());
+    Ok(groups)
+}

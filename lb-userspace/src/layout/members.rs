@@ -26,11 +26,14 @@ pub fn lines(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &Enca
     let mut lines = vec![Member::zeroed(); usize::from(highest) + 1];
     let present = pool.backends.iter();
     let present = present.filter_map(|backend| Some((backend, members.get(&backend.name)?)));
-    let leaving = members
-        .values()
-        .filter_map(|member| Some((member.leaving.as_ref()?, member)));
-    for (backend, member) in present.chain(leaving) {
-        lines[usize::from(member.index)] = record(pool.encap, backend, member, source);
+    // Those that leave, and guests, bring their backend with them.
+    let others = members.values().filter_map(|member| {
+        let guest = || member.guest.as_ref().map(|guest| &guest.backend);
+        Some((member.leaving.as_ref().or_else(guest)?, member))
+    });
+    for (backend, member) in present.chain(others) {
+        let encap = member.guest.as_ref().map_or(pool.encap, |guest| guest.encap);
+        lines[usize::from(member.index)] = record(encap, backend, member, source);
     }
     lines
 }

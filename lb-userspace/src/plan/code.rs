@@ -53,17 +53,23 @@ pub enum Code {
     NoNextHop,
     /// The daemon is read-only.
     ReadOnly,
+    /// What was set by command holds instead of what the file says, or goes.
+    Overridden,
+    /// Something that cannot be is set by command.
+    BadOverride,
     /// A generation is on trial: no other plan is taken.
     OnTrial,
     /// No generation is on trial.
     NoTrial,
     /// A trial is over.
     TrialOver,
+    /// A pool is checked in another way, or no more.
+    Check,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -87,9 +93,12 @@ impl Code {
         Self::NoInterface,
         Self::NoNextHop,
         Self::ReadOnly,
+        Self::Overridden,
+        Self::BadOverride,
         Self::OnTrial,
         Self::NoTrial,
         Self::TrialOver,
+        Self::Check,
     ];
 
     #[must_use]
@@ -118,9 +127,12 @@ impl Code {
             Self::LocalVip => "HF2022",
             Self::NoInterface => "HF2023",
             Self::NoNextHop => "HF2024",
+            Self::Overridden => "HF2030",
+            Self::BadOverride => "HF2031",
             Self::OnTrial => "HF2040",
             Self::NoTrial => "HF2041",
             Self::TrialOver => "HF2042",
+            Self::Check => "HF2050",
         }
     }
 }

@@ -5,16 +5,17 @@
 //! VIPs, each by name. The environment is not a change: a plan for another one
 //! is refused (`policy`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Content};
-use crate::config::{Backend, Node, Pool, Vip};
+use super::{Change, Content, overrides::backend_of};
+use crate::config::{Backend, Config, Node, ObjectName, Pool, Vip};
 
 /// Every difference. Empty if and only if both contents are equal, given that
 /// they are of one environment. Without a base, all of the target is new.
 #[must_use]
 pub fn diff(base: Option<&Content>, target: &Content) -> Vec<Change> {
     let mut changes = node_changes(base.map(|base| &base.config.node), &target.config.node);
+    changes.extend(access_changes(base, target));
     changes.extend(interface_changes(base, target));
     let pools = pair(
         base.map_or(&[][..], |base| &base.config.pools),
@@ -23,11 +24,24 @@ pub fn diff(base: Option<&Content>, target: &Content) -> Vec<Change> {
     );
     changes.extend(pools.iter().filter_map(pool_change));
     changes.extend(pools.iter().flat_map(backend_changes));
+    changes.extend(override_changes(base, target));
     let vips = pair(
         base.map_or(&[][..], |base| &base.config.vips),
         &target.config.vips,
         |vip| &vip.name,
     );
+    changes.extend(vips.iter().filter_map(vip_change));
+    changes
+}
+
+/// The differences between what two configurations say of pools, backends and
+/// VIPs; for those in force, what becomes of connections.
+#[must_use]
+pub fn of_objects(base: &Config, target: &Config) -> Vec<Change> {
+    let pools = pair(&base.pools, &target.pools, |pool| &pool.name);
+    let vips = pair(&base.vips, &target.vips, |vip| &vip.name);
+    let mut changes: Vec<Change> = pools.iter().filter_map(pool_change).collect();
+    changes.extend(pools.iter().flat_map(backend_changes));
     changes.extend(vips.iter().filter_map(vip_change));
     changes
 }
@@ -73,6 +87,15 @@ fn node_changes(from: Option<&Node>, to: &Node) -> Vec<Change> {
         })
         .into_iter()
         .collect()
+}
+
+/// A first generation's is no change: it is that of the file.
+fn access_changes(base: Option<&Content>, target: &Content) -> Option<Change> {
+    let (from, to) = (&base?.config.access, &target.config.access);
+    (from != to).then(|| Change::ChangeAccess {
+        from: from.clone(),
+        to: to.clone(),
+    })
 }
 
 /// The overrides of `detach`. Without a base every interface is attached anew.
@@ -142,6 +165,33 @@ fn backend_change(pool: &str, pair: &Pair<'_, Backend>) -> Option<Change> {
     }
 }
 
+/// What operators decided about backends by command.
+fn override_changes(base: Option<&Content>, target: &Content) -> Vec<Change> {
+    let objects: BTreeSet<&ObjectName> = base
+        .into_iter()
+        .chain([target])
+        .flat_map(|content| content.overrides.backends.keys())
+        .collect();
+    let of = |content: &Content, object| content.overrides.backends.get(object).copied().unwrap_or_default();
+    let changes = objects.into_iter().filter_map(|object| {
+        let (from, to) = (
+            base.map(|base| of(base, object)).unwrap_or_default(),
+            of(target, object),
+        );
+        // One of what is not there is refused elsewhere.
+        let (pool, file) = backend_of(&target.config, object)
+            .or_else(|error| base.map_or(Err(error), |base| backend_of(&base.config, object)))
+            .ok()?;
+        (from != to).then(|| Change::Override {
+            pool: pool.name.clone(),
+            file: file.clone(),
+            from,
+            to,
+        })
+    });
+    changes.collect()
+}
+
 fn vip_change(pair: &Pair<'_, Vip>) -> Option<Change> {
     match *pair {
         Pair::Added(vip) => Some(Change::AddVip { vip: vip.clone() }),
@@ -177,11 +227,23 @@ fn apply_change(content: &mut Content, change: &Change) {
             }
         }
         Change::ChangeNode { to, .. } => config.node = to.clone(),
+        Change::ChangeAccess { to, .. } => config.access.clone_from(to),
         Change::Detach { interface } => {
             content.overrides.detached.insert(interface.clone());
         }
         Change::Attach { interface } => {
             content.overrides.detached.remove(interface);
+        }
+        Change::Override { pool, file, to, .. } => {
+            let object = ObjectName::Backend {
+                pool: pool.clone(),
+                backend: file.name.clone(),
+            };
+            if to.is_empty() {
+                content.overrides.backends.remove(&object);
+            } else {
+                content.overrides.backends.insert(object, *to);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod code;
 pub mod diff;
 pub mod file;
+mod overrides;
 pub mod policy;
 pub mod render;
 #[cfg(test)]
@@ -14,31 +15,27 @@ pub(crate) mod samples;
 
 use std::collections::BTreeSet;
 
+pub use self::overrides::{BackendOverride, BackendWish, Overrides, WishError};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     api::model::Kind,
-    config::{Backend, Config, Node, ObjectName, Pool, Vip},
+    config::{Access, Backend, Config, Node, ObjectName, Pool, Vip},
     digest::Digest,
 };
 
-/// What a generation serves: the file's content plus operator overrides.
+/// What a generation serves: the file's content plus operator overrides. What
+/// both mean together is [`Content::in_force`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Content {
     pub config: Config,
     #[serde(default)]
     pub overrides: Overrides,
-}
-
-/// What operators decided by command; it survives the next `apply -f`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Overrides {
-    /// Interfaces of the configuration that `detach` took the program off.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub detached: BTreeSet<String>,
+    #[serde(skip)]
+    derived: overrides::Derived,
 }
 
 impl Content {
@@ -147,11 +144,24 @@ pub enum Change {
         from: Node,
         to: Node,
     },
+    /// Who may do what: of an admin alone.
+    ChangeAccess {
+        from: Option<Access>,
+        to: Option<Access>,
+    },
     Detach {
         interface: String,
     },
     Attach {
         interface: String,
+    },
+    /// What operators decided about a backend by command.
+    Override {
+        pool: String,
+        /// As the file has it; as it had it, if it goes.
+        file: Backend,
+        from: BackendOverride,
+        to: BackendOverride,
     },
 }
 

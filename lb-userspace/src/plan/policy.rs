@@ -7,10 +7,18 @@
 mod effects;
 pub mod host;
 mod omission;
+mod overrides;
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+};
 
-use super::{Change, Content, Finding, Plan, Severity, code::Code, diff::diff};
+use super::{
+    Change, Content, Finding, Plan, Severity,
+    code::Code,
+    diff::{self, diff},
+};
 use crate::{
     config::{Backend, BackendState, ObjectName, Pool},
     digest::Digest,
@@ -42,11 +50,30 @@ pub fn judge(judged: Judged<'_>) -> Vec<Finding> {
         findings.extend(omission::pools_without_owner(running, judged.target));
         findings.extend(omission::nothing_attached(running, judged.target));
         findings.extend(omission::omitted(running, judged.target, judged.removed));
-        findings.extend(effects::of_changes(running, judged.target, judged.changes));
+        findings.extend(effects::of_changes(running, judged.target, &in_force(running, judged)));
     }
+    findings.extend(overrides::impossible(judged.target));
+    findings.extend(overrides::hidden(judged.target, judged.changes));
     findings.extend(omission::removes_nothing(judged.running, judged.target, judged.removed));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
+}
+
+/// The changes as they are felt: what overrides hide is no change, and what
+/// they set is one.
+fn in_force<'a>(running: &Content, judged: Judged<'a>) -> Cow<'a, [Change]> {
+    let overridden = |content: &Content| !content.overrides.backends.is_empty();
+    if !overridden(running) && !overridden(judged.target) {
+        return Cow::Borrowed(judged.changes);
+    }
+    let of_node = judged.changes.iter().filter(|change| {
+        matches!(
+            change,
+            Change::ChangeNode { .. } | Change::Detach { .. } | Change::Attach { .. }
+        )
+    });
+    let of_objects = diff::of_objects(running.in_force(), judged.target.in_force());
+    of_node.cloned().chain(of_objects).collect()
 }
 
 /// Judges a plan that comes back for its switch, from its target and its named

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use lb_common::abi::table::SLOTS;
 
 use self::line::{Line, lines};
-use super::{Change, Finding, Plan, PoolEffect, Severity};
+use super::{Change, Finding, Overrides, Plan, PoolEffect, Severity};
 
 /// The whole plan, newline at its end.
 #[must_use]
@@ -55,6 +55,16 @@ pub fn changes_text(changes: &[Change], effects: &[PoolEffect], color: bool) -> 
         writeln!(text, "  {}", style.sign(line.sign, &row)).expect("a String takes all text");
     }
     text
+}
+
+/// A line for each backend of which something was set by command.
+#[must_use]
+pub fn overrides_text(overrides: &Overrides, color: bool) -> String {
+    let lines = overrides.backends.iter().map(|(object, of)| {
+        let line = plain(&format!("  set by command: {object} {of}"));
+        format!("{}\n", Style(color).dim(&line))
+    });
+    lines.collect()
 }
 
 /// A line for each finding, and one for what to do about it.

@@ -10,13 +10,13 @@ use std::{
 use proptest::{collection::btree_map, option, prelude::*};
 
 use super::{
-    Base, Content, Overrides, Plan, PoolEffect,
+    BackendOverride, Base, Content, Overrides, Plan, PoolEffect,
     diff::diff,
     policy::{Judged, judge},
 };
 use crate::config::{
-    Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop, Node,
-    ObjectName, Pool, Protocol, Seconds, TableKind, Vip, XdpMode,
+    Access, Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop,
+    Node, ObjectName, Percent, Pool, Protocol, Seconds, Subject, TableKind, Vip, XdpMode,
     limits::{MAX_BACKENDS, MAX_POOLS, MAX_VIPS},
 };
 use crate::revision::{BackendId, Hop, Hops};
@@ -30,8 +30,8 @@ pub fn content() -> Content {
         backend("be2", 12, 100),
         backend("be5", 15, 100),
     ];
-    Content {
-        config: Config {
+    Content::new(
+        Config {
             environment: "lab".to_owned(),
             node: node(&["lb0", "lb1"]),
             pools: vec![pool("dns", dns), pool("web", web)],
@@ -41,9 +41,10 @@ pub fn content() -> Content {
                 vip("old", 9, 80, Protocol::Tcp, "web"),
                 vip("web4", 10, 443, Protocol::Tcp, "web"),
             ],
+            access: None,
         },
-        overrides: Overrides::default(),
-    }
+        Overrides::default(),
+    )
 }
 
 /// As many pools, backends and VIPs as there can be; every pool has other
@@ -74,15 +75,16 @@ pub fn largest() -> Content {
             ..vip("", 0, 443, Protocol::Tcp, &format!("p{:04}", at % MAX_POOLS))
         }
     });
-    Content {
-        config: Config {
+    Content::new(
+        Config {
             environment: "lab".to_owned(),
             node: node(&["lb0"]),
             pools,
             vips: vips.collect(),
+            access: None,
         },
-        overrides: Overrides::default(),
-    }
+        Overrides::default(),
+    )
 }
 
 /// The next hop of every backend, through lb0.
@@ -141,6 +143,9 @@ pub fn pool(name: &str, backends: Vec<Backend>) -> Pool {
         encap: Encap::Ipip,
         table: TableKind::Minmove,
         drain: Drain::default(),
+        health: None,
+        panic_threshold: Percent::ZERO,
+        fallback_pool: None,
         backends,
     }
 }
@@ -229,27 +234,47 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_backend_name()(pool in "[a-c]", backend in "be[1-4]") -> ObjectName {
+        ObjectName::Backend { pool, backend }
+    }
+}
+
+prop_compose! {
+    fn any_override()(
+        state in option::of(prop_oneof![Just(BackendState::Ready), Just(BackendState::Drain)]),
+        weight in option::of(0..3_u32),
+    ) -> BackendOverride {
+        BackendOverride { state, weight, until: None }
+    }
+}
+
+prop_compose! {
     /// Of one environment, objects sorted by name and drawn from few names, so
     /// that two of them share many.
     pub fn any_content()(
         interfaces in prop_oneof![Just(vec!["lb0"]), Just(vec!["lb0", "lb1"]), Just(vec!["lb1", "lb0"])],
         length in 15..17_u8,
         detached in proptest::collection::btree_set("lb[0-2]", 0..3),
+        operator in option::of(0..2_u32),
+        overridden in btree_map(any_backend_name(), any_override(), 0..4),
         pools in btree_map("[a-c]", any_pool(), 0..4),
         vips in btree_map("[a-d]", any_vip(), 0..5),
     ) -> Content {
         let mut node = node(&interfaces);
         node.encap_source.v4 = ipnet::Ipv4Net::new(Ipv4Addr::new(10, 254, 0, 0), length).ok();
         node.encap_source.v6 = node.encap_source.v6.filter(|_| !detached.contains("lb2"));
-        Content {
-            config: Config {
-                environment: "lab".to_owned(),
-                node,
-                pools: pools.into_iter().map(|(name, pool)| Pool { name, ..pool }).collect(),
-                vips: vips.into_iter().map(|(name, vip)| Vip { name, ..vip }).collect(),
-            },
-            overrides: Overrides { detached },
-        }
+        let config = Config {
+            environment: "lab".to_owned(),
+            node,
+            pools: pools.into_iter().map(|(name, pool)| Pool { name, ..pool }).collect(),
+            vips: vips.into_iter().map(|(name, vip)| Vip { name, ..vip }).collect(),
+            access: operator.map(|uid| Access { operator: vec![Subject::Uid(uid)], ..Access::default() }),
+        };
+        let backends = overridden.into_iter().filter(|(_, of)| !of.is_empty());
+        // Those of objects that are gone go with them.
+        let overrides = Overrides { detached, backends: backends.collect() };
+        let backends = overrides.clone().within(&config).backends;
+        Content::new(config, Overrides { backends, ..overrides })
     }
 }
 

@@ -18,7 +18,7 @@ impl FileJudged {
     pub(crate) fn of(name: &str, text: &str, parsed: Result<&Parsed, &ConfigErrors>, served: &Served) -> Self {
         let out_of_sync = match parsed {
             Err(errors) => Some(format!("{name}: {errors}")),
-            Ok(parsed) if parsed.config == *served.state.config() => None,
+            Ok(parsed) if parsed.config == served.state.state.content.config => None,
             Ok(_) => Some(format!("{name} means something else than is served")),
         };
         Self {

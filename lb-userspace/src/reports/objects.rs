@@ -16,11 +16,15 @@ use lb_common::{
 };
 
 use crate::{
-    api::model::{BackendStatus, Failure, LeavingStatus, PathStatus, PoolStatus, Traffic, VipStatus},
-    config::{Backend, Encap},
+    api::model::{
+        BackendStatus, Failure, GuestStatus, HealthState, HealthStatus, LeavingStatus, OverrideStatus, PathStatus,
+        PoolStatus, Traffic, VipStatus,
+    },
+    config::{Backend, BackendState, Encap, Pool},
+    health::sm::Condition,
     kernel::aya::KernelBalancer,
     neighbours::Resolution,
-    revision::{BackendId, MemberState},
+    revision::{BackendId, MemberHealth, MemberState},
     serving::Served,
     table::dirty::Dirty,
 };
@@ -94,6 +98,16 @@ pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths:
                     traffic: counted.traffic(member.counter),
                 })
             });
+            let guests = state.members.iter().filter_map(|(name, member)| {
+                let guest = member.guest.as_ref().filter(|_| member.leaving.is_none())?;
+                Some(GuestStatus {
+                    name: name.clone(),
+                    address: guest.backend.address,
+                    slots: counts.get(&member.index).copied().unwrap_or(0),
+                    dirty_slots: dirty_slots(member),
+                    traffic: counted.traffic(member.counter),
+                })
+            });
             let backends = pool.backends.iter();
             let backends = backends.filter_map(|backend| Some((backend, state.members.get(&backend.name)?)));
             let backends = backends.map(|(backend, member)| BackendStatus {
@@ -101,7 +115,9 @@ pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths:
                 address: backend.address,
                 weight: backend.weight,
                 state: backend.state,
-                up: member.hop.is_some(),
+                up: member.hop.is_some() && member.health.condition != Condition::Down,
+                health: health(pool, backend, member),
+                overridden: overridden(served, &pool.name, &backend.name),
                 slots: counts.get(&member.index).copied().unwrap_or(0),
                 dirty_slots: dirty_slots(member),
                 next_hop: next_hop(&pool.name, &backend.name, member, resolution),
@@ -114,9 +130,39 @@ pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths:
                 dirty_slots: tables.dirty.len() as u32,
                 backends: backends.collect(),
                 leaving: leaving.collect(),
+                reasons: BTreeSet::new(),
+                fallback: guests.collect(),
             }
         })
         .collect()
+}
+
+/// As it is published; the daemon knows more.
+fn health(pool: &Pool, backend: &Backend, member: &MemberState) -> HealthStatus {
+    if pool.health.is_none() || backend.state == BackendState::Maint {
+        return HealthStatus::default();
+    }
+    HealthStatus {
+        state: match member.health.condition {
+            Condition::Unknown => HealthState::Unknown,
+            Condition::Up => HealthState::Up,
+            Condition::Down => HealthState::Down,
+        },
+        share: Some(member.health.share).filter(|_| member.health.share != MemberHealth::default().share),
+        ..HealthStatus::default()
+    }
+}
+
+/// What was set by command for a backend.
+fn overridden(served: &Served, pool: &str, backend: &str) -> Option<OverrideStatus> {
+    let content = &served.state.state.content;
+    let set = *content.overrides.backend(pool, backend)?;
+    let file = content.config.pool(pool)?.backend(backend)?;
+    Some(OverrideStatus {
+        set,
+        file_weight: file.weight,
+        file_state: file.state,
+    })
 }
 
 /// In how many dirty slots each member is an earlier owner.

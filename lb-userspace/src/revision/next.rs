@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::abi::{flows::Seconds, member::MemberIndex};
+use lb_common::abi::member::MemberIndex;
 
 use super::{
-    BackendId, Hop, Hops, MemberState, PoolState, PoolTables, Revision, RevisionError, State,
+    BackendId, Guest, Hop, Inputs, MemberHealth, MemberState, PoolState, PoolTables, Revision, RevisionError, State,
+    health::{at_first, guests, starts_anew, waiting},
     numbers::{FreeCounters, FreeNumbers},
 };
 use crate::{
@@ -24,12 +25,11 @@ use crate::{
 pub fn next(
     previous: Option<&Revision>,
     content: &Part<Content>,
-    hops: &Hops,
-    now: Seconds,
+    inputs: &Inputs<'_>,
 ) -> Result<Revision, RevisionError> {
     let mut counters = FreeCounters::beside(previous);
-    let config = &content.config;
-    let news = previous.map(|previous| News::since(previous, config, hops));
+    let config = content.in_force();
+    let news = previous.map(|previous| News::since(previous, config, inputs));
     let mut pools = BTreeMap::new();
     let mut tables = BTreeMap::new();
     for pool in &config.pools {
@@ -38,7 +38,7 @@ pub fn next(
             Some(before) if news.as_ref().is_some_and(|news| !news.touch(pool, before.pool)) => {
                 (before.state.clone(), before.tables.clone())
             }
-            before => next_pool(pool, before, config, hops, &mut counters, now)?,
+            before => next_pool(pool, before, config, inputs, &mut counters)?,
         };
         pools.insert(pool.name.clone(), state);
         tables.insert(pool.name.clone(), pool_tables);
@@ -72,21 +72,36 @@ impl<'a> Before<'a> {
 /// What may make a pool another than it was.
 struct News<'a> {
     /// A last good next hop may lead through an interface that is ours no more.
-    other_interfaces: bool,
+    interfaces: bool,
     /// Pools with a backend whose next hop is another now.
-    other_hops: BTreeSet<&'a str>,
+    hops: BTreeSet<&'a str>,
+    /// Pools with a member whose health is another now.
+    health: BTreeSet<&'a str>,
+    /// Pools that are in another way than before, and serve as a fallback.
+    fallbacks: BTreeSet<&'a str>,
 }
 
 impl<'a> News<'a> {
-    fn since(previous: &Revision, config: &Config, hops: &'a Hops) -> Self {
+    fn since(previous: &Revision, config: &'a Config, inputs: &Inputs<'a>) -> Self {
+        let before = previous.config();
+        let named = config.pools.iter().filter_map(|pool| pool.fallback_pool.as_deref());
         Self {
-            other_interfaces: previous.config().node.interfaces != config.node.interfaces,
-            other_hops: previous.other_hops(hops).map(|id| id.pool.as_str()).collect(),
+            interfaces: before.node.interfaces != config.node.interfaces,
+            hops: previous.other_hops(inputs.hops).map(|id| id.pool.as_str()).collect(),
+            health: previous
+                .stands_otherwise(inputs.standing)
+                .map(|id| id.pool.as_str())
+                .collect(),
+            fallbacks: named.filter(|name| before.pool(name) != config.pool(name)).collect(),
         }
     }
 
     fn touch(&self, pool: &Pool, before: &Pool) -> bool {
-        self.other_interfaces || self.other_hops.contains(pool.name.as_str()) || pool != before
+        let fallback = pool.fallback_pool.as_deref();
+        let guests = fallback.is_some_and(|name| self.fallbacks.contains(name) || self.hops.contains(name));
+        let name = pool.name.as_str();
+        let members = self.hops.contains(name) || self.health.contains(name);
+        self.interfaces || guests || members || pool != before
     }
 }
 
@@ -110,11 +125,10 @@ fn next_pool(
     pool: &Pool,
     before: Option<Before<'_>>,
     config: &Config,
-    hops: &Hops,
+    inputs: &Inputs<'_>,
     counters: &mut FreeCounters<'_>,
-    now: Seconds,
 ) -> Result<(Part<PoolState>, PoolTables), RevisionError> {
-    let mut state = members(pool, before, config, hops, counters)?;
+    let mut state = members(pool, before, config, inputs, counters)?;
     let mut tables = match before {
         Some(before) if !shares_changed(pool, &state, &before) => before.tables.clone(),
         before => next_tables(pool, before.map(|before| before.tables), &state),
@@ -124,7 +138,7 @@ fn next_pool(
             before: &before.tables.current,
             after: &tables.current,
             serving: &serving(pool, &state),
-            now,
+            now: inputs.now,
         });
     }
     let earlier = tables.dirty.earlier();
@@ -151,15 +165,24 @@ fn shares_changed(pool: &Pool, state: &PoolState, before: &Before<'_>) -> bool {
         || shares(pool, state, |_, _| true) != shares(before.pool, before.state, |_, _| true)
 }
 
-/// Keeps what is known of a pool's backends and numbers the new ones.
+/// Keeps what is known of a pool's backends and guests and numbers the new ones.
 fn members(
     pool: &Pool,
     before: Option<Before<'_>>,
     config: &Config,
-    hops: &Hops,
+    inputs: &Inputs<'_>,
     counters: &mut FreeCounters<'_>,
 ) -> Result<PoolState, RevisionError> {
     let mut numbers = FreeNumbers::beside(before.map(|before| (&**before.state, before.tables)));
+    let mut number = |kept: Option<&MemberState>| {
+        if let Some(kept) = kept {
+            return Ok((kept.index, kept.counter));
+        }
+        let index = numbers.take().ok_or_else(|| RevisionError::Members {
+            pool: pool.name.clone(),
+        })?;
+        Ok((index, counters.take()?))
+    };
     let mut members = BTreeMap::new();
     for backend in &pool.backends {
         let id = BackendId {
@@ -169,47 +192,98 @@ fn members(
         let kept = before.and_then(|before| before.state.members.get(&backend.name));
         // The last good next hop stands until a better one is known.
         let last = || before.and_then(|before| last_hop(pool, backend, before, config));
-        let hop = hops.get(&id).cloned().or_else(last);
-        let member = match kept {
-            Some(kept) => MemberState {
-                hop,
-                leaving: None,
-                ..kept.clone()
+        let (index, counter) = number(kept)?;
+        let member = MemberState {
+            index,
+            leaving: None,
+            counter,
+            hop: inputs.hops.get(&id).cloned().or_else(last),
+            health: match (before, kept) {
+                (Some(before), Some(kept)) => health(pool, backend, before.pool, kept, &id, inputs),
+                (before, _) => at_first(before.map(|before| before.pool), pool, backend),
             },
-            None => MemberState {
-                leaving: None,
-                index: numbers.take().ok_or_else(|| RevisionError::Members {
-                    pool: pool.name.clone(),
-                })?,
-                counter: counters.take()?,
-                hop,
-            },
+            guest: None,
         };
         members.insert(backend.name.clone(), member);
     }
-    members.extend(before.into_iter().flat_map(|before| leaving(pool, before, config)));
+    for (name, id, guest) in guests(config, pool) {
+        let kept = before.and_then(|before| before.state.members.get(&name));
+        let last = || kept.and_then(|kept| last_hop_of_guest(kept, &guest, config));
+        let (index, counter) = number(kept)?;
+        let here = BackendId {
+            pool: pool.name.clone(),
+            backend: name.clone(),
+        };
+        let health = inputs.standing.get(&here).copied();
+        let member = MemberState {
+            index,
+            leaving: None,
+            counter,
+            hop: inputs.hops.get(&id).cloned().or_else(last),
+            health: health.or_else(|| Some(kept?.health)).unwrap_or_else(waiting),
+            guest: Some(guest),
+        };
+        members.insert(name, member);
+    }
+    if let Some(before) = before {
+        let left: Vec<_> = leaving(&members, before, config).collect();
+        members.extend(left);
+    }
     Ok(PoolState {
         members,
         away: String::new(),
     })
 }
 
-/// Backends that were in the pool, are not in the configuration any more, and
-/// can be reached: they keep the flows they have.
-fn leaving<'a>(pool: &'a Pool, before: Before<'a>, config: &'a Config) -> impl Iterator<Item = (String, MemberState)> {
+/// As it is known now, or as it was published, unless that was about another
+/// host or another check.
+fn health(
+    pool: &Pool,
+    backend: &Backend,
+    before: &Pool,
+    kept: &MemberState,
+    id: &BackendId,
+    inputs: &Inputs<'_>,
+) -> MemberHealth {
+    if pool.health.is_none() || starts_anew(before, pool, backend) {
+        return at_first(Some(before), pool, backend);
+    }
+    inputs.standing.get(id).copied().unwrap_or(kept.health)
+}
+
+/// Members that were in the pool, are in it no more, and can be reached: they
+/// keep the flows they have.
+fn leaving(
+    members: &BTreeMap<String, MemberState>,
+    before: Before<'_>,
+    config: &Config,
+) -> impl Iterator<Item = (String, MemberState)> {
     let gone = before.state.members.iter();
-    let gone = gone.filter(|(name, _)| pool.backend(name).is_none());
+    let gone = gone.filter(|(name, _)| !members.contains_key(*name));
     gone.filter_map(|(name, member)| {
-        let was = || before.pool.backend(name).filter(|was| was.state != BackendState::Maint);
+        let guest = member.guest.as_ref().map(|guest| &guest.backend);
+        let was = || {
+            let was = guest.or_else(|| before.pool.backend(name));
+            was.filter(|was| was.state != BackendState::Maint)
+        };
         let leaving = member.leaving.clone().or_else(|| was().cloned())?;
         let hop = member.hop.clone().filter(|hop| is_ours(config, &hop.interface))?;
         let member = MemberState {
             hop: Some(hop),
             leaving: Some(leaving),
+            health: MemberHealth::default(),
             ..member.clone()
         };
         Some((name.clone(), member))
     })
+}
+
+fn last_hop_of_guest(kept: &MemberState, guest: &Guest, config: &Config) -> Option<Hop> {
+    let was = kept.guest.as_ref()?;
+    let same = (was.encap, was.backend.address, &was.backend.next_hop)
+        == (guest.encap, guest.backend.address, &guest.backend.next_hop);
+    let last = kept.hop.as_ref().filter(|_| same)?;
+    is_ours(config, &last.interface).then(|| last.clone())
 }
 
 fn is_ours(config: &Config, interface: &str) -> bool {
@@ -222,21 +296,31 @@ fn serving(pool: &Pool, state: &PoolState) -> BTreeSet<MemberIndex> {
     let members = state.members.iter().filter(|(_, member)| member.hop.is_some());
     let members = members.filter(|(name, member)| {
         let here = || {
-            pool.backend(name)
-                .is_some_and(|backend| backend.state != BackendState::Maint)
+            let guest = member.guest.as_ref().map(|guest| &guest.backend);
+            let backend = guest.or_else(|| pool.backend(name));
+            backend.is_some_and(|backend| backend.state != BackendState::Maint)
         };
         member.leaving.is_some() || here()
     });
     members.map(|(_, member)| member.index).collect()
 }
 
-pub fn cleaned(revision: &Revision, clean: &BTreeMap<String, BTreeSet<u16>>) -> Revision {
+pub fn cleaned(
+    revision: &Revision,
+    clean: &BTreeMap<String, BTreeSet<u16>>,
+    ended: &BTreeMap<String, BTreeSet<MemberIndex>>,
+) -> Revision {
     let mut next = revision.clone();
-    for (pool, slots) in clean {
+    let nobody = BTreeSet::new();
+    let no_slots = BTreeSet::new();
+    // One that is in both is done twice, which changes nothing more.
+    for pool in clean.keys().chain(ended.keys()) {
+        let slots = clean.get(pool).unwrap_or(&no_slots);
         let (Some(state), Some(tables)) = (next.state.pools.get_mut(pool), next.tables.get_mut(pool)) else {
             continue;
         };
-        tables.dirty = tables.dirty.without(slots);
+        let members = ended.get(pool).unwrap_or(&nobody);
+        tables.dirty = tables.dirty.without(slots).forgetting(members);
         let earlier = tables.dirty.earlier();
         let stays = |member: &MemberState| member.leaving.is_none() || earlier.contains(&member.index);
         if !state.members.values().all(stays) {
@@ -300,15 +384,51 @@ fn next_tables(pool: &Pool, before: Option<&PoolTables>, members: &PoolState) ->
     }
 }
 
-/// Ready backends whose next hop is known; if there is none, all ready ones:
-/// their packets are dropped under a counter that says why.
+/// Ready backends whose next hop is known, as far as health leaves them in
+/// service, and guests that are needed. If there is none of these, whoever can
+/// be reached; and if nobody can, all ready ones: their packets are dropped
+/// under a counter that says why.
 pub fn shares_in_service(pool: &Pool, members: &PoolState) -> Vec<Share> {
+    let mut healthy = shares(pool, members, |_, member| {
+        member.hop.is_some() && !member.health.share.is_zero()
+    });
+    healthy.extend(guest_shares(members));
+    grow_slowly(members, &mut healthy);
+    if healthy.iter().any(|share| share.weight > 0) {
+        return healthy;
+    }
     let reachable = shares(pool, members, |_, member| member.hop.is_some());
     if reachable.iter().any(|share| share.weight > 0) {
         reachable
     } else {
         shares(pool, members, |_, _| true)
     }
+}
+
+/// Weights relate to each other only: where one is not all there, all are
+/// counted in hundredths.
+fn grow_slowly(members: &PoolState, shares: &mut [Share]) {
+    let percent = |share: &Share| {
+        let member = members.members.get(&share.name);
+        member.map_or(100, |member| u32::from(member.health.share.get()))
+    };
+    if shares.iter().any(|share| percent(share) < 100) {
+        for share in shares {
+            share.weight *= percent(share);
+        }
+    }
+}
+
+fn guest_shares(members: &PoolState) -> impl Iterator<Item = Share> {
+    members.members.iter().filter_map(|(name, member)| {
+        let guest = member.guest.as_ref().filter(|_| member.leaving.is_none())?;
+        let serves = member.hop.is_some() && !member.health.share.is_zero();
+        (serves && guest.backend.state == BackendState::Ready).then(|| Share {
+            member: member.index,
+            name: name.clone(),
+            weight: guest.backend.weight,
+        })
+    })
 }
 
 fn shares(pool: &Pool, members: &PoolState, counts: impl Fn(&Backend, &MemberState) -> bool) -> Vec<Share> {

@@ -8,7 +8,7 @@ use crate::{
     digest::Digest,
     plan::{Plan, Severity},
     revision::Revision,
-    store::{Entry, Intent, Outcome},
+    store::{By, Entry, Intent, Outcome},
 };
 
 impl Serving {
@@ -35,6 +35,7 @@ impl Serving {
                 cause,
                 message,
                 confirm_within,
+                by,
             } => Entry::Intent(Intent {
                 generation: store
                     .next_generation()?
@@ -49,6 +50,7 @@ impl Serving {
                     let back_to = running.map_or(0, |served| served.generation);
                     Term::from(now.coarse, within, &self.boot, back_to)
                 }),
+                by: *by,
             }),
             Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {
                 generation: running.map_or(0, |served| served.generation),
@@ -85,7 +87,7 @@ impl Serving {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, now: Now) {
+    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, by: Option<By>, now: Now) {
         let refusals = plan
             .findings
             .iter()
@@ -97,6 +99,7 @@ impl Serving {
                 &Entry::Refused {
                     codes,
                     plan_digest: Some(digest),
+                    by,
                 },
                 author,
                 now.time,

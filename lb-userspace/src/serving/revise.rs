@@ -9,7 +9,7 @@ use crate::{
     clock::Now,
     drain,
     neighbours::Resolution,
-    revision::Revision,
+    revision::{Hops, Inputs, Revision, Standing},
 };
 
 impl Serving {
@@ -34,6 +34,37 @@ impl Serving {
             .map(Some)
     }
 
+    /// Publishes the running generation again if health changed; `cause` is for
+    /// people.
+    ///
+    /// # Errors
+    /// What is served stays as it was then.
+    pub fn stand(
+        &mut self,
+        standing: &Standing,
+        cause: String,
+        resolution: &Resolution,
+        now: Now,
+    ) -> Result<Option<Applied>, Failure> {
+        let Some(served) = &self.served else {
+            return Ok(None);
+        };
+        if served.state.stands_otherwise(standing).next().is_none() {
+            return Ok(None);
+        }
+        // Next hops are those that are published: what is known now may be of
+        // another generation.
+        let inputs = Inputs {
+            hops: &Hops::new(),
+            standing,
+            now: now.coarse,
+        };
+        let content = served.state.state.content.clone();
+        let next = Revision::following(Some(&served.state), &content, &inputs)?;
+        self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
+            .map(Some)
+    }
+
     /// Looks which flows of earlier owners there still are, and publishes the
     /// running generation again if slots are clean.
     ///
@@ -53,12 +84,18 @@ impl Serving {
         // What is not needed any more is gone after one look without need.
         self.swept = !draining.is_empty();
         let due = drain::due(&draining, &sightings, blind, now.coarse);
-        if due.is_empty() {
+        let ended = drain::ended(&served.state, now.time);
+        if due.is_empty() && ended.is_empty() {
             return Ok(None);
         }
         let slots: usize = due.values().map(BTreeSet::len).sum();
-        let cause = format!("{slots} slots are clean again");
-        let next = served.state.cleaned(&due);
+        let members: usize = ended.values().map(BTreeSet::len).sum();
+        let cause = if members == 0 {
+            format!("{slots} slots are clean again")
+        } else {
+            format!("the deadline of {members} drains; {slots} slots are clean again")
+        };
+        let next = served.state.cleaned(&due, &ended);
         self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
             .map(Some)
     }

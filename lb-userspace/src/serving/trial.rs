@@ -116,6 +116,7 @@ impl Serving {
                 "generation {generation} was not confirmed: the content of generation {back_to} again"
             )),
             confirm_within: None,
+            by: None,
         };
         match self.change(content, &purpose, resolution, author, now) {
             Ok(applied) => {

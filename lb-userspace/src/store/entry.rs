@@ -52,6 +52,8 @@ pub enum Entry<C = Part<Content>, S = revision::Revision> {
         codes: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         plan_digest: Option<Digest>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// The daemon makes no generations until somebody settles this.
     ReadOnly { reason: String },
@@ -81,6 +83,18 @@ pub struct Intent<C = Part<Content>, S = revision::Revision> {
     /// It is on trial, on these terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Term>,
+    /// Whose request it was; absent: the daemon's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// Who asked, as the kernel said when the connection was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct By {
+    pub uid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,6 +170,7 @@ impl Entry {
                 cause: intent.cause.clone(),
                 message: intent.message.clone(),
                 confirm: intent.confirm.clone(),
+                by: intent.by,
             }),
             Self::Revision(revision) => Entry::Revision(Revision {
                 generation: revision.generation,
@@ -187,9 +202,10 @@ impl Entry {
             Self::Confirmed { generation } => Entry::Confirmed {
                 generation: *generation,
             },
-            Self::Refused { codes, plan_digest } => Entry::Refused {
+            Self::Refused { codes, plan_digest, by } => Entry::Refused {
                 codes: codes.clone(),
                 plan_digest: *plan_digest,
+                by: *by,
             },
             Self::ReadOnly { reason } => Entry::ReadOnly { reason: reason.clone() },
             Self::Note { text } => Entry::Note { text: text.clone() },

@@ -38,7 +38,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    entry::{Entry, Filed, Intent, Outcome, Revision},
+    entry::{By, Entry, Filed, Intent, Outcome, Revision},
     error::{Damage, JournalDamage, OutOfOrder, StoreError},
     sqlite::{Host, STORE_FILE},
 };

@@ -52,6 +52,10 @@ fn intent(generation: u64, revision: u64) -> Entry {
         cause: "apply".to_owned(),
         message: Some(format!("change {generation}")),
         confirm: None,
+        by: Some(By {
+            uid: 1000,
+            pid: Some(4711),
+        }),
     })
 }
 
@@ -111,6 +115,7 @@ fn lived() -> (TempDir, Store) {
             Entry::Refused {
                 codes: vec!["HF2000".to_owned()],
                 plan_digest: None,
+                by: None,
             },
             Entry::Adopted {
                 generation: 2,

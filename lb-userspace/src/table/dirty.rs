@@ -90,6 +90,31 @@ impl Dirty {
         Self::of(chains)
     }
 
+    /// The same without these members among earlier owners: the flows they have
+    /// go on as those of the others do.
+    #[must_use]
+    pub fn forgetting(&self, members: &BTreeSet<MemberIndex>) -> Self {
+        if members.is_empty() {
+            return self.clone();
+        }
+        let chains = self.0.chains.iter().filter_map(|(slot, chain)| {
+            let mut earlier = chain.earlier.to_vec();
+            earlier.retain(|member| *member != 0 && !members.contains(member));
+            earlier.dedup();
+            if earlier.iter().all(|member| *member == chain.owner) {
+                return None;
+            }
+            let mut padded = [0; CHAIN_LENGTH];
+            padded[..earlier.len()].copy_from_slice(&earlier);
+            let forgotten = Chain {
+                earlier: padded,
+                ..*chain
+            };
+            Some((*slot, forgotten))
+        });
+        Self::of(chains.collect())
+    }
+
     /// Chains by slot.
     #[must_use]
     pub fn chains(&self) -> &BTreeMap<u16, Chain> {

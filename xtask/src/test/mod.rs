@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 pub use report::Totals;
 
 use crate::{
-    build,
+    build, dist,
     progress::{say, seconds, shown},
     workspace,
 };
@@ -42,9 +42,11 @@ struct Level {
     calls: &'static [&'static [&'static str]],
     /// Arguments of the test programs.
     programs: &'static [&'static str],
+    /// What must be made before.
+    prepare: Option<fn() -> Result<()>>,
 }
 
-const LEVELS: [Level; 5] = [
+const LEVELS: [Level; 6] = [
     Level {
         name: "unit",
         what: "rules, tables and properties of the libraries",
@@ -62,6 +64,7 @@ const LEVELS: [Level; 5] = [
             &["--workspace", "--exclude", "xtask", "--exclude", "lb-ebpf", "--doc"],
         ],
         programs: &[],
+        prepare: None,
     },
     Level {
         name: "xtask",
@@ -69,6 +72,7 @@ const LEVELS: [Level; 5] = [
         needs_root: false,
         calls: &[&["--package", "xtask"]],
         programs: &[],
+        prepare: None,
     },
     Level {
         name: "rows",
@@ -76,6 +80,7 @@ const LEVELS: [Level; 5] = [
         needs_root: false,
         calls: &[&["--workspace", "--exclude", "xtask", "--test", "rows"]],
         programs: &[],
+        prepare: None,
     },
     Level {
         name: "kernel",
@@ -83,6 +88,7 @@ const LEVELS: [Level; 5] = [
         needs_root: true,
         calls: &[&["--workspace", "--exclude", "xtask", "--test", "kernel"]],
         programs: &[],
+        prepare: None,
     },
     Level {
         name: "netns",
@@ -92,6 +98,15 @@ const LEVELS: [Level; 5] = [
         // Two rigs at once would starve each other of processor time, and their
         // statistics would say so.
         programs: &["--test-threads=1"],
+        prepare: None,
+    },
+    Level {
+        name: "packages",
+        what: "the Debian package under systemd, in a guest on this kernel",
+        needs_root: true,
+        calls: &[&["--workspace", "--exclude", "xtask", "--test", "packages"]],
+        programs: &["--test-threads=1"],
+        prepare: Some(dist::for_tests),
     },
 ];
 
@@ -137,6 +152,9 @@ fn levels(sum: &mut Totals, long: bool, filter: Option<&str>, strict: bool) -> R
         let totals = if level.needs_root && !workspace::is_root() {
             skip(level, filter, strict)?
         } else {
+            if let Some(prepare) = level.prepare {
+                prepare()?;
+            }
             call(level, long, filter)?
         };
         report(level, &totals, started.elapsed());

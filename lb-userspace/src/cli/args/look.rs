@@ -30,19 +30,6 @@ pub enum Objects {
     },
 }
 
-/// What can be done with backends.
-#[derive(Clone, Debug, Subcommand)]
-pub enum BackendObjects {
-    /// List them all, pool by pool
-    List,
-    /// Show one
-    Show {
-        /// Its pool and its name
-        #[arg(value_name = "POOL/NAME")]
-        path: BackendPath,
-    },
-}
-
 /// Names a backend: `web/be5`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendPath {

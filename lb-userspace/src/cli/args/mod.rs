@@ -1,6 +1,7 @@
 //! What can be typed: the arguments, and the help made from them.
 
 mod agent;
+mod backend;
 mod change;
 mod look;
 mod offline;
@@ -10,8 +11,9 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use agent::{Agent, AgentRun, Mode};
+pub use backend::{BackendObjects, Drain, Weight, Wished};
 pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
-pub use look::{BackendObjects, BackendPath, Bpf, Journal, Objects, Show, Why};
+pub use look::{BackendPath, Bpf, Journal, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Man};
 
 /// Controls the Holdfast load balancer of this host.
@@ -117,8 +119,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Objects,
     },
-    /// List or show backends
-    #[command(before_help = "Examples:\n  holdfast backend list\n  holdfast backend show web/be1")]
+    /// List, show, drain or reweight backends
+    #[command(before_help = "\
+Examples:
+  holdfast backend list
+  holdfast backend show web/be1
+  holdfast backend drain web/be1 --deadline 30m --wait
+  holdfast backend ready web/be1
+  holdfast backend weight web/be1 50
+  holdfast backend reset web/be1        as the file says")]
     Backend {
         #[command(subcommand)]
         command: BackendObjects,

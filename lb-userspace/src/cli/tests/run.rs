@@ -174,3 +174,34 @@ async fn agent_on_no_interface_fails_before_it_loads_anything() {
     );
     assert!(!std::path::Path::new(&pins).exists());
 }
+
+#[tokio::test]
+async fn backends_are_changed_by_command_and_with_plan_they_are_not() {
+    let bench = Bench::new();
+    for command in ["drain", "ready", "maint", "reset"] {
+        let ran = bench.run(&["backend", command, "web/be1", "-m", "why"]).await;
+        assert_eq!(ran.exit, 0, "{command}: {ran:?}");
+    }
+    assert_eq!(bench.run(&["backend", "weight", "web/be1", "50"]).await.exit, 0);
+    assert_eq!(bench.fake.applied.lock().expect("no panic").len(), 5);
+    let planned = bench.run(&["backend", "weight", "web/be1", "50", "--plan", "-j"]).await;
+    assert_eq!((planned.exit, &planned.json()["kind"]), (0, &serde_json::json!("Plan")));
+    assert_eq!(bench.fake.applied.lock().expect("no panic").len(), 5);
+    let unknown = bench.run(&["backend", "drain", "web/be9"]).await;
+    assert!(
+        unknown.exit == 1 && unknown.err.starts_with("error[HF5007]: "),
+        "{unknown:?}"
+    );
+}
+
+#[tokio::test]
+async fn waiting_for_a_drain_that_is_none_says_so_and_fails() {
+    // The fake's backend is ready, whatever it is told.
+    let ran = Bench::new().run(&["backend", "drain", "web/be1", "--wait"]).await;
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(
+        ran.err.contains("error[HF5012]: web/be1 does not drain any more"),
+        "{}",
+        ran.err
+    );
+}

@@ -5,7 +5,9 @@
 //! that one slip does not cause a second report somewhere else. Every function
 //! here that returns `None` has reported why.
 
+mod access;
 mod addresses;
+mod health;
 mod loops;
 mod node;
 mod pools;
@@ -44,10 +46,11 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
     }
     let environment = judge.environment(&file.environment);
     let node = node::node(&mut judge, &file.node);
-    let pools = pools::pools(&mut judge, &file.pools, &file.node);
+    let pools = pools::pools(&mut judge, &file.pools, &file.vips, &file.node);
     let vips = vips::vips(&mut judge, &file.vips, &file.pools);
     loops::check(&mut judge, &pools.addresses, &vips.addresses, &node.sources);
     let removed = removed::removed(&mut judge, file);
+    let access = access::access(&mut judge, file.access.as_ref());
     match (environment, node.node) {
         (Some(environment), Some(node)) if judge.errors.is_empty() => Ok(Parsed {
             config: Config {
@@ -55,6 +58,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
                 node,
                 pools: sorted(pools.pools, |pool| &pool.name),
                 vips: sorted(vips.vips, |vip| &vip.name),
+                access,
             },
             removed,
         }),

@@ -2,10 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Judge, Seen, sorted};
+use super::{
+    Judge, Seen,
+    health::{self, Users},
+    sorted,
+};
 use crate::config::{
-    Backend, BackendState, Drain, Encap, NextHop, Pool,
-    file::{FileBackend, FileDrain, FileNextHop, FileNode, FilePool},
+    Backend, BackendState, Drain, Encap, NextHop, Percent, Pool,
+    file::{FileBackend, FileDrain, FileNextHop, FileNode, FilePool, FileVip},
     limits::{
         DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_DRAIN_DEADLINE, MAX_DRAIN_IDLE, MAX_POOLS, MAX_WEIGHT,
     },
@@ -20,17 +24,21 @@ pub struct JudgedPools {
     pub addresses: Vec<(IpAddr, Place)>,
 }
 
-pub fn pools(judge: &mut Judge, files: &[FilePool], node: &FileNode) -> JudgedPools {
+pub fn pools(judge: &mut Judge, files: &[FilePool], vips: &[FileVip], node: &FileNode) -> JudgedPools {
     judge.at_most("pools", MAX_POOLS, files, |pool| &pool.name);
     let all: Vec<&FileBackend> = files.iter().flat_map(|pool| &pool.backends).collect();
     judge.at_most("backends in all pools", MAX_BACKENDS, &all, |backend| &backend.name);
     let mut seen = Seen::new();
     let mut addresses = Vec::new();
     let mut pools = Vec::new();
+    let users = Users::of(vips, files);
     for file in files {
         judge.unique_name(&mut seen, "pool", &file.name);
-        pools.extend(pool(judge, file, node, &mut addresses));
+        let health = health::of_pool(judge, file, &users);
+        let pool = pool(judge, file, node, &mut addresses);
+        pools.extend(pool.zip(health).map(|(pool, health)| health::into_pool(pool, health)));
     }
+    health::fallbacks(judge, files);
     JudgedPools { pools, addresses }
 }
 
@@ -69,6 +77,9 @@ fn pool(judge: &mut Judge, file: &FilePool, node: &FileNode, addresses: &mut Vec
         encap: encap?,
         table: table?,
         drain: drain?,
+        health: None,
+        panic_threshold: Percent::ZERO,
+        fallback_pool: None,
         backends: sorted(backends, |backend| &backend.name),
     })
 }

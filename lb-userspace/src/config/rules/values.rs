@@ -12,7 +12,7 @@ use super::{
     addresses::{Prefix, not_unicast},
 };
 use crate::config::{
-    MacAddr, Seconds,
+    MacAddr, Milliseconds, Percent, Seconds,
     file::{Number, Text, Word},
     limits::{MAX_INTERFACE_BYTES, MAX_NAME_BYTES, MIN_DRAIN},
     place::Place,
@@ -96,6 +96,40 @@ impl Judge<'_> {
         };
         self.refuse(problem, Place::of(text));
         None
+    }
+
+    /// A short time that may be absent.
+    pub fn span(
+        &mut self,
+        key: &'static str,
+        text: Option<&Text>,
+        min: Milliseconds,
+        max: Milliseconds,
+        default: Milliseconds,
+    ) -> Option<Milliseconds> {
+        let Some(text) = text else {
+            return Some(default);
+        };
+        let written = text.value.clone();
+        let problem = match written.parse() {
+            Ok(span) if (min..=max).contains(&span) => return Some(span),
+            Ok(_) => Problem::SpanOutOfRange { key, written, min, max },
+            Err(_) => Problem::TimeInvalid(written),
+        };
+        self.refuse(problem, Place::of(text));
+        None
+    }
+
+    /// A share; none is 0%.
+    pub fn percent_or_zero(&mut self, text: Option<&Text>) -> Option<Percent> {
+        let Some(text) = text else {
+            return Some(Percent::ZERO);
+        };
+        let percent = text.value.parse().ok();
+        if percent.is_none() {
+            self.refuse(Problem::PercentInvalid(text.value.clone()), Place::of(text));
+        }
+        percent
     }
 
     /// An address that one host can have. Two spellings of one are one.

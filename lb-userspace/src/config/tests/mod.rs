@@ -2,6 +2,7 @@
 
 mod document;
 mod files;
+mod health;
 mod mutations;
 mod rendering;
 mod rules;

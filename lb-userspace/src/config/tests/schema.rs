@@ -9,7 +9,8 @@ use super::{CONTRACT, with};
 use crate::config::{
     Code,
     file::{
-        FileBackend, FileConfig, FileDrain, FileEncapSource, FileInterface, FileNextHop, FileNode, FilePool, FileVip,
+        FileAccess, FileBackend, FileConfig, FileDamping, FileDns, FileDrain, FileEncapSource, FileExec, FileHealth,
+        FileHttp, FileIcmp, FileInterface, FileNextHop, FileNode, FilePool, FileTcp, FileUdp, FileVelocity, FileVip,
     },
     parse, sample, schema,
 };
@@ -33,6 +34,11 @@ fn object<'a>(schema: &'a Value, name: &str) -> &'a Value {
     }
 }
 
+/// One without keys says nothing of them.
+fn properties(object: &Value) -> serde_json::Map<String, Value> {
+    object["properties"].as_object().cloned().unwrap_or_default()
+}
+
 #[test]
 fn schema_lists_exactly_the_keys_the_parser_knows() {
     let schema = schema();
@@ -43,16 +49,26 @@ fn schema_lists_exactly_the_keys_the_parser_knows() {
         ("EncapSource", keys_of::<FileEncapSource>()),
         ("Pool", keys_of::<FilePool>()),
         ("Drain", keys_of::<FileDrain>()),
+        ("Health", keys_of::<FileHealth>()),
+        ("TcpCheck", keys_of::<FileTcp>()),
+        ("HttpCheck", keys_of::<FileHttp>()),
+        ("IcmpCheck", keys_of::<FileIcmp>()),
+        ("UdpCheck", keys_of::<FileUdp>()),
+        ("DnsCheck", keys_of::<FileDns>()),
+        ("ExecCheck", keys_of::<FileExec>()),
+        ("Velocity", keys_of::<FileVelocity>()),
+        ("Damping", keys_of::<FileDamping>()),
         ("Backend", keys_of::<FileBackend>()),
         ("NextHop", keys_of::<FileNextHop>()),
         ("Vip", keys_of::<FileVip>()),
+        ("Access", keys_of::<FileAccess>()),
     ];
     for (name, keys) in &parsers {
         let object = object(&schema, name);
-        let listed: BTreeSet<String> = object["properties"].as_object().unwrap().keys().cloned().collect();
+        let listed: BTreeSet<String> = properties(object).keys().cloned().collect();
         assert_eq!(listed, *keys, "{name}");
         assert_eq!(object["additionalProperties"], Value::Bool(false), "{name}");
-        for (key, value) in object["properties"].as_object().unwrap() {
+        for (key, value) in &properties(object) {
             assert!(value["description"].is_string(), "{name}.{key} has no description");
         }
     }

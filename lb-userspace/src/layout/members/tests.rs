@@ -1,7 +1,7 @@
 //! What the program is told of a backend.
 
 use super::*;
-use crate::{config::MacAddr, plan::samples};
+use crate::{config::MacAddr, plan::samples, revision::MemberHealth};
 
 fn source() -> EncapSource {
     EncapSource {
@@ -13,6 +13,8 @@ fn source() -> EncapSource {
 fn member() -> MemberState {
     MemberState {
         leaving: None,
+        health: MemberHealth::default(),
+        guest: None,
         index: 2,
         counter: 77,
         hop: Some(Hop {

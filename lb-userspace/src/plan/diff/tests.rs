@@ -9,14 +9,12 @@ use crate::{
 /// Nothing but the target's environment and node: what a first generation
 /// starts from.
 fn nothing(target: &Content) -> Content {
-    Content {
-        config: Config {
-            pools: Vec::new(),
-            vips: Vec::new(),
-            ..target.config.clone()
-        },
-        overrides: super::super::Overrides::default(),
-    }
+    let config = Config {
+        pools: Vec::new(),
+        vips: Vec::new(),
+        ..target.config.clone()
+    };
+    Content::new(config, super::super::Overrides::default())
 }
 
 proptest! {

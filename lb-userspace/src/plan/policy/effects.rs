@@ -61,14 +61,21 @@ fn of_change(
         Change::RemoveVip { vip } => vec![vip_removed(heirs, vip)],
         Change::ChangeVip { from, to } => vip_changed(heirs, from, to),
         Change::RemovePool { pool } => vec![pool_removed(users, pool)],
-        Change::ChangePool { from, to } => table_kind(from, to).into_iter().chain(encap(from, to)).collect(),
+        Change::ChangePool { from, to } => {
+            let findings = table_kind(from, to).into_iter().chain(encap(from, to));
+            findings.chain(check(from, to)).collect()
+        }
         Change::RemoveBackend { pool, backend } => vec![backend_removed(users, target, pool, backend)],
         Change::ChangeBackend { pool, from, to } => backend_changed(users, target, pool, from, to),
         Change::ChangeNode { from, to } => node_changed(running, from, to),
         Change::Detach { interface } => detached(running, target, interface).into_iter().collect(),
-        Change::AddVip { .. } | Change::AddPool { .. } | Change::AddBackend { .. } | Change::Attach { .. } => {
-            Vec::new()
-        }
+        // What an override does is among the changes in force.
+        Change::AddVip { .. }
+        | Change::AddPool { .. }
+        | Change::AddBackend { .. }
+        | Change::Attach { .. }
+        | Change::ChangeAccess { .. }
+        | Change::Override { .. } => Vec::new(),
     }
 }
 
@@ -163,6 +170,22 @@ fn encap(from: &Pool, to: &Pool) -> Option<Finding> {
     })
 }
 
+fn check(from: &Pool, to: &Pool) -> Option<Finding> {
+    let (before, after) = (from.health.as_ref()?, to.health.as_ref());
+    let message = match after {
+        Some(after) if after.check == before.check => return None,
+        Some(_) => format!(
+            "pool {} is checked in another way: all of its backends, those that are down, too, serve until their first check",
+            to.name
+        ),
+        None => format!(
+            "pool {} is checked no more: backends that are down serve again",
+            to.name
+        ),
+    };
+    Some(finding(Code::Check, Severity::Warn, message).about(ObjectName::Pool(to.name.clone())))
+}
+
 /// What becomes of connections on slots that change their owner.
 fn kept(pool: &Pool) -> String {
     format!(
@@ -173,7 +196,14 @@ fn kept(pool: &Pool) -> String {
 
 fn backend_removed(users: &Users<'_>, target: &Content, pool: &str, backend: &Backend) -> Finding {
     let message = format!("backend {pool}/{} is removed", backend.name);
-    losing(users, pool, backend, Code::Removed, &message, &drained(target, pool))
+    losing(
+        users,
+        pool,
+        backend,
+        Code::Removed,
+        &message,
+        &drained(target, pool, &backend.name),
+    )
 }
 
 fn backend_changed(users: &Users<'_>, target: &Content, pool: &str, from: &Backend, to: &Backend) -> Vec<Finding> {
@@ -189,7 +219,7 @@ fn backend_changed(users: &Users<'_>, target: &Content, pool: &str, from: &Backe
     if owns_slots(from) && !owns_slots(to) {
         let message = format!("backend {pool}/{} is taken out of service", to.name);
         let fate = match to.state {
-            BackendState::Ready | BackendState::Drain => drained(target, pool),
+            BackendState::Ready | BackendState::Drain => drained(target, pool, &to.name),
             BackendState::Maint => BREAK.to_owned(),
         };
         findings.push(losing(users, pool, from, Code::OutOfService, &message, &fate));
@@ -205,9 +235,11 @@ fn backend_changed(users: &Users<'_>, target: &Content, pool: &str, from: &Backe
 }
 
 /// What becomes of the connections of a backend that goes in good order.
-fn drained(target: &Content, pool: &str) -> String {
+fn drained(target: &Content, pool: &str, backend: &str) -> String {
     let kept = target.config.pool(pool).map_or_else(String::new, kept);
-    format!("it gets no new connections; {kept}")
+    let until = target.overrides.backend(pool, backend).and_then(|of| of.until);
+    let until = until.map_or_else(String::new, |until| format!(", and not beyond {until}"));
+    format!("it gets no new connections; {kept}{until}")
 }
 
 /// A backend's connections end, if it has any.

@@ -26,8 +26,8 @@ pub fn empty(running: &Content, target: &Content) -> Option<Finding> {
 /// Pools that VIPs of the target need and that would serve nobody, though now
 /// they do.
 pub fn pools_without_owner(running: &Content, target: &Content) -> Vec<Finding> {
-    let emptied = target.config.pools.iter().filter(|pool| {
-        let emptied = !has_owner(pool) && running.config.pool(&pool.name).is_some_and(has_owner);
+    let emptied = target.in_force().pools.iter().filter(|pool| {
+        let emptied = !has_owner(pool) && running.in_force().pool(&pool.name).is_some_and(has_owner);
         emptied && target.config.vips.iter().any(|vip| vip.pool == pool.name)
     });
     emptied
@@ -38,7 +38,11 @@ pub fn pools_without_owner(running: &Content, target: &Content) -> Vec<Finding> 
             );
             finding(Code::Empty, Severity::Refuse, message)
                 .about(ObjectName::Pool(pool.name.clone()))
-                .fix("leave one backend ready with a weight of 1 or more, or remove the VIPs")
+                .fix(if target.config.pool(&pool.name).is_some_and(has_owner) {
+                    "make another one ready first: holdfast backend ready|reset POOL/NAME"
+                } else {
+                    "leave one backend ready with a weight of 1 or more, or remove the VIPs"
+                })
         })
         .collect()
 }

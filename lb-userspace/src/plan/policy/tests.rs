@@ -7,6 +7,7 @@ use crate::{
 mod effects;
 mod host;
 mod omission;
+mod overrides;
 
 fn removed(names: &[&str]) -> BTreeSet<ObjectName> {
     names.iter().map(|name| name.parse().expect("an object")).collect()

@@ -1,11 +1,21 @@
 //! A change as the columns of a line.
 
-use std::{collections::HashSet, fmt};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt::{self, Write as _},
+};
 
 use super::{Change, PoolEffect, percent};
 use ipnet::IpNet;
+use serde_json::{Map, Value};
 
-use crate::config::{Affinity, Backend, BackendState, Drain, Encap, HashKind, Node, Pool, TableKind, Vip, XdpMode};
+use crate::{
+    config::{
+        Access, Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, Subject, TableKind, Vip,
+        XdpMode,
+    },
+    plan::BackendOverride,
+};
 
 pub struct Line {
     section: Section,
@@ -104,9 +114,13 @@ fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
         }
         Change::ChangeBackend { pool, from, to } => vec![pool_line(Sign::Changed, pool, backend_fields(from, to))],
         Change::ChangeNode { from, to } => node_lines(from, to),
+        Change::ChangeAccess { from, to } => access_lines(from.as_ref(), to.as_ref()),
         Change::Detach { interface } => vec![node_line(Sign::Removed, format!("{interface} detached"))],
         Change::Attach { interface } if goes(changes, interface) => Vec::new(),
         Change::Attach { interface } => vec![node_line(Sign::Added, format!("{interface} attached"))],
+        Change::Override { pool, file, from, to } => {
+            vec![pool_line(Sign::Changed, pool, override_fields(file, from, to))]
+        }
     }
 }
 
@@ -125,8 +139,36 @@ fn goes(changes: &[Change], interface: &str) -> bool {
         | Change::ChangeBackend { .. }
         | Change::RemoveBackend { .. }
         | Change::Detach { .. }
-        | Change::Attach { .. } => false,
+        | Change::Attach { .. }
+        | Change::ChangeAccess { .. }
+        | Change::Override { .. } => false,
     })
+}
+
+/// `be2 weight 100 → 50 (file: 100)`; without the bracket it is as the file
+/// says.
+fn override_fields(file: &Backend, from: &BackendOverride, to: &BackendOverride) -> String {
+    let mut fields = Vec::new();
+    let state = |of: &BackendOverride| {
+        let state = of.state.unwrap_or(file.state);
+        of.until
+            .map_or_else(|| state.to_string(), |until| format!("{state} until {until}"))
+    };
+    change(&mut fields, "", &state(from), &state(to));
+    if let (Some(_), Some(last)) = (to.state, fields.last_mut()) {
+        write!(last, " (file: {})", file.state).expect("a String takes all text");
+    }
+    let states = fields.len();
+    let weight = |of: &BackendOverride| of.weight.unwrap_or(file.weight);
+    change(&mut fields, "weight ", &weight(from), &weight(to));
+    if let (Some(_), Some(last)) = (to.weight, fields.get_mut(states)) {
+        write!(last, " (file: {})", file.weight).expect("a String takes all text");
+    }
+    if fields.is_empty() {
+        // The file says the same now.
+        fields.push("as the file says".to_owned());
+    }
+    format!("{} {}, by command", file.name, fields.join(", "))
 }
 
 fn serves(vip: &Vip) -> String {
@@ -161,7 +203,11 @@ fn whole_pool(sign: Sign, pool: &Pool) -> Vec<Line> {
     } else {
         format!(" drain idle {} deadline {}", pool.drain.idle, pool.drain.deadline)
     };
-    let what = format!("{encap}table {}{drain}", table(pool.table));
+    let health = pool
+        .health
+        .as_ref()
+        .map_or_else(String::new, |health| format!(" health {}", health.check));
+    let what = format!("{encap}table {}{drain}{health}", table(pool.table));
     let head = pool_line(sign, &pool.name, what);
     let backends = pool
         .backends
@@ -176,7 +222,39 @@ fn pool_fields(from: &Pool, to: &Pool) -> String {
     change(&mut fields, "table ", &table(from.table), &table(to.table));
     change(&mut fields, "drain idle ", &from.drain.idle, &to.drain.idle);
     change(&mut fields, "drain deadline ", &from.drain.deadline, &to.drain.deadline);
+    health_fields(&mut fields, from.health.as_ref(), to.health.as_ref());
+    change(
+        &mut fields,
+        "panicThreshold ",
+        &from.panic_threshold,
+        &to.panic_threshold,
+    );
+    let fallback = |pool: &Pool| pool.fallback_pool.clone().unwrap_or_else(|| "none".to_owned());
+    change(&mut fields, "fallbackPool ", &fallback(from), &fallback(to));
     fields.join(", ")
+}
+
+/// Each key of health that changes, as it is written in the file.
+fn health_fields(fields: &mut Vec<String>, from: Option<&Health>, to: Option<&Health>) {
+    let (Some(from), Some(to)) = (from, to) else {
+        let check =
+            |health: Option<&Health>| health.map_or_else(|| "none".to_owned(), |health| health.check.to_string());
+        change(fields, "health ", &check(from), &check(to));
+        return;
+    };
+    let (from, to) = (written(from), written(to));
+    let keys: BTreeSet<&String> = from.keys().chain(to.keys()).collect();
+    for key in keys {
+        let value = |of: &Map<String, Value>| of.get(key).map_or_else(|| "none".to_owned(), ToString::to_string);
+        change(fields, &format!("health {key} "), &value(&from), &value(&to));
+    }
+}
+
+fn written(health: &Health) -> Map<String, Value> {
+    match serde_json::to_value(health) {
+        Ok(Value::Object(keys)) => keys,
+        Ok(_) | Err(_) => Map::new(),
+    }
 }
 
 fn described(backend: &Backend) -> String {
@@ -247,6 +325,38 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
         lines.push(node_line(Sign::Changed, "order of interfaces".to_owned()));
     }
     lines
+}
+
+/// A line for each role that others have now.
+fn access_lines(from: Option<&Access>, to: Option<&Access>) -> Vec<Line> {
+    let mut fields = Vec::new();
+    if from.is_none() || to.is_none() {
+        let said = |access: Option<&Access>| {
+            if access.is_some() {
+                "given"
+            } else {
+                "root changes, others look"
+            }
+        };
+        change(&mut fields, "access ", &said(from), &said(to));
+    }
+    let (from, to) = (from.cloned().unwrap_or_default(), to.cloned().unwrap_or_default());
+    for (role, before, after) in [
+        ("viewer ", &from.viewer, &to.viewer),
+        ("operator ", &from.operator, &to.operator),
+        ("approver ", &from.approver, &to.approver),
+        ("admin ", &from.admin, &to.admin),
+    ] {
+        change(&mut fields, role, &subjects(before), &subjects(after));
+    }
+    fields.into_iter().map(|what| node_line(Sign::Changed, what)).collect()
+}
+
+fn subjects(subjects: &[Subject]) -> String {
+    if subjects.is_empty() {
+        return "nobody".to_owned();
+    }
+    subjects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// `weight 100 → 50`, if it changes.

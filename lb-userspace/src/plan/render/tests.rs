@@ -155,3 +155,39 @@ fn percents_are_never_rounded_to_nothing_or_to_all() {
         assert_eq!(percent(slots), text, "{slots} slots");
     }
 }
+
+#[test]
+fn what_is_set_by_command_is_shown_with_what_the_file_says() {
+    use crate::plan::{BackendWish, Content, Overrides};
+    let wished = |content: &Content, name: &str, wish| {
+        let object = name.parse().expect("an object");
+        let overrides = Overrides::wished(content, &object, wish, jiff::Timestamp::UNIX_EPOCH).expect("it can be");
+        Content::new(content.config.clone(), overrides)
+    };
+    let base = content();
+    let light = wished(&base, "backend/web/be2", BackendWish::Weight { weight: 50 });
+    let deadline = Some(Seconds(1800));
+    let drained = wished(&light, "backend/web/be1", BackendWish::Drain { deadline });
+    assert_text(
+        &changes_text(&diff(Some(&base), &drained), &[], false),
+        "  ~ pool web  be1 ready → drain until 1970-01-01T00:30:00Z (file: ready), by command\n  \
+         ~ pool web  be2 weight 100 → 50 (file: 100), by command\n",
+    );
+    assert_text(
+        &changes_text(&diff(Some(&light), &base), &[], false),
+        "  ~ pool web  be2 weight 50 → 100, by command\n",
+    );
+    assert_text(
+        &overrides_text(&drained.overrides, false),
+        "  set by command: backend/web/be1 drain until 1970-01-01T00:30:00Z\n  \
+         set by command: backend/web/be2 weight 50\n",
+    );
+    let mut gone = base;
+    gone.config.pools[1].backends.remove(1);
+    let plan = plan_to(Some(&light), gone, &["backend/web/be2"]);
+    let text = plan_text(&plan, false);
+    assert!(
+        text.contains("HF2030 the override of backend/web/be2 goes with it (weight 50)"),
+        "{text}"
+    );
+}
