@@ -1,7 +1,7 @@
 //! From a revision to the content of its chunks. Pure; `publish` decides in
 //! which slots they go.
 
-mod members;
+pub mod members;
 pub mod meta;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -4,16 +4,20 @@
 
 mod affinity;
 mod changes;
+mod checks;
 mod confirm;
 mod dirty;
+mod doctor;
 mod forwarding;
 mod guards;
 mod health;
 mod host;
 mod links;
+mod metrics;
 mod modes;
 mod network;
 mod next_hops;
+mod notify;
 mod overrides;
 mod path_mtu;
 mod refusals;
@@ -21,5 +25,6 @@ mod restart;
 mod roles;
 mod sizes;
 mod switches;
+mod top;
 mod upgrade;
 mod ways;

@@ -15,6 +15,8 @@ use super::{Milliseconds, Percent, limits};
 pub struct Health {
     #[serde(flatten)]
     pub check: Check,
+    #[serde(default, skip_serializing_if = "CheckVia::is_default")]
+    pub via: CheckVia,
     /// Between the beginnings of two checks of a backend, 100 ms..=1 h.
     pub interval: Milliseconds,
     /// A check that lasts longer has failed; not above `interval`.
@@ -33,6 +35,34 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub velocity: Option<Velocity>,
     pub damping: Damping,
+}
+
+/// Which way checks go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckVia {
+    /// As the backend's traffic does: to a VIP, in the outer headers, so that
+    /// the agent and the VIP's address on the backend are checked, too.
+    #[default]
+    Tunnel,
+    /// To the backend's own address.
+    Direct,
+}
+
+impl CheckVia {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for CheckVia {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tunnel => "tunnel",
+            Self::Direct => "direct",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -41,7 +41,7 @@ pub use self::{
     access::{Access, NotASubject, Subject},
     code::Code,
     errors::{ConfigError, ConfigErrors},
-    health::{Check, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
+    health::{Check, CheckVia, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
     load::{Loaded, load, read},
     milliseconds::Milliseconds,
     percent::Percent,

@@ -13,12 +13,14 @@ use tokio::sync::{Notify, mpsc};
 use super::Daemon;
 use crate::{
     clock::Now,
+    event,
     health::{
         Observed,
         probe::ProbeError,
         runner::Runner,
         sm::Transition,
         standing::Reason,
+        targets,
         watch::{Event, Seeing, Watch},
     },
     revision::BackendId,
@@ -47,6 +49,8 @@ pub struct Vigil {
 #[derive(Default)]
 struct Known {
     watch: Watch,
+    /// The revision that backends are checked for.
+    checked: Option<u64>,
     /// What changed since the last revision, for people.
     causes: Vec<String>,
     /// Why pools did not follow health, as of the last look.
@@ -106,22 +110,24 @@ impl Known {
         let problem = event.problem.as_deref().unwrap_or("checks fail");
         let cause = match event.transition {
             Transition::Up => {
-                tracing::info!(backend = name, "up");
+                event!(info, BackendUp, backend = name, "up");
                 format!("{name} up")
             }
             Transition::Down => {
-                tracing::warn!(backend = name, problem, "down");
+                event!(warn, BackendDown, backend = name, problem, "down");
                 format!("{name} down: {problem}")
             }
             Transition::Held => {
-                tracing::warn!(
+                event!(
+                    warn,
+                    BackendHeld,
                     backend = name,
                     "passes its checks, and is held down: it came and went too often"
                 );
                 format!("{name} held down")
             }
             Transition::Released => {
-                tracing::info!(backend = name, "up, and held down no longer");
+                event!(info, BackendUp, backend = name, "up, and held down no longer");
                 format!("{name} held down no longer")
             }
             Transition::Grew => format!("{name} starts slowly"),
@@ -138,9 +144,9 @@ impl Known {
             for reason in now.difference(&before) {
                 let loud = matches!(reason, Reason::Suspicion | Reason::Panic);
                 if loud {
-                    tracing::error!(pool, %reason, "health is not followed");
+                    event!(error, HealthOverruled, pool, %reason, "health is not followed");
                 } else {
-                    tracing::warn!(pool, %reason, "health is not followed to the letter");
+                    event!(warn, HealthTempered, pool, %reason, "health is not followed to the letter");
                 }
                 self.causes.push(format!("{pool}: {reason}"));
             }
@@ -201,8 +207,13 @@ impl Daemon {
         let now = Instant::now();
         let (standing, cause) = {
             let mut known = self.health.known();
-            if known.watch.follow(&served.state, now) {
-                runner.set(known.watch.targets());
+            let anew = known.watch.follow(&served.state, now);
+            // Next hops are part of the way that checks go.
+            if anew || known.checked != Some(served.revision) {
+                let mut targets = known.watch.targets();
+                targets::by_their_traffic(&mut targets, &served.state);
+                runner.set(targets);
+                known.checked = Some(served.revision);
             }
             for event in known.watch.tick(now) {
                 known.tell(&event);
@@ -215,7 +226,9 @@ impl Daemon {
         let stood = tokio::task::block_in_place(|| serving.stand(&standing, cause, &resolution, Now::read()));
         drop(serving);
         if let Err(failure) = stood {
-            tracing::error!(
+            event!(
+                error,
+                HealthUnpublished,
                 code = failure.code,
                 message = failure.message,
                 "health could not be published"

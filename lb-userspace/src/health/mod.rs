@@ -2,13 +2,14 @@
 //! again and again, `tunnel` takes the question the way their traffic goes.
 //!
 //! And what follows: `sm` decides about one backend, `standing` about a pool,
-//! `watch` about all of them. These three are pure.
+//! `watch` about all of them, `targets` which way each is checked. These are pure.
 
 pub mod probe;
 pub mod runner;
 mod schedule;
 pub mod sm;
 pub mod standing;
+pub mod targets;
 pub mod tunnel;
 pub mod watch;
 

@@ -12,12 +12,15 @@ mod tests;
 mod tls;
 mod udp;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 use self::{icmp::Echoes, socket::Path, tls::Connectors};
-use super::{Target, tunnel::Tunnel};
+use super::{
+    Target, Via,
+    tunnel::{Tunnel, TunnelError},
+};
 use crate::{config::Check, revision::BackendId};
 
 pub use self::error::ProbeError;
@@ -29,7 +32,8 @@ const PROGRAMS_AT_ONCE: usize = 32;
 /// through the tunnel, and turns of programs.
 #[derive(Default)]
 pub struct Prober {
-    tunnel: Option<Arc<Tunnel>>,
+    pin_dir: Option<PathBuf>,
+    tunnel: OnceCell<Tunnel>,
     echoes: Echoes,
     connectors: Connectors,
     programs: Programs,
@@ -44,14 +48,29 @@ impl Default for Programs {
 }
 
 impl Prober {
-    /// Checks that are to go through the encapsulation go through this tunnel;
-    /// without one they end in [`ProbeError::NoTunnel`].
+    /// Checks that are to go through the encapsulation go through a tunnel of
+    /// the daemon with these pins, opened for the first of them.
     #[must_use]
-    pub fn new(tunnel: Option<Arc<Tunnel>>) -> Self {
+    pub fn new(pin_dir: PathBuf) -> Self {
         Self {
-            tunnel,
+            pin_dir: Some(pin_dir),
             ..Self::default()
         }
+    }
+
+    /// Takes the tunnel away, if there is one: no more checks go through it.
+    pub async fn close(&self) {
+        if let Some(tunnel) = self.tunnel.get() {
+            tunnel.close().await;
+        }
+    }
+
+    /// A tunnel that cannot be had is asked for again by the next check.
+    async fn tunnel(&self) -> Result<&Tunnel, ProbeError> {
+        let pin_dir = self.pin_dir.as_ref();
+        let pin_dir = pin_dir.ok_or(ProbeError::NoTunnel(TunnelError::Unwanted))?;
+        let tunnel = self.tunnel.get_or_try_init(|| Tunnel::open(pin_dir)).await;
+        tunnel.map_err(ProbeError::NoTunnel)
     }
 
     /// # Errors
@@ -71,7 +90,10 @@ impl Prober {
         if let Check::Exec { command } = &*target.check {
             return exec::check(command, backend, target.address).await;
         }
-        let path = Path::of(target, self.tunnel.as_deref())?;
+        let path = match target.via {
+            Via::Direct => Path::direct(target.address),
+            Via::Tunnel { vip, member } => Path::through(self.tunnel().await?, target.address, vip, member)?,
+        };
         match &*target.check {
             Check::Tcp { port } => tcp::check(&path, *port).await,
             Check::Http {

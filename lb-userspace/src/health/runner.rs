@@ -35,20 +35,14 @@ pub struct Runner {
 impl Runner {
     /// What is observed goes to `sender`. If nobody takes it, checks wait.
     #[must_use]
-    pub fn start(sender: mpsc::Sender<Observed>) -> Self {
-        Self::start_with(sender, Prober::default())
-    }
-
-    /// With a way through the tunnel.
-    #[must_use]
-    pub fn start_with(sender: mpsc::Sender<Observed>, prober: Prober) -> Self {
+    pub fn start(sender: mpsc::Sender<Observed>, prober: Arc<Prober>) -> Self {
         let (targets, told) = mpsc::unbounded_channel();
         let planner = Planner {
             schedule: Schedule::new(fastrand::Rng::new()),
             targets: BTreeMap::new(),
             checks: JoinSet::new(),
             running: HashMap::new(),
-            prober: Arc::new(prober),
+            prober,
             sender,
             at_once: at_once(),
         };
@@ -62,7 +56,7 @@ impl Runner {
     /// that is under way goes on.
     pub fn set(&self, targets: BTreeMap<BackendId, Target>) {
         if self.targets.send(targets).is_err() {
-            tracing::error!("checks have ended, and the daemon has not");
+            crate::event!(error, ChecksEnded, "checks have ended, and the daemon has not");
         }
     }
 }

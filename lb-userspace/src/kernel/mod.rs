@@ -9,6 +9,7 @@ pub mod agent;
 pub mod aya;
 pub mod bpffs;
 mod chunks;
+pub mod devices;
 pub mod holders;
 mod pins;
 mod private;

@@ -17,7 +17,7 @@ use lb_common::{
 
 use crate::{
     config::{Backend, Encap, EncapSource, Pool},
-    revision::{Hop, MemberState},
+    revision::{BackendId, Hop, MemberState, Revision},
 };
 
 /// The members of a pool by their number; number 0 is nobody, and zero.
@@ -36,6 +36,25 @@ pub fn lines(pool: &Pool, members: &BTreeMap<String, MemberState>, source: &Enca
         lines[usize::from(member.index)] = record(encap, backend, member, source);
     }
     lines
+}
+
+/// Every backend's record, as its pool's VIPs have it.
+pub fn records(revision: &Revision) -> BTreeMap<BackendId, Member> {
+    let config = revision.config();
+    let pools = config.pools.iter();
+    let pools = pools.filter_map(|pool| Some((pool, revision.pool(&pool.name)?.0)));
+    let records = pools.flat_map(|(pool, state)| {
+        let backends = pool.backends.iter();
+        backends.filter_map(move |backend| {
+            let member = state.members.get(&backend.name)?;
+            let id = BackendId {
+                pool: pool.name.clone(),
+                backend: backend.name.clone(),
+            };
+            Some((id, record(pool.encap, backend, member, &config.node.encap_source)))
+        })
+    });
+    records.collect()
 }
 
 /// One that cannot be encapsulated to, for want of a source of its family, has

@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::{
     super::{
-        DnsRecord, Initial, Tls,
+        CheckVia, DnsRecord, Initial, Tls,
         limits::{
             DEFAULT_FALL, DEFAULT_HALF_LIFE, DEFAULT_INTERVAL, DEFAULT_REUSE, DEFAULT_RISE, DEFAULT_SUPPRESS,
             DEFAULT_TIMEOUT, MAX_ARGUMENTS, MAX_BACKENDS_IN_POOL, MAX_CHECK_TEXT, MAX_CHECKS, MAX_PENALTY, MAX_PORT,
@@ -46,6 +46,11 @@ pub struct FileHealth {
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "FileExec")]
     pub exec: Option<Spanned<FileExec>>,
+    /// The way a check goes: by default as the backend's traffic does, to a VIP
+    /// that the pool serves.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "CheckVia", extend("default" = CheckVia::default()))]
+    pub via: Option<Spanned<Word<CheckVia>>>,
     /// Between two checks of a backend: 100ms to 1h.
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "String", regex(pattern = MILLISECONDS_PATTERN), extend("default" = DEFAULT_INTERVAL))]

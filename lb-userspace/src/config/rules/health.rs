@@ -123,6 +123,7 @@ pub fn fallbacks(judge: &mut Judge, files: &[FilePool]) {
 fn health(judge: &mut Judge, pool: &FilePool, written: &Spanned<FileHealth>, users: &Users<'_>) -> Option<Health> {
     let file = &written.value;
     let check = check(judge, pool, written, users);
+    let via = judge.word_or_default("via", file.via.as_ref());
     let interval = judge.span(
         "interval",
         file.interval.as_ref(),
@@ -154,6 +155,7 @@ fn health(judge: &mut Judge, pool: &FilePool, written: &Spanned<FileHealth>, use
     }
     Some(Health {
         check: check?,
+        via: via?,
         interval: interval?,
         timeout: timeout?,
         rise: rise?,

@@ -8,7 +8,7 @@ use std::{
 use rustix::io::Errno;
 
 use super::words;
-use crate::config::Statuses;
+use crate::{config::Statuses, health::tunnel::TunnelError};
 
 /// Why a check did not pass.
 #[derive(Debug, thiserror::Error)]
@@ -22,13 +22,9 @@ pub enum ProbeError {
     /// No route to it, or no neighbour answers for it.
     #[error("unreachable")]
     Unreachable,
-    /// The backend's next hop is not known, so that its traffic goes nowhere
-    /// either.
-    #[error("its next hop is not known")]
-    NoNextHop,
     #[error("no answer within {}", words(*.0))]
     TimedOut(Duration),
-    #[error("status {got}, wanted {}-{}", .wanted.from, .wanted.to)]
+    #[error("status {got}, wanted {wanted}")]
     Status { got: u16, wanted: Statuses },
     /// What came is not the protocol.
     #[error("the answer is not HTTP")]
@@ -61,8 +57,11 @@ pub enum ProbeError {
     // made. See `is_ours`.
     #[error("the check could not be made: {0}")]
     Local(#[source] io::Error),
-    #[error("the check could not be made: no tunnel")]
-    NoTunnel,
+    /// Its traffic goes nowhere either, and next hops take it out of service.
+    #[error("the check could not be made: the backend's next hop is not known")]
+    NoNextHop,
+    #[error("the check could not be made: {0}")]
+    NoTunnel(#[source] TunnelError),
     #[error("the check could not be made: this host has no address of the VIP's family to ask from")]
     NoSource,
     #[error("the check could not be made: {0}")]
@@ -102,11 +101,15 @@ impl ProbeError {
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         match self {
-            Self::Local(_) | Self::NoTunnel | Self::NoSource | Self::Question(_) | Self::NoRoots => true,
+            Self::Local(_)
+            | Self::NoNextHop
+            | Self::NoTunnel(_)
+            | Self::NoSource
+            | Self::Question(_)
+            | Self::NoRoots => true,
             Self::Refused
             | Self::Reset
             | Self::Unreachable
-            | Self::NoNextHop
             | Self::TimedOut(_)
             | Self::Status { .. }
             | Self::Http(_)
@@ -148,7 +151,7 @@ impl ProbeError {
             | Self::Program { .. }
             | Self::Io(_)
             | Self::Local(_)
-            | Self::NoTunnel
+            | Self::NoTunnel(_)
             | Self::NoSource
             | Self::Question(_)
             | Self::NoRoots => false,

@@ -6,10 +6,7 @@ use lb_common::abi::member::{Member, NEXT_HOP_KNOWN};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::ProbeError;
-use crate::health::{
-    Target, Via,
-    tunnel::{Tunnel, Wayfarer},
-};
+use crate::health::tunnel::{Tunnel, Wayfarer};
 
 /// Where a check goes, and how.
 pub struct Path<'t> {
@@ -27,21 +24,16 @@ pub struct Tunnelled<'t> {
 }
 
 impl<'t> Path<'t> {
-    pub fn of(target: &Target, tunnel: Option<&'t Tunnel>) -> Result<Self, ProbeError> {
-        let (vip, member) = match target.via {
-            Via::Direct => {
-                return Ok(Self {
-                    to: target.address,
-                    tunnelled: None,
-                });
-            }
-            Via::Tunnel { vip, member } => (vip, member),
-        };
-        let tunnel = tunnel.ok_or(ProbeError::NoTunnel)?;
+    pub const fn direct(to: IpAddr) -> Self {
+        Self { to, tunnelled: None }
+    }
+
+    /// To a VIP on the backend, whose record this is.
+    pub fn through(tunnel: &'t Tunnel, backend: IpAddr, vip: IpAddr, member: Member) -> Result<Self, ProbeError> {
         if member.flags & NEXT_HOP_KNOWN == 0 {
             return Err(ProbeError::NoNextHop);
         }
-        let source = source_towards(target.address, vip)?;
+        let source = source_towards(backend, vip)?;
         Ok(Self {
             to: vip,
             tunnelled: Some(Tunnelled { tunnel, source, member }),

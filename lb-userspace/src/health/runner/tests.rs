@@ -92,7 +92,7 @@ async fn watch(observations: &mut mpsc::Receiver<Observed>, time: Duration) -> V
 /// interval late.
 async fn all_in_time(check: Check) {
     let (sender, mut observations) = mpsc::channel(64);
-    let runner = Runner::start(sender);
+    let runner = Runner::start(sender, Arc::default());
     runner.set(targets(MANY, &check));
     let seen = watch(&mut observations, WATCH).await;
     drop(runner);
@@ -146,7 +146,7 @@ async fn silent_backends_do_not_hold_up_the_others() {
     let answers = serve(false).await;
     all.insert(id(MANY), target(MANY, Check::Tcp { port: answers }));
     let (sender, mut observations) = mpsc::channel(64);
-    let runner = Runner::start(sender);
+    let runner = Runner::start(sender, Arc::default());
     runner.set(all);
     let seen = watch(&mut observations, WATCH).await;
     drop(runner);
@@ -161,7 +161,7 @@ async fn silent_backends_do_not_hold_up_the_others() {
 async fn what_is_no_longer_asked_for_is_no_longer_checked() {
     let port = serve(false).await;
     let (sender, mut observations) = mpsc::channel(64);
-    let runner = Runner::start(sender);
+    let runner = Runner::start(sender, Arc::default());
     let fast = |number| Target {
         interval: SECOND / 20,
         ..target(number, Check::Tcp { port })
@@ -207,7 +207,7 @@ async fn check_of_an_unchanged_target_goes_on_and_of_a_changed_one_is_forgotten(
         )
     };
     let (sender, mut observations) = mpsc::channel(64);
-    let runner = Runner::start(sender);
+    let runner = Runner::start(sender, Arc::default());
     // One at a time, so that each is checked at once.
     runner.set([(id(0), slow(0))].into());
     tokio::time::sleep(SECOND / 4).await;

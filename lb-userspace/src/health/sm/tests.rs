@@ -4,10 +4,11 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::*;
-use crate::config::{Check, Initial, Milliseconds};
+use crate::config::{Check, CheckVia, Initial, Milliseconds};
 
 fn health(rise: u32, fall: u32) -> Health {
     Health {
+        via: CheckVia::Tunnel,
         check: Check::Icmp {},
         interval: Milliseconds(1000),
         timeout: Milliseconds(1000),

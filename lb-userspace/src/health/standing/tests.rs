@@ -3,10 +3,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Check, Damping, Initial, Milliseconds};
+use crate::config::{Check, CheckVia, Damping, Initial, Milliseconds};
 
 fn health(floor: u32, velocity: Option<Velocity>) -> Health {
     Health {
+        via: CheckVia::Tunnel,
         check: Check::Icmp {},
         interval: Milliseconds(1000),
         timeout: Milliseconds(1000),

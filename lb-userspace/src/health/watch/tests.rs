@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    config::{Check, Damping, Initial, Milliseconds},
+    config::{Check, CheckVia, Damping, Initial, Milliseconds},
     part::Part,
     plan::{
         Content,
@@ -11,6 +11,7 @@ use crate::{
 
 fn checked(fall: u32) -> Health {
     Health {
+        via: CheckVia::Tunnel,
         check: Check::Icmp {},
         interval: Milliseconds(1000),
         timeout: Milliseconds(1000),

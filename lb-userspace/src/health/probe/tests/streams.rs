@@ -224,7 +224,12 @@ async fn any_certificate_passes_where_any_will_do() {
 
 #[tokio::test]
 async fn tls_fails_where_nobody_speaks_it() {
-    let (port, _served) = http_server(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let (listener, port) = listener().await;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("somebody connects");
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.ok();
+        tokio::time::sleep(SHORT).await;
+    });
     let failed = probe(check(port, Tls::Any), PATIENT).await;
     assert!(matches!(failed, Err(ProbeError::Tls(_))), "{failed:?}");
 }
@@ -237,10 +242,7 @@ async fn verified(host: Option<&str>, roots: RootCertStore) -> Result<(), ProbeE
         host,
         status: Statuses::default(),
     };
-    let path = Path {
-        to: HOST,
-        tunnelled: None,
-    };
+    let path = Path::direct(HOST);
     http::check(&path, &request, tls::verified(roots)).await
 }
 
