@@ -110,24 +110,22 @@ events! {
     TakeBackFailed = "d56f370ed26af27bf5a9fab0dd0250c2",
     /// An interface that had a problem is well again.
     InterfaceWell = "4b887a611d000cb73d1f5b2fa2083935",
+    /// Checks of a backend pass again: it gets its traffic back.
+    BackendUp = "d689ed94b30fc4776a7db304a8745c9b",
+    /// Checks of a backend fail: it gets no new flows, as far as the pool's rules let it.
+    BackendDown = "447e1f7d02237c27b27000cce874f53e",
+    /// A backend passes its checks and is held down: it came and went too often.
+    BackendHeld = "6f66b3ac5176d93db546bad9d3d506eb",
+    /// A pool serves otherwise than its checks say: suspicion, panic, fallback, floor or velocity.
+    HealthNotFollowed = "8c8f8f117c92dc5793f9bd5de6e10f89",
+    /// A pool follows its checks again.
+    HealthFollowed = "1d1bb3afbb608a7b3006cf227bd72fc4",
+    /// The part that runs checks ended, and the daemon did not.
+    ChecksEnded = "9ca7dedc8e46c4de940d179b101dbfc4",
     /// systemd could not be told that the daemon lives.
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",
-    /// A backend passes its checks, and serves again.
-    BackendUp = "b7fb6b56ee2fd2a80f741af266068ae3",
-    /// A backend fails its checks: its slots go to others.
-    BackendDown = "d78ce7e9099bcc43797e1e4112e7f112",
-    /// A backend passes its checks but came and went too often: it is held down.
-    BackendHeld = "84dd9360670d2f90daf44be861f83d34",
-    /// A pool or this host is in a state in which checks are not followed: panic, or suspicion of the prober.
-    HealthOverruled = "b2f502ff8b45328684bf638390ec9bfe",
-    /// Checks are followed in part: a floor, a limit of speed or a fallback pool decides.
-    HealthTempered = "3afecd1509a6c66668f49fb2cbfa8f8b",
-    /// What checks found could not be published.
-    HealthUnpublished = "b401ac4a1a71e641e0d6583bf6e205df",
     /// Checks through the encapsulation may not work, or left something behind.
     TunnelProblem = "15c1ae6c4f7c4c8af3089f1d6a3e0fcf",
-    /// Checks have ended, and the daemon has not.
-    ChecksEnded = "7e17cf0d780e14e6763c1bf22e3baaaa",
 }
 
 /// Logs an event, at a level of tracing, and counts it:

@@ -1,6 +1,8 @@
 //! What is looked at without holding the writer up: the configuration file,
 //! and what metrics show.
 
+use std::time::Instant;
+
 use super::Daemon;
 use crate::{api::model::Failure, clock::Now, metrics::Sample};
 
@@ -18,6 +20,10 @@ impl Daemon {
         self.judge_file().await;
         let resolution = self.resolution.read().await;
         let serving = self.serving.lock().await;
-        tokio::task::block_in_place(|| serving.sample(&resolution, Now::read()))
+        let sampled = tokio::task::block_in_place(|| serving.sample(&resolution, Now::read()));
+        drop(serving);
+        let mut sample = sampled?;
+        self.health.read(|watch| sample.watch(watch, Instant::now()));
+        Ok(sample)
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     api::model::Mode,
     config::{BackendState, XdpMode},
     events,
+    health::{sm::Condition, standing::Reason},
     revision::{BackendId, MemberState},
 };
 
@@ -232,6 +233,21 @@ impl Sample {
         )
     }
 
+    /// Whether a reason holds, by pool.
+    fn pools<'a>(&'a self, served: &'a Served, reason: Reason) -> impl Iterator<Item = ([label::Label<'a>; 1], u64)> {
+        served.state.config().pools.iter().map(move |pool| {
+            let reasons = self.watched.reasons.get(&pool.name);
+            let holds = reasons.is_some_and(|reasons| reasons.contains(&reason));
+            ([label("pool", &pool.name)], u64::from(holds))
+        })
+    }
+
+    /// As `status` says it.
+    fn is_up(&self, member: &Member<'_>) -> bool {
+        let state = member.state;
+        state.hop.is_some() && state.health.condition != Condition::Down && !self.watched.held.contains(&member.id())
+    }
+
     fn vips(&self, served: &Served, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let vips = || {
             let counters = served.state.state.vip_counters.iter();
@@ -275,8 +291,8 @@ impl Sample {
         gauges(
             to,
             "backend_up",
-            "1: the backend's next hop is known, so that it gets traffic",
-            configured().map(|(labels, _, member)| (labels, u64::from(member.state.hop.is_some()))),
+            "1: its checks pass, and its next hop is known",
+            configured().map(|(labels, _, member)| (labels, u64::from(self.is_up(&member)))),
         )?;
         gauges(
             to,
@@ -288,15 +304,38 @@ impl Sample {
         )?;
         gauges(
             to,
+            "backend_check_duration_seconds",
+            "How long the last check of a backend took",
+            self.watched.checks.iter().map(|(id, took)| {
+                (
+                    [label("pool", &id.pool), label("backend", &id.backend)],
+                    took.as_secs_f64(),
+                )
+            }),
+        )?;
+        gauges(
+            to,
+            "pool_panic",
+            "1: too few backends are healthy, so that all ready ones serve",
+            self.pools(served, Reason::Panic),
+        )?;
+        gauges(
+            to,
+            "pool_suspicion",
+            "1: nothing is heard from any backend, so that nothing changes",
+            self.pools(served, Reason::Suspicion),
+        )?;
+        gauges(
+            to,
+            "pool_fallback",
+            "1: too few backends are healthy, so that the fallback pool serves",
+            self.pools(served, Reason::Fallback),
+        )?;
+        gauges(
+            to,
             "neighbor_resolved",
             "1: the kernel knows the backend's next hop now",
-            configured().map(|(labels, _, member)| {
-                let id = BackendId {
-                    pool: member.pool.to_owned(),
-                    backend: member.name.to_owned(),
-                };
-                (labels, u64::from(!self.unresolved.contains(&id)))
-            }),
+            configured().map(|(labels, _, member)| (labels, u64::from(!self.unresolved.contains(&member.id())))),
         )?;
         gauges(
             to,
@@ -326,6 +365,13 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
+    fn id(&self) -> BackendId {
+        BackendId {
+            pool: self.pool.to_owned(),
+            backend: self.name.to_owned(),
+        }
+    }
+
     const fn labels(&self) -> [label::Label<'a>; 2] {
         [label("pool", self.pool), label("backend", self.name)]
     }

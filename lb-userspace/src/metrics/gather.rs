@@ -1,7 +1,7 @@
 //! A [`Sample`], taken under the writer's lock. Handles, and what the kernel
 //! counted: nothing here grows with what is written out, but for the counters.
 
-use std::{collections::BTreeMap, fs, sync::atomic::Ordering};
+use std::{collections::BTreeMap, fs, sync::atomic::Ordering, time::Instant};
 
 use lb_common::abi::{
     chunk::CHUNK_SLOTS,
@@ -9,8 +9,11 @@ use lb_common::abi::{
     path_mtu::PATH_MTU_ENTRIES,
 };
 
-use super::{Filled, Process, Sample, Served};
-use crate::{api::model::Failure, clock::Now, neighbours::Resolution, serving::Serving};
+use super::{Filled, Process, Sample, Served, Watched};
+use crate::{
+    api::model::Failure, clock::Now, health::watch::Watch, neighbours::Resolution, revision::BackendId,
+    serving::Serving,
+};
 
 impl Serving {
     /// What a scrape shows. Whether the file is in sync is as it was judged
@@ -46,6 +49,7 @@ impl Serving {
                 state: served.state.clone(),
             }),
             process: Process::look(),
+            watched: Watched::default(),
         })
     }
 
@@ -65,6 +69,34 @@ impl Serving {
             ("FLOWS", filled(noted.count(), flows.len())),
             ("PATH_MTU", filled(kernel.path_mtus()?.len(), PATH_MTU_ENTRIES as usize)),
         ]))
+    }
+}
+
+impl Sample {
+    /// Adds what is known of health.
+    pub fn watch(&mut self, watch: &Watch, now: Instant) {
+        let Some(served) = &self.served else {
+            return;
+        };
+        for pool in &served.state.config().pools {
+            let reasons = watch.reasons(&pool.name);
+            if !reasons.is_empty() {
+                self.watched.reasons.insert(pool.name.clone(), reasons);
+            }
+            for backend in &pool.backends {
+                let Some(report) = watch.backend(&pool.name, &backend.name, now) else {
+                    continue;
+                };
+                let id = BackendId {
+                    pool: pool.name.clone(),
+                    backend: backend.name.clone(),
+                };
+                if report.held {
+                    self.watched.held.insert(id.clone());
+                }
+                self.watched.checks.extend(report.took.map(|took| (id, took)));
+            }
+        }
     }
 }
 

@@ -32,6 +32,7 @@ pub use self::tests::sample;
 pub use self::{process::Process, tally::Tally};
 use crate::{
     api::model::{InterfaceStatus, Mode},
+    health::standing::Reason,
     revision::{BackendId, Revision},
 };
 
@@ -67,6 +68,18 @@ pub struct Sample {
     /// The program that serves is this daemon's own.
     pub program_current: bool,
     pub process: Option<Process>,
+    pub watched: Watched,
+}
+
+/// What the daemon knows of health, beside what is published.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// How long the last check of a backend took.
+    pub checks: BTreeMap<BackendId, Duration>,
+    /// Pass their checks, and are held down.
+    pub held: BTreeSet<BackendId>,
+    /// Why pools do not follow health; without those that do.
+    pub reasons: BTreeMap<String, BTreeSet<Reason>>,
 }
 
 /// What the kernel serves.

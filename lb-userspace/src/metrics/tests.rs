@@ -3,7 +3,7 @@ use std::{
     fmt,
 };
 
-use super::{Filled, Process, Sample, Served, Tally};
+use super::{Filled, Process, Sample, Served, Tally, Watched};
 use crate::{
     api::model::{InterfaceStatus, Mode},
     config::XdpMode,
@@ -19,6 +19,7 @@ const DOCUMENT: &str = include_str!("../../../docs/metrics.md");
 
 fn sample_of(content: Content) -> Sample {
     let hops = hops(&content);
+    let checked = hops.keys().next().expect("a backend").clone();
     let unresolved = hops.keys().next().cloned().into_iter().collect();
     let state = Revision::next(None, &Part::new(content), &hops, 0).expect("it fits");
     let highest = state.counters().max().expect("it serves something");
@@ -62,6 +63,10 @@ fn sample_of(content: Content) -> Sample {
             state,
         }),
         process: Process::look(),
+        watched: Watched {
+            checks: std::iter::once((checked, std::time::Duration::from_millis(2))).collect(),
+            ..Watched::default()
+        },
     }
 }
 
