@@ -119,8 +119,8 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         resolver,
         targets: Mutex::default(),
         resolution: RwLock::new(resolution),
-        health: Vigil::default(),
         said: notify::Saying::default(),
+        health: Vigil::default(),
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));

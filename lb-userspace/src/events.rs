@@ -110,24 +110,22 @@ events! {
     TakeBackFailed = "d56f370ed26af27bf5a9fab0dd0250c2",
     /// An interface that had a problem is well again.
     InterfaceWell = "4b887a611d000cb73d1f5b2fa2083935",
+    /// Checks of a backend pass again: it gets its traffic back.
+    BackendUp = "d689ed94b30fc4776a7db304a8745c9b",
+    /// Checks of a backend fail: it gets no new flows, as far as the pool's rules let it.
+    BackendDown = "447e1f7d02237c27b27000cce874f53e",
+    /// A backend passes its checks and is held down: it came and went too often.
+    BackendHeld = "6f66b3ac5176d93db546bad9d3d506eb",
+    /// A pool serves otherwise than its checks say: suspicion, panic, fallback, floor or velocity.
+    HealthNotFollowed = "8c8f8f117c92dc5793f9bd5de6e10f89",
+    /// A pool follows its checks again.
+    HealthFollowed = "1d1bb3afbb608a7b3006cf227bd72fc4",
+    /// The part that runs checks ended, and the daemon did not.
+    ChecksEnded = "9ca7dedc8e46c4de940d179b101dbfc4",
     /// systemd could not be told that the daemon lives.
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",
-    /// A backend passes its checks, and serves again.
-    BackendUp = "d689ed94b30fc4776a7db304a8745c9b",
-    /// A backend fails its checks: its slots go to others.
-    BackendDown = "447e1f7d02237c27b27000cce874f53e",
-    /// A backend passes its checks but came and went too often: it is held down.
-    BackendHeld = "6f66b3ac5176d93db546bad9d3d506eb",
-    /// A pool or this host is in a state in which checks are not followed: panic, or suspicion of the prober.
-    HealthOverruled = "ad077ac4850091fcc57f1934b0b8c5a6",
-    /// Checks are followed in part: a floor, a limit of speed or a fallback pool decides.
-    HealthTempered = "754907662c915370fd06fadfc816ad07",
-    /// What checks found could not be published.
-    HealthUnpublished = "70c6390087a13e898d3c1452d0eaf1ef",
     /// Checks through the encapsulation may not work, or left something behind.
     TunnelProblem = "dd3c743e179599dc341510b7b84e0acf",
-    /// Checks have ended, and the daemon has not.
-    ChecksEnded = "9ca7dedc8e46c4de940d179b101dbfc4",
 }
 
 /// Logs an event, at a level of tracing, and counts it:

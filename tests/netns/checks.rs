@@ -32,11 +32,13 @@ use lb_common::{
 use support::{
     addresses::{Family, VIPS},
     config::{DATAGRAMS, Encap, STREAMS},
+    contract::Status,
     native::Native,
     netns::Namespace,
     rig::{Layout, Rig},
     snapshot::Snapshot,
     topology::Shape,
+    wait,
 };
 
 const PASSES: Duration = Duration::from_secs(5);
@@ -397,4 +399,91 @@ fn checker_mark(balancer: &Namespace) -> Result<u32> {
     let rules = balancer.ip("-4 rule show")?;
     let word = rules.split_whitespace().find_map(|word| word.strip_prefix("0x4846"));
     Ok(0x4846_0000 | u32::from_str_radix(word.context("no rule")?, 16)?)
+}
+
+/// Two backends in two pools of the same hosts, checked at the same port: in
+/// `web` as its traffic goes, in `dns` at their own addresses.
+fn checked_both_ways(encap: Encap) -> Result<Rig> {
+    let layout = Layout {
+        encap,
+        ..Layout::of(Shape::TwoArm, 2)
+    };
+    let check = format!(
+        "tcp: {{ port: {} }}, interval: 200ms, timeout: 200ms, rise: 2, fall: 3",
+        STREAMS.port
+    );
+    let rig = Rig::build_with(&layout, |fleet| {
+        let fleet = fleet.saying("web", &format!("health: {{ {check} }}"));
+        fleet.saying("dns", &format!("health: {{ {check}, via: direct }}"))
+    })?;
+    wait_for(&rig, "all backends up", |status| {
+        status.backends().all(|(_, backend)| backend.health.state == "up")
+    })?;
+    Ok(rig)
+}
+
+fn wait_for(rig: &Rig, what: &str, holds: impl Fn(&Status) -> bool) -> Result<Status> {
+    let found = wait::until(Duration::from_secs(10), what, || {
+        rig.installation.status().ok().filter(&holds)
+    });
+    found.with_context(|| format!("{:?}\n{}", rig.installation.status(), rig.daemon_log()))
+}
+
+fn be1_of_web_alone_goes(rig: &Rig) -> Result<()> {
+    let status = wait_for(rig, "web/be1 down", |status| {
+        status
+            .backend("web", "be1")
+            .is_some_and(|be1| be1.health.state == "down" && be1.slots == 0)
+    })?;
+    let web = status.backend("web", "be1").context("it is there")?;
+    assert_eq!(web.health.error.as_deref(), Some("no answer within 200ms"));
+    for (pool, backend) in [("web", "be2"), ("dns", "be1"), ("dns", "be2")] {
+        let other = status.backend(pool, backend).context("it is there")?;
+        assert_eq!(other.health.state, "up", "{pool}/{backend}");
+        ensure!(other.slots > 0, "{pool}/{backend} has no slots");
+    }
+    Ok(())
+}
+
+#[test]
+fn daemon_takes_a_backend_without_agent_out_of_service() -> Result<()> {
+    let rig = checked_both_ways(Encap::Ipip)?;
+    unpin(&rig.installation.pins.with_file_name("agent-be1").join("links"))?;
+    be1_of_web_alone_goes(&rig)
+}
+
+#[test]
+fn daemon_takes_a_backend_without_the_vip_out_of_service_and_back() -> Result<()> {
+    for encap in [Encap::Gue, Encap::L2] {
+        let rig = checked_both_ways(encap)?;
+        let host = &rig.network.backends[0].namespace;
+        let vip = STREAMS.at.of(Family::V4);
+        host.ip(&format!("addr del {vip}/32 dev lo"))?;
+        be1_of_web_alone_goes(&rig)?;
+        host.ip(&format!("addr add {vip}/32 dev lo"))?;
+        wait_for(&rig, "web/be1 up again", |status| {
+            status
+                .backend("web", "be1")
+                .is_some_and(|be1| be1.health.state == "up" && be1.slots > 0)
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn daemon_that_stops_leaves_no_rule_and_one_that_was_killed_is_cleaned_up_after() -> Result<()> {
+    let mut rig = checked_both_ways(Encap::Ipip)?;
+    assert_eq!(marked_rules(&rig.network.balancer)?, 2);
+    rig.kill_daemon()?;
+    assert_eq!(marked_rules(&rig.network.balancer)?, 2, "nobody could remove them");
+    rig.start_daemon()?;
+    wait_for(&rig, "all backends up", |status| {
+        status.backends().all(|(_, backend)| backend.health.state == "up")
+    })?;
+    assert_eq!(marked_rules(&rig.network.balancer)?, 2, "replaced, not added to");
+    rig.stop_daemon()?;
+    assert_eq!(marked_rules(&rig.network.balancer)?, 0);
+    let links = rig.network.balancer.ip("link show")?;
+    ensure!(!links.contains("hf-check"), "{links}");
+    Ok(())
 }

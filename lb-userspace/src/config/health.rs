@@ -15,7 +15,7 @@ use super::{Milliseconds, Percent, limits};
 pub struct Health {
     #[serde(flatten)]
     pub check: Check,
-    #[serde(default, skip_serializing_if = "CheckVia::is_default")]
+    #[serde(default)]
     pub via: CheckVia,
     /// Between the beginnings of two checks of a backend, 100 ms..=1 h.
     pub interval: Milliseconds,
@@ -47,13 +47,6 @@ pub enum CheckVia {
     Tunnel,
     /// To the backend's own address.
     Direct,
-}
-
-impl CheckVia {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl fmt::Display for CheckVia {

@@ -144,14 +144,14 @@ impl Known {
             for reason in now.difference(&before) {
                 let loud = matches!(reason, Reason::Suspicion | Reason::Panic);
                 if loud {
-                    event!(error, HealthOverruled, pool, %reason, "health is not followed");
+                    event!(error, HealthNotFollowed, pool, %reason, "health is not followed");
                 } else {
-                    event!(warn, HealthTempered, pool, %reason, "health is not followed to the letter");
+                    event!(warn, HealthNotFollowed, pool, %reason, "health is not followed to the letter");
                 }
                 self.causes.push(format!("{pool}: {reason}"));
             }
             for reason in before.difference(&now) {
-                tracing::info!(pool, %reason, "is over");
+                event!(info, HealthFollowed, pool, %reason, "is over");
                 self.causes.push(format!("{pool}: {reason} is over"));
             }
             if !now.is_empty() {
@@ -228,7 +228,7 @@ impl Daemon {
         if let Err(failure) = stood {
             event!(
                 error,
-                HealthUnpublished,
+                PublishFailed,
                 holdfast.code = failure.code,
                 reason = failure.message,
                 "health could not be published"

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::BackendId;
 use crate::{
-    config::{Backend, BackendState, Config, Encap, Initial, Percent, Pool},
+    config::{Backend, BackendState, Check, CheckVia, Config, Encap, Initial, Percent, Pool},
     health::sm::Condition,
 };
 
@@ -123,6 +123,6 @@ fn is_other_host(before: &Pool, backend: &Backend) -> bool {
         .is_none_or(|was| was.address != backend.address || was.state == BackendState::Maint)
 }
 
-fn check(pool: &Pool) -> Option<&crate::config::Check> {
-    pool.health.as_ref().map(|health| &health.check)
+fn check(pool: &Pool) -> Option<(&Check, CheckVia)> {
+    pool.health.as_ref().map(|health| (&health.check, health.via))
 }

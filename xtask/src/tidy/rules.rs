@@ -25,6 +25,10 @@ const UNSAFE_ALLOWED: [(&str, &str); 11] = [
     ),
     ("lb-userspace/src/kernel/pins.rs", "implements Pod of aya for ours"),
     (
+        "lb-userspace/src/kernel/devices.rs",
+        "makes a TUN device and packet sockets, which no library in use does",
+    ),
+    (
         "lb-userspace/src/kernel/sys.rs",
         "calls bpf(2), which libc does not wrap",
     ),

@@ -173,7 +173,7 @@ fn encap(from: &Pool, to: &Pool) -> Option<Finding> {
 fn check(from: &Pool, to: &Pool) -> Option<Finding> {
     let (before, after) = (from.health.as_ref()?, to.health.as_ref());
     let message = match after {
-        Some(after) if after.check == before.check => return None,
+        Some(after) if (&after.check, after.via) == (&before.check, before.via) => return None,
         Some(_) => format!(
             "pool {} is checked in another way: all of its backends, those that are down, too, serve until their first check",
             to.name
