@@ -19,10 +19,6 @@ const UNSAFE_ALLOWED: [(&str, &str); 12] = [
     ("lb-ebpf/src/bench.rs", "programs: their context and a tail call"),
     ("lb-ebpf/src/balancer.rs", "a program: its context"),
     ("lb-ebpf/src/agent.rs", "a program: its context"),
-    (
-        "lb-userspace/src/kernel/devices.rs",
-        "makes TUN devices and packet sockets",
-    ),
     ("lb-userspace/src/kernel/pins.rs", "implements Pod of aya for ours"),
     (
         "lb-userspace/src/kernel/devices.rs",
