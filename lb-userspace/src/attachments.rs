@@ -13,7 +13,7 @@ use crate::{
     agent,
     api::model::Failure,
     config::{EncapSource, Interface},
-    failure,
+    event, failure,
     kernel::holders::Foreign,
     neighbours::{Link, Resolution},
     serving::{Served, Serving},
@@ -90,10 +90,10 @@ impl Serving {
             return;
         }
         if let Some(problem) = problem {
-            tracing::error!(interface, problem, "interface");
+            event!(error, NotAttached, interface, problem, "interface");
             self.problems.insert(interface.to_owned(), problem);
         } else {
-            tracing::info!(interface, "interface is well again");
+            event!(info, InterfaceWell, interface, "interface is well again");
             self.problems.remove(interface);
         }
     }
@@ -125,7 +125,7 @@ impl Serving {
             .set_node(&ours(served, resolution))
             .and_then(|()| kernel.set_peers(&peers(&[source])));
         if let Err(error) = written {
-            tracing::error!(%error, "NODE and PEERS could not be written");
+            event!(error, MapNotWritten, %error, "NODE and PEERS could not be written");
         }
         let stay: BTreeSet<String> = wanted(served).map(|interface| interface.name.clone()).collect();
         let kernel = self.publisher.kernel_mut();
@@ -134,8 +134,8 @@ impl Serving {
                 continue;
             }
             match kernel.detach(&name) {
-                Ok(()) => tracing::info!(interface = name, "detached"),
-                Err(error) => tracing::error!(interface = name, %error, "could not be detached"),
+                Ok(()) => event!(info, Detached, interface = name, "detached"),
+                Err(error) => event!(error, DetachFailed, interface = name, %error, "could not be detached"),
             }
             self.problems.remove(&name);
         }
@@ -160,7 +160,9 @@ impl Serving {
         match kernel.link(&interface.name)? {
             Some(facts) if facts.ifindex == link.ifindex => {
                 if facts.program_id != kernel.program_id()? {
-                    tracing::error!(
+                    event!(
+                        error,
+                        ProgramReplaced,
                         interface = interface.name,
                         "another program than the pinned one; putting it on"
                     );
@@ -175,7 +177,9 @@ impl Serving {
             }
             // Its interface is gone or it was detached: a link cannot move.
             Some(facts) => {
-                tracing::warn!(
+                event!(
+                    warn,
+                    LinkLost,
                     interface = interface.name,
                     was = facts.ifindex,
                     is = link.ifindex,
@@ -192,7 +196,13 @@ impl Serving {
         }
         match kernel.attach(&interface.name, link.ifindex, interface.mode) {
             Ok(()) => {
-                tracing::info!(interface = interface.name, ifindex = link.ifindex, "attached");
+                event!(
+                    info,
+                    Attached,
+                    interface = interface.name,
+                    ifindex = link.ifindex,
+                    "attached"
+                );
                 Ok(true)
             }
             Err(error) => Err(not_attached(interface, &failure::chain(&error))),

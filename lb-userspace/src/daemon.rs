@@ -5,14 +5,17 @@ mod backing;
 mod follow;
 mod health;
 mod links;
+mod notify;
 mod requests;
+mod scrape;
 mod trial;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use clap::Parser;
 use tokio::{
-    net::UnixListener,
+    net::{TcpListener, UnixListener},
     sync::{Mutex, RwLock, mpsc},
 };
 
@@ -20,8 +23,11 @@ use self::health::Vigil;
 use crate::{
     api::{self, backing::Backing},
     clock::Now,
+    event,
     health::{probe::Prober, runner::Runner},
     kernel::trace::ProgramLog,
+    log::LogFormat,
+    metrics,
     neighbours::{self, Resolution, Resolver, Targets},
     serving::Serving,
     startup::{Found, Places},
@@ -45,6 +51,13 @@ pub struct Arguments {
     /// Where programs, maps and links are pinned: a directory on a bpffs.
     #[arg(long, default_value = "/sys/fs/bpf/holdfast")]
     pub pin_dir: PathBuf,
+    /// Serve metrics at http://ADDRESS/metrics, too (they always are on the
+    /// socket): 127.0.0.1:9460.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
+    /// How it logs.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
     /// The balancer's object, instead of the one that is built in: another build of
     /// this version, for tests and for tracing on a host that serves.
     #[arg(long, hide = true)]
@@ -65,7 +78,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // The socket first: a second daemon for the same socket ends here, before
     // it touches anything.
     let listener = api::socket::bind(&arguments.socket)?;
-    let ended = serve(&arguments, listener).await;
+    let scrapes = match arguments.metrics {
+        Some(address) => Some(
+            metrics::listen::bind(address)
+                .await
+                .with_context(|| format!("--metrics {address}"))?,
+        ),
+        None => None,
+    };
+    let ended = serve(&arguments, listener, scrapes).await;
     // Nobody answers there any more.
     if let Err(error) = std::fs::remove_file(&arguments.socket) {
         tracing::debug!(%error, "the socket was gone already");
@@ -73,7 +94,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     ended
 }
 
-async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<()> {
+async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<TcpListener>) -> anyhow::Result<()> {
     // Without it a reboot cannot be told from pins that were removed.
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let places = Places {
@@ -98,10 +119,14 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
         resolver,
         targets: Mutex::default(),
         resolution: RwLock::new(resolution),
+        said: notify::Saying::default(),
         health: Vigil::default(),
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
+    if let Some(scrapes) = scrapes {
+        tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
+    }
     let prober = Arc::new(Prober::new(arguments.pin_dir.clone()));
     let (sender, observed) = mpsc::channel(health::OBSERVED_AT_ONCE);
     let observer = tokio::spawn(health::observe(Arc::clone(&daemon), observed));
@@ -112,15 +137,22 @@ async fn serve(arguments: &Arguments, listener: UnixListener) -> anyhow::Result<
     let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
-    tracing::info!(socket = %arguments.socket.display(), "ready");
-    api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told_to_stop()).await?;
+    tokio::spawn(notify::reload_on_hangup(Arc::clone(&daemon)));
+    daemon.say_ready().await;
+    event!(info, Ready, socket = %arguments.socket.display(), "ready");
+    let stopping = Arc::clone(&daemon);
+    let told = async move {
+        told_to_stop().await;
+        stopping.say_stopping().await;
+    };
+    api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
     for task in [follower, observer, publisher, watcher, trials] {
         task.abort();
     }
     prober.close().await;
     // A change under way is finished; then the process may go.
     drop(daemon.serving.lock().await);
-    tracing::info!("stopped; the kernel goes on forwarding");
+    event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
 }
 
@@ -144,6 +176,8 @@ struct Daemon {
     /// As of the last look.
     resolution: RwLock<Resolution>,
     health: Vigil,
+    /// To systemd.
+    said: notify::Saying,
 }
 
 impl Daemon {
@@ -153,7 +187,11 @@ impl Daemon {
         let Some(mut log) = program.ok().and_then(ProgramLog::of) else {
             return;
         };
-        tracing::warn!("this program logs every packet (built with --trace): it is slow");
+        event!(
+            warn,
+            Tracing,
+            "this program logs every packet (built with --trace): it is slow"
+        );
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SHOW_TRACE).await;

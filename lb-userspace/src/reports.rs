@@ -32,8 +32,8 @@ use crate::{
 impl Serving {
     /// # Errors
     /// When the kernel's counters cannot be read.
-    pub fn status(&mut self, resolution: &Resolution, now: Now) -> Result<Status, Failure> {
-        let out_of_sync = self.out_of_sync();
+    pub fn status(&self, resolution: &Resolution, now: Now) -> Result<Status, Failure> {
+        let out_of_sync = self.known_out_of_sync();
         let served = self.served.as_ref();
         let traffic = Counted::of(self.publisher.kernel(), served)?;
         let paths = self.publisher.kernel().path_mtus()?.into_iter().collect();
@@ -58,7 +58,7 @@ impl Serving {
         })
     }
 
-    fn damage(&self) -> Result<Option<String>, Failure> {
+    pub(crate) fn damage(&self) -> Result<Option<String>, Failure> {
         let kernel = self.publisher.kernel();
         let emptied = self.publisher.damage()?;
         if !emptied.is_empty() {
@@ -73,7 +73,7 @@ impl Serving {
             .map(|pin| format!("the pin {pin} is gone; remove all pins and restart holdfastd")))
     }
 
-    fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
+    pub(crate) fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
         let interfaces = served.state.config().node.interfaces.iter();
         interfaces
             .map(|interface| {

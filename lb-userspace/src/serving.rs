@@ -21,6 +21,7 @@ use crate::{
     failure,
     kernel::aya::KernelBalancer,
     layout::Layout,
+    metrics::Tally,
     neighbours::Resolution,
     part::Part,
     plan::{Base, Content, Finding, Plan, Severity, diff, policy},
@@ -51,6 +52,8 @@ pub struct Serving {
     pub(crate) swept: bool,
     /// What `status` found the configuration file to mean.
     pub(crate) file_judged: Option<FileJudged>,
+    /// For metrics.
+    pub(crate) tally: Tally,
     /// Why the program of another build goes on.
     pub(crate) program_problem: Option<String>,
     /// The served generation, while it is on trial.

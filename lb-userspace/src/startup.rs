@@ -14,8 +14,10 @@ use crate::{
     clock::Now,
     config::{self, Config},
     drain::Blind,
+    event,
     kernel::{KernelError, aya::KernelBalancer, bpffs, upgrade::Object},
     layout::RootFacts,
+    metrics::Tally,
     neighbours::Resolution,
     part::Part,
     plan::{Content, Overrides},
@@ -117,6 +119,7 @@ impl Found {
             blind: Blind::default(),
             swept: true,
             file_judged: None,
+            tally: Tally::default(),
             program_problem,
             on_trial: None,
             boot: places.boot.to_owned(),
@@ -200,7 +203,11 @@ impl Found {
         let purpose = Purpose::Revision {
             cause: "a chunk could not be read".to_owned(),
         };
-        tracing::error!("a part of what is served could not be read; publishing it anew");
+        event!(
+            error,
+            ChunkLost,
+            "a part of what is served could not be read; publishing it anew"
+        );
         if let Err(failure) = self.serving.change(&content, &purpose, resolution, AUTHOR, now) {
             self.serving.become_read_only(failure.message);
         }
@@ -219,7 +226,7 @@ impl Found {
             state: adopted.revision,
             layout: None,
         });
-        tracing::info!(generation, revision, "adopted what the kernel serves");
+        event!(info, Adopted, generation, revision, "adopted what the kernel serves");
         let Some(store) = &mut serving.store else {
             return Ok(());
         };
@@ -262,7 +269,7 @@ impl Found {
                 store.append(&adopted, AUTHOR, now.time)?;
                 serving.on_trial = store.on_trial()?;
                 if let Some(trial) = &serving.on_trial {
-                    tracing::warn!(generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
+                    event!(warn, OnTrial, generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
                 }
                 return Ok(());
             }
@@ -342,7 +349,13 @@ impl Found {
         self.serving
             .change(&content, &purpose, resolution, AUTHOR, now)
             .map_err(StartError::First)?;
-        tracing::info!(generation, why, "the last generation is served again");
+        event!(
+            info,
+            ServedAgain,
+            generation,
+            why,
+            "the last generation is served again"
+        );
         Ok(())
     }
 
@@ -369,7 +382,12 @@ impl Found {
             .serving
             .apply(request, "first start", resolution, AUTHOR, None, now);
         let applied = applied.map_err(StartError::First)?;
-        tracing::info!(generation = applied.generation, "the file is the first generation");
+        event!(
+            info,
+            FirstStart,
+            generation = applied.generation,
+            "the file is the first generation"
+        );
         Ok(())
     }
 
@@ -398,14 +416,22 @@ fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Re
         facts.generation == generation && facts.revision >= revision && facts.digest == pending.content.digest()
     });
     let outcome = if switched {
-        tracing::warn!(
+        event!(
+            warn,
+            RolledForward,
             generation,
             revision,
             "the daemon ended after this switch: rolled forward"
         );
         Outcome::RolledForward { generation, revision }
     } else {
-        tracing::warn!(generation, revision, "the daemon ended before this switch: discarded");
+        event!(
+            warn,
+            Discarded,
+            generation,
+            revision,
+            "the daemon ended before this switch: discarded"
+        );
         Outcome::Discarded { generation, revision }
     };
     store.append(&Entry::Outcome(outcome), AUTHOR, now.time).map(drop)

@@ -17,7 +17,7 @@ pub fn take_over(
     match attempt(publisher, adopted) {
         Ok(()) => None,
         Err(problem) => {
-            tracing::error!(problem, "the program of another build goes on");
+            crate::event!(error, TakeoverRefused, problem, "the program of another build goes on");
             Some(problem)
         }
     }
@@ -57,6 +57,6 @@ pub fn refused(refusal: &KernelError) -> String {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let tail = lines[lines.len().saturating_sub(LINES).max(1).min(lines.len())..].join("; ");
     let head = lines.first().copied().unwrap_or_default();
-    tracing::error!(said, "the verifier");
+    crate::event!(error, TakeoverRefused, said, "the verifier");
     format!("the kernel refuses this build's program, and the pinned one goes on: {head} {tail}")
 }

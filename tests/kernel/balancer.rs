@@ -56,6 +56,8 @@ impl Balancer {
             socket: scratch.path("holdfastd.sock"),
             pins: scratch.bpf().join("lb"),
             log: scratch.path("holdfastd.log"),
+            arguments: Vec::new(),
+            environment: Vec::new(),
         };
         fs::create_dir(&installation.state)?;
         fs::write(&installation.config, sites::yaml(&site, &scratch.path("hash.key")))?;

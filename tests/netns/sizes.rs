@@ -36,6 +36,8 @@ fn largest_configuration_is_served_changed_adopted_and_served_again() -> Result<
         socket: scratch.path("holdfastd.sock"),
         pins: scratch.bpf().join("lb"),
         log: scratch.path("holdfastd.log"),
+        arguments: Vec::new(),
+        environment: Vec::new(),
     };
     fs::create_dir(&installation.state)?;
     fs::write(&installation.config, yaml(&scratch.path("hash.key"), 1000))?;

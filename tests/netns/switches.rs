@@ -164,6 +164,8 @@ impl Bench {
             socket: scratch.path("holdfastd.sock"),
             pins: scratch.bpf().join("lb"),
             log: scratch.path("holdfastd.log"),
+            arguments: Vec::new(),
+            environment: Vec::new(),
         };
         fs::create_dir(&installation.state)?;
         let mut bench = Self {

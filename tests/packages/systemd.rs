@@ -36,8 +36,10 @@ impl Host {
     fn make() -> Result<Self> {
         let rig = Rig::without_daemon(&Layout::of(Shape::TwoArm, 2), |fleet| fleet)?;
         let disk = Disk::over_this_machine(rig.directory().join("guest"))?;
-        for (package, name) in [(package(1)?, "holdfast_1.deb"), (package(2)?, "holdfast_2.deb")] {
-            fs::copy(&package, disk.path("/srv").join(name)).with_context(|| package.display().to_string())?;
+        for revision in 1..=2 {
+            let package = package(revision)?;
+            let inside = disk.path(&format!("/srv/holdfast_{revision}.deb"));
+            fs::copy(&package, inside).with_context(|| package.display().to_string())?;
         }
         Ok(Self { rig, disk })
     }

@@ -84,6 +84,10 @@ pub struct Installation {
     pub socket: PathBuf,
     pub pins: PathBuf,
     pub log: PathBuf,
+    /// Further arguments of the daemon.
+    pub arguments: Vec<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// How a command ended.
@@ -125,6 +129,7 @@ impl Installation {
         command.arg("--state-dir").arg(&self.state);
         command.arg("--socket").arg(&self.socket);
         command.arg("--pin-dir").arg(&self.pins);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
         command.args(further);
         let mut daemon = Process::start(namespace, command, &self.log)?;
         daemon.wait_ready("holdfastd ready", READY, || {

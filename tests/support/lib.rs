@@ -30,6 +30,7 @@ pub mod process;
 pub mod rig;
 pub mod rows;
 pub mod run;
+pub mod scrape;
 pub mod services;
 pub mod sites;
 pub mod snapshot;

@@ -122,6 +122,8 @@ impl Rig {
             socket: scratch.path("holdfastd.sock"),
             pins: scratch.bpf().join("lb"),
             log: scratch.path("holdfastd.log"),
+            arguments: Vec::new(),
+            environment: Vec::new(),
         };
         fs::create_dir(&installation.state)?;
         let hosts = &network.backends[..layout.configured];

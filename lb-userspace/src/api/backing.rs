@@ -9,7 +9,7 @@ use super::{
         InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::{config::Access, plan::Plan};
+use crate::{config::Access, metrics::Sample, plan::Plan};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -23,6 +23,8 @@ pub trait Backing: Send + Sync + 'static {
     /// Of the running generation; `None`: it has none, or none runs.
     fn access(&self) -> Answer<'_, Option<Access>>;
     fn status(&self) -> Answer<'_, Status>;
+    /// What Prometheus scrapes.
+    fn metrics(&self) -> Answer<'_, Sample>;
     /// As the kernel decides, not as user space would.
     fn why(&self, query: WhyQuery) -> Answer<'_, Why>;
     /// A plan with findings that refuse it is an answer, not a failure.

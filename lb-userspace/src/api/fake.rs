@@ -16,7 +16,7 @@ use super::{
         InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::{config::Access, plan::Plan};
+use crate::{config::Access, metrics::Sample, plan::Plan};
 
 /// The digest of nothing in particular.
 pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
@@ -42,6 +42,10 @@ impl Backing for Fake {
 
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(async { Ok(status()) })
+    }
+
+    fn metrics(&self) -> Answer<'_, Sample> {
+        Box::pin(async { Ok(crate::metrics::sample()) })
     }
 
     fn why(&self, query: WhyQuery) -> Answer<'_, Why> {

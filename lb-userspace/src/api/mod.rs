@@ -18,4 +18,5 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use routes::metrics_router;
 pub use serve::serve;

@@ -9,9 +9,9 @@ use axum::{
         Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
     },
-    http::{Method, StatusCode, Uri},
+    http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
     middleware::{Next, from_fn_with_state},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
 
@@ -25,7 +25,7 @@ use super::{
         InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::plan::Plan;
+use crate::{metrics, plan::Plan};
 
 /// A route: what it is for, and who may.
 pub struct Route {
@@ -59,6 +59,7 @@ const fn plans(path: &'static str, about: &'static str, handler: fn() -> MethodR
 
 /// All of them.
 pub const ROUTES: &[Route] = &[
+    reads("/metrics", "What Prometheus scrapes", || get(metrics)),
     reads("/v1/status", "What is served, and whether it is in sync", || {
         get(status)
     }),
@@ -115,11 +116,29 @@ pub fn router(backing: Arc<dyn Backing>) -> Router {
         .with_state(api)
 }
 
+/// The metrics alone, for whoever reaches a port.
+pub fn metrics_router(backing: Arc<dyn Backing>) -> Router {
+    let api = Api {
+        backing,
+        uid: rustix::process::geteuid().as_raw(),
+    };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(api)
+}
+
 #[derive(Clone)]
 struct Api {
     backing: Arc<dyn Backing>,
     /// Of the daemon itself.
     uid: u32,
+}
+
+async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Refusal> {
+    let sample = api.backing.metrics().await?;
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::stream::body(sample)))
 }
 
 impl Api {

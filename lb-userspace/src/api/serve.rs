@@ -28,6 +28,7 @@ use super::{
     roles::Accounts,
     routes,
 };
+use crate::event;
 
 /// How long a client may take to send the head of a request, the first or the
 /// next one on its connection.
@@ -87,14 +88,18 @@ pub async fn serve(
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection on the API's socket");
+                event!(warn, NoConnection, %error, "cannot accept a connection on the API's socket");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     drop(listener);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
-        tracing::warn!("connections to the API were cut at the end of the daemon");
+        event!(
+            warn,
+            ConnectionsCut,
+            "connections to the API were cut at the end of the daemon"
+        );
     }
     Ok(())
 }

@@ -1,10 +1,9 @@
 //! `holdfastd`: the daemon.
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use holdfast::daemon::{self, Arguments};
-use tracing_subscriber::EnvFilter;
 
 /// Usage errors; clap's own 2 means "changes present" here.
 const USAGE: u8 = 64;
@@ -20,12 +19,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let filter = EnvFilter::try_from_env("HOLDFAST_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    arguments.log_format.install();
     match daemon::run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{
     args,
     error::{Error, Exit},
-    status::mode,
     terminal::Terminal,
     text::fields,
 };
@@ -62,7 +61,7 @@ fn described(report: AgentReport) -> Agent {
 fn text(agent: &Agent) -> String {
     fields([
         ("Interface", format!("{} (ifindex {})", agent.interface, agent.ifindex)),
-        ("Mode", mode(agent.mode).to_owned()),
+        ("Mode", agent.mode.name().to_owned()),
         ("Prog id", agent.prog_id.to_string()),
         ("Pin", agent.pin.display().to_string()),
     ])

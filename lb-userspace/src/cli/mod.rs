@@ -12,13 +12,16 @@ mod candidate;
 mod change;
 mod config;
 mod diff;
+mod doctor;
 mod error;
+mod export;
 mod history;
 mod objects;
 mod shell;
 mod status;
 mod terminal;
 mod text;
+mod top;
 mod trial;
 mod why;
 
@@ -124,6 +127,9 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Bpf { command } => bpf::bpf(*command, &client()?, terminal).await,
         Command::Journal { command } => bpf::journal(*command, &client()?, terminal).await,
         Command::Agent { command } => agent::agent(command, terminal),
+        Command::Export { what } => export::export(*what, terminal),
+        Command::Top(args) => top::top(*args, &client()?, terminal).await,
+        Command::Doctor(args) => doctor::doctor(args, &client()?, terminal).await,
         Command::Completions(args) => shell::completions(*args, terminal),
         Command::Man(args) => shell::man(args, terminal),
     }

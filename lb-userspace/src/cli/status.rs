@@ -8,9 +8,10 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status, TrialStatus},
+        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status},
     },
     config::XdpMode,
+    headline::{Headline, Weather, on_trial, out_of_sync},
     health::standing::Reason,
 };
 
@@ -39,8 +40,8 @@ pub(super) fn text(status: &Status, look: Look) -> String {
 
 /// The headline, and what else is to be known at once.
 fn head(status: &Status, look: Look) -> String {
-    let (tone, line) = headline(status);
-    let mut lines = vec![paint(look.color, tone, &plain(&line))];
+    let (weather, line) = Headline::from(status).text();
+    let mut lines = vec![paint(look.color, tone(weather), &plain(&line))];
     if status.mode != Mode::Normal
         && let Some(why) = out_of_sync(status)
     {
@@ -94,61 +95,12 @@ pub(super) const fn because(reason: Reason) -> &'static str {
     }
 }
 
-fn on_trial(trial: &TrialStatus) -> String {
-    format!(
-        "▲ ON TRIAL generation {} of {} until {}, then generation {} again: holdfast confirm",
-        trial.generation, trial.author, trial.until, trial.back_to
-    )
-}
-
-fn headline(status: &Status) -> (Tone, String) {
-    let serving = match status.generation {
-        0 => "Nothing is served yet".to_owned(),
-        generation => format!("Serving generation {generation}"),
-    };
-    let reason = status
-        .mode_reason
-        .as_deref()
-        .unwrap_or("for a reason the daemon does not give");
-    if let Some(damage) = &status.damage {
-        return (Tone::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
+const fn tone(weather: Weather) -> Tone {
+    match weather {
+        Weather::Fair => Tone::Good,
+        Weather::Caution => Tone::Caution,
+        Weather::Bad => Tone::Bad,
     }
-    if let (Mode::Normal, Some(trial)) = (status.mode, &status.trial) {
-        return (Tone::Caution, on_trial(trial));
-    }
-    match status.mode {
-        Mode::ReadOnly => (Tone::Bad, format!("▲ READ-ONLY {}. {serving}.", sentence(reason))),
-        Mode::Hold => (
-            Tone::Caution,
-            format!("▲ ON HOLD {}. {serving}, verified.", sentence(reason)),
-        ),
-        Mode::Normal => match (out_of_sync(status), status.generation) {
-            (Some(why), 0) => (Tone::Caution, format!("▲ OUT OF SYNC {}. {serving}.", sentence(why))),
-            (Some(why), _) => (
-                Tone::Caution,
-                format!("▲ OUT OF SYNC {}. {serving}, verified.", sentence(why)),
-            ),
-            (None, 0) => (Tone::Caution, format!("▲ NOT SERVING. {serving}.")),
-            (None, generation) => (
-                Tone::Good,
-                format!(
-                    "● SERVING generation {generation} revision {}, verified, digest {}",
-                    status.revision,
-                    status.digest.short()
-                ),
-            ),
-        },
-    }
-}
-
-/// Without the full stop, which the headline sets.
-fn sentence(text: &str) -> &str {
-    text.trim_end_matches('.')
-}
-
-fn out_of_sync(status: &Status) -> Option<&str> {
-    let why = status.out_of_sync.as_deref();
-    (!status.in_sync).then(|| why.unwrap_or("the configuration file means something else"))
 }
 
 fn interfaces(status: &Status) -> String {
@@ -163,19 +115,12 @@ fn interfaces(status: &Status) -> String {
         vec![
             interface.name.clone(),
             interface.ifindex.to_string(),
-            interface.mode.map_or("not attached", mode).to_owned(),
+            interface.mode.map_or("not attached", XdpMode::name).to_owned(),
             interface.prog_id.to_string(),
             or_none(interface.problem.as_ref()),
         ]
     });
     table(&columns, rows)
-}
-
-pub(super) const fn mode(mode: XdpMode) -> &'static str {
-    match mode {
-        XdpMode::Native => "native",
-        XdpMode::Generic => "generic",
-    }
 }
 
 pub(super) fn vips(status: &Status) -> String {

@@ -9,6 +9,17 @@ const MAX_COMPARED: usize = 64;
 /// Words that a misspelt one is compared with at most.
 const MAX_CANDIDATES: usize = 2048;
 
+impl super::XdpMode {
+    /// As it is written in a file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
 /// The beginning of `text`, with nothing in it that a terminal obeys.
 pub fn shown(text: &str) -> String {
     let mut shown: String = text

@@ -12,6 +12,7 @@ use crate::{
     },
     config::Access,
     failure,
+    metrics::Sample,
     plan::Plan,
 };
 
@@ -26,6 +27,10 @@ impl Backing for Daemon {
 
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(self.status_now())
+    }
+
+    fn metrics(&self) -> Answer<'_, Sample> {
+        Box::pin(self.sample_now())
     }
 
     fn why(&self, query: WhyQuery) -> Answer<'_, Why> {

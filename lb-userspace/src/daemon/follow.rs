@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use super::Daemon;
 use crate::{
     clock::Now,
+    event,
     neighbours::{self, Change, NetlinkError, Resolution, Resolver, Targets},
 };
 
@@ -46,7 +47,7 @@ pub async fn follow(daemon: Arc<Daemon>) {
     let mut changes = match neighbours::changes() {
         Ok(changes) => changes.boxed(),
         Err(error) => {
-            tracing::warn!(%error, "no netlink notifications; looking once a second");
+            event!(warn, NetlinkLost, %error, "no netlink notifications; looking once a second");
             futures_util::stream::pending().boxed()
         }
     };
@@ -55,7 +56,7 @@ pub async fn follow(daemon: Arc<Daemon>) {
             () = tokio::time::sleep(FOLLOW) => {}
             change = changes.next() => {
                 if change.is_none() {
-                    tracing::warn!("netlink notifications ended; looking once a second");
+                    event!(warn, NetlinkLost, "netlink notifications ended; looking once a second");
                     changes = futures_util::stream::pending().boxed();
                 }
                 tokio::time::sleep(SETTLE).await;
@@ -69,6 +70,7 @@ pub async fn follow(daemon: Arc<Daemon>) {
             }
         }
         daemon.follow_once().await;
+        daemon.say_alive().await;
     }
 }
 
@@ -92,14 +94,14 @@ impl Daemon {
         let mut resolver = self.resolver.lock().await;
         match paths {
             Ok(paths) => resolver.believe(neighbours::believed(&paths, Now::read().coarse)),
-            Err(error) => tracing::warn!(%error, "PATH_MTU could not be read"),
+            Err(error) => event!(warn, LookFailed, %error, "PATH_MTU could not be read"),
         }
         let looked = resolver.look(&targets, Instant::now()).await;
         drop(resolver);
         let mut resolution = match looked {
             Ok(resolution) => resolution,
             Err(error) => {
-                tracing::warn!(%error, "next hops could not be looked up");
+                event!(warn, LookFailed, %error, "next hops could not be looked up");
                 return;
             }
         };
@@ -111,16 +113,20 @@ impl Daemon {
         // Publishing blocks for some milliseconds (RCU, fsync).
         let attached = tokio::task::block_in_place(|| {
             if let Err(failure) = serving.revise(&resolution, Now::read()) {
-                tracing::error!(
-                    code = failure.code,
-                    message = failure.message,
+                event!(
+                    error,
+                    PublishFailed,
+                    holdfast.code = failure.code,
+                    reason = failure.message,
                     "next hops could not be published"
                 );
             }
             if let Err(failure) = serving.clean_slots(&resolution, Now::read()) {
-                tracing::error!(
-                    code = failure.code,
-                    message = failure.message,
+                event!(
+                    error,
+                    PublishFailed,
+                    holdfast.code = failure.code,
+                    reason = failure.message,
                     "clean slots could not be published"
                 );
             }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use super::Daemon;
 use crate::{
     clock::Now,
+    event,
     health::{
         Observed,
         probe::ProbeError,
@@ -109,22 +110,24 @@ impl Known {
         let problem = event.problem.as_deref().unwrap_or("checks fail");
         let cause = match event.transition {
             Transition::Up => {
-                tracing::info!(backend = name, "up");
+                event!(info, BackendUp, backend = name, "up");
                 format!("{name} up")
             }
             Transition::Down => {
-                tracing::warn!(backend = name, problem, "down");
+                event!(warn, BackendDown, backend = name, problem, "down");
                 format!("{name} down: {problem}")
             }
             Transition::Held => {
-                tracing::warn!(
+                event!(
+                    warn,
+                    BackendHeld,
                     backend = name,
                     "passes its checks, and is held down: it came and went too often"
                 );
                 format!("{name} held down")
             }
             Transition::Released => {
-                tracing::info!(backend = name, "up, and held down no longer");
+                event!(info, BackendUp, backend = name, "up, and held down no longer");
                 format!("{name} held down no longer")
             }
             Transition::Grew => format!("{name} starts slowly"),
@@ -141,14 +144,14 @@ impl Known {
             for reason in now.difference(&before) {
                 let loud = matches!(reason, Reason::Suspicion | Reason::Panic);
                 if loud {
-                    tracing::error!(pool, %reason, "health is not followed");
+                    event!(error, HealthNotFollowed, pool, %reason, "health is not followed");
                 } else {
-                    tracing::warn!(pool, %reason, "health is not followed to the letter");
+                    event!(warn, HealthNotFollowed, pool, %reason, "health is not followed to the letter");
                 }
                 self.causes.push(format!("{pool}: {reason}"));
             }
             for reason in before.difference(&now) {
-                tracing::info!(pool, %reason, "is over");
+                event!(info, HealthFollowed, pool, %reason, "is over");
                 self.causes.push(format!("{pool}: {reason} is over"));
             }
             if !now.is_empty() {
@@ -223,9 +226,11 @@ impl Daemon {
         let stood = tokio::task::block_in_place(|| serving.stand(&standing, cause, &resolution, Now::read()));
         drop(serving);
         if let Err(failure) = stood {
-            tracing::error!(
-                code = failure.code,
-                message = failure.message,
+            event!(
+                error,
+                PublishFailed,
+                holdfast.code = failure.code,
+                reason = failure.message,
                 "health could not be published"
             );
         }

@@ -173,6 +173,7 @@ impl Daemon {
     }
 
     pub async fn status_now(&self) -> Result<Status, Failure> {
+        self.judge_file().await;
         let resolution = self.resolution.read().await;
         let mut status = self.serving.lock().await.status(&resolution, Now::read())?;
         let (now, time) = (std::time::Instant::now(), Now::read().time);

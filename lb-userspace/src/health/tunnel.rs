@@ -126,7 +126,7 @@ impl Tunnel {
     pub async fn close(&self) {
         self.carrier.abort();
         if let Err(error) = Routes::remove(self.mark).await {
-            tracing::warn!(%error, "rules for checks were left; the next start removes them");
+            crate::event!(warn, TunnelProblem, %error, "rules for checks were left; the next start removes them");
         }
     }
 }
@@ -155,6 +155,7 @@ fn device(pin_dir: &Path) -> Result<(u32, String, OwnedFd), TunnelError> {
 }
 
 /// Reads what is routed into the device, and sends it on.
+#[expect(clippy::infinite_loop, reason = "its task is aborted with the tunnel")]
 async fn carry_all(device: pipe::Receiver, members: Arc<Members>) {
     let mut carriage = Carriage::default();
     let mut packet = [0; MTU as usize];

@@ -250,6 +250,16 @@ impl KernelBalancer {
         Ok(self.program.info().map_err(program_error)?.id())
     }
 
+    /// How long the balancer's program ran in all, and for how many packets, as
+    /// far as BPF statistics were on.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn run(&self) -> Result<(std::time::Duration, u64), KernelError> {
+        let program = self.program.fd().map_err(program_error)?;
+        sys::program_run(program.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))
+    }
+
     /// Id of the pinned agent's program.
     ///
     /// # Errors

@@ -15,9 +15,10 @@ use std::{
     path::Path,
     ptr,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_info, bpf_map_type};
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_info, bpf_map_type, bpf_prog_info};
 use lb_common::abi::{
     chunk::{CHUNK_BYTES, ChunkId, LINE_BYTES, LINES},
     flows::{FLOW_LINES, FLOWS_PER_LINE},
@@ -250,12 +251,31 @@ pub fn link_facts(link: BorrowedFd<'_>) -> io::Result<LinkFacts> {
     })
 }
 
+/// Whether somebody (NTP, PTP) keeps the clock right (adjtimex(2)).
+pub fn clock_is_synchronised() -> io::Result<bool> {
+    // SAFETY: plain integers, for which all-zero is a value: nothing is set.
+    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: a whole `timex` that outlives the call.
+    if unsafe { libc::adjtimex(&raw mut clock) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(clock.status & libc::STA_UNSYNC == 0)
+}
+
 /// The id of a map.
 pub fn map_id(map: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: plain integers, for which all-zero is a value.
     let mut info: bpf_map_info = unsafe { std::mem::zeroed() };
     object_info(map, ptr::from_mut(&mut info).cast(), size_of::<bpf_map_info>())?;
     Ok(info.id)
+}
+
+/// How long a program ran, and how often, while statistics were on.
+pub fn program_run(program: BorrowedFd<'_>) -> io::Result<(Duration, u64)> {
+    // SAFETY: plain integers, for which all-zero is a value.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    object_info(program, ptr::from_mut(&mut info).cast(), size_of::<bpf_prog_info>())?;
+    Ok((Duration::from_nanos(info.run_time_ns), info.run_cnt))
 }
 
 /// What a map is, for telling whether another build's fits.

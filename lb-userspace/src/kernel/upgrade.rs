@@ -133,9 +133,17 @@ pub fn settle(directory: &Path) -> Result<(), KernelError> {
     grace(directory)?;
     if calls_through(&pinned, &next.join("PROGRAMS"))? {
         rename(&next.join("PROGRAMS"), &map_path(directory, "PROGRAMS"))?;
-        tracing::warn!("an upgrade of the program was cut short: finished");
+        crate::event!(
+            warn,
+            UpgradeSettled,
+            "an upgrade of the program was cut short: finished"
+        );
     } else {
-        tracing::warn!("an upgrade of the program was cut short: gone back");
+        crate::event!(
+            warn,
+            UpgradeSettled,
+            "an upgrade of the program was cut short: gone back"
+        );
     }
     discard(&next)
 }

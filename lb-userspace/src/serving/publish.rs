@@ -4,6 +4,7 @@ use super::{Purpose, Served, Serving};
 use crate::{
     api::model::{Applied, Failure},
     clock::Now,
+    event,
     layout::{Layout, RootFacts},
     neighbours::Resolution,
     part::Part,
@@ -54,6 +55,9 @@ impl Serving {
         match self.switch(&served, &layout, &fresh, purpose, resolution) {
             Ok(published) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
+                self.tally.switch(published.took);
+                self.tally.applied += u64::from(matches!(purpose, Purpose::Generation { .. }));
+                event!(info, Switched, generation, revision, "switched");
                 let mut applied = applied(&served, published, effects, resolution);
                 if let Purpose::Generation { .. } = purpose {
                     self.on_trial = self.trial_of(purpose, generation, author, now);
@@ -68,6 +72,7 @@ impl Serving {
                 Ok(applied)
             }
             Err(failure) => {
+                self.tally.failed += u64::from(matches!(purpose, Purpose::Generation { .. }));
                 let Failure { code, message, .. } = failure.clone();
                 // Interfaces and peers are those of what is served, not of this.
                 self.settle_interfaces(resolution);

@@ -6,6 +6,7 @@ use crate::{
     clock::Now,
     confirm::Term,
     digest::Digest,
+    event,
     plan::{Plan, Severity},
     revision::Revision,
     store::{By, Entry, Intent, Outcome},
@@ -82,7 +83,7 @@ impl Serving {
             && let Some(store) = &mut self.store
             && let Err(error) = store.append(&Entry::Outcome(outcome), author, now.time)
         {
-            tracing::error!(%error, "the outcome could not be journaled");
+            event!(error, JournalFailed, %error, "the outcome could not be journaled");
             self.become_read_only(format!("the journal could not be written ({error})"));
         }
     }
@@ -93,7 +94,15 @@ impl Serving {
             .iter()
             .filter(|finding| finding.severity == Severity::Refuse);
         let codes: Vec<String> = refusals.map(|finding| finding.code.clone()).collect();
-        tracing::warn!(?codes, author, "a plan was refused");
+        event!(
+            warn,
+            PlanRefused,
+            holdfast.code = codes.first(),
+            ?codes,
+            author,
+            "a plan was refused"
+        );
+        self.tally.refuse(&codes);
         if let Some(store) = &mut self.store
             && let Err(error) = store.append(
                 &Entry::Refused {
@@ -105,12 +114,12 @@ impl Serving {
                 now.time,
             )
         {
-            tracing::error!(%error, "the refusal could not be journaled");
+            event!(error, JournalFailed, %error, "the refusal could not be journaled");
         }
     }
 
     pub(crate) fn become_read_only(&mut self, reason: String) {
-        tracing::error!(reason, "read-only");
+        event!(error, ReadOnly, reason, "read-only");
         self.mode = Mode::ReadOnly;
         self.mode_reason = Some(reason);
     }

@@ -120,17 +120,27 @@ impl Serving {
         };
         match self.change(content, &purpose, resolution, author, now) {
             Ok(applied) => {
-                tracing::warn!(generation, back_to, cause, now = applied.generation, "taken back");
+                crate::event!(
+                    warn,
+                    TakenBack,
+                    generation,
+                    back_to,
+                    cause,
+                    now = applied.generation,
+                    "taken back"
+                );
                 Ok(applied)
             }
             Err(failure) => {
                 if let Some(trial) = &mut self.on_trial {
                     trial.put_off(now.coarse);
                 }
-                tracing::error!(
+                crate::event!(
+                    error,
+                    TakeBackFailed,
                     generation,
-                    code = failure.code,
-                    message = failure.message,
+                    holdfast.code = failure.code,
+                    reason = failure.message,
                     "could not be taken back yet"
                 );
                 Err(failure)

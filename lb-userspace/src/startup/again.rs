@@ -22,7 +22,12 @@ impl Found {
         if rebooted {
             tracing::info!(generation, "the host was rebooted");
         } else {
-            tracing::error!(generation, "the pins were removed, and the host was not rebooted");
+            crate::event!(
+                error,
+                PinsLost,
+                generation,
+                "the pins were removed, and the host was not rebooted"
+            );
         }
         let again = Entry::ServedAgain {
             generation,

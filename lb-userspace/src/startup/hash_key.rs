@@ -43,6 +43,6 @@ fn make_hash_key(path: &Path) -> io::Result<HashKey> {
     if let Some(directory) = path.parent() {
         fs::File::open(directory)?.sync_all()?;
     }
-    tracing::info!(path = %path.display(), "made a hash key");
+    crate::event!(info, HashKeyMade, path = %path.display(), "made a hash key");
     Ok(HashKey::from_bytes(&key))
 }

@@ -68,6 +68,7 @@ pub fn check(file: &File) -> Vec<Violation> {
         found.extend(unsafe_where_allowed(file, &code));
         found.extend(unsafe_with_reason(file, &code));
         found.extend(forbidden(file, &code));
+        found.extend(warnings_are_events(file, &code));
         if file.path.starts_with("lb-common/src/abi/") {
             found.extend(layout_asserted(file, &code));
         }
@@ -155,6 +156,18 @@ fn forbidden(file: &File, code: &str) -> impl Iterator<Item = Violation> {
     numbered(code).filter_map(|(number, line)| {
         let (what, instead) = FORBIDDEN.iter().find(|(what, _)| line.contains(what))?;
         Some(violation(file, number, format!("`{what}`: {instead}")))
+    })
+}
+
+/// What a daemon warns of has a stable name, an id and a line in the guide.
+fn warnings_are_events(file: &File, code: &str) -> impl Iterator<Item = Violation> {
+    let daemon = file.path.starts_with("lb-userspace/src/");
+    numbered(code).filter(move |_| daemon).filter_map(|(number, line)| {
+        let bare = ["tracing::warn!(", "tracing::error!("]
+            .into_iter()
+            .find(|bare| line.contains(bare))?;
+        let message = format!("`{bare}…)` without an event: `event!(warn, NAME, …)`, docs/events.md");
+        Some(violation(file, number, message))
     })
 }
 

@@ -29,6 +29,17 @@ fn unsafe_in_an_unlisted_file_is_found() {
 }
 
 #[test]
+fn warning_of_the_daemon_without_an_event_is_found() {
+    let text = "fn f() {\n    tracing::warn!(\"it is late\");\n}\n";
+    broken("lb-userspace/src/daemon.rs", text, 2, "without an event");
+    kept("xtask/src/main.rs", text);
+    kept(
+        "lb-userspace/src/daemon.rs",
+        "fn f() {\n    event!(warn, Late, \"it is late\");\n}\n",
+    );
+}
+
+#[test]
 fn unsafe_block_without_reason_is_found() {
     broken("lb-ebpf/src/view.rs", "fn f() {\n    unsafe { g() }\n}\n", 2, "SAFETY");
     broken(

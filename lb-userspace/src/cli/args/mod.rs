@@ -5,6 +5,7 @@ mod backend;
 mod change;
 mod look;
 mod offline;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -14,7 +15,8 @@ pub use agent::{Agent, AgentRun, Mode};
 pub use backend::{BackendObjects, Drain, Weight, Wished};
 pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
 pub use look::{BackendPath, Bpf, Journal, Objects, Show, Why};
-pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Man};
+pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
+pub use watch::{Doctor, Top};
 
 /// Controls the Holdfast load balancer of this host.
 #[derive(Clone, Debug, Parser)]
@@ -160,6 +162,16 @@ Examples:
         #[command(subcommand)]
         command: Agent,
     },
+    /// Print what other programs take
+    #[command(before_help = "Examples:\n  holdfast export prometheus-rules > /etc/prometheus/rules.d/holdfast.yaml")]
+    Export {
+        #[command(subcommand)]
+        what: Export,
+    },
+    /// Watch VIPs, backends and drops as they are now
+    Top(Top),
+    /// Look for what is wrong with this host, and how to put it right
+    Doctor(Doctor),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page, or write one for each command

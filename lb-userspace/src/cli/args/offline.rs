@@ -35,6 +35,14 @@ pub struct ConfigInit {
     pub interface: String,
 }
 
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Export {
+    /// Print alert rules for Prometheus
+    PrometheusRules,
+    /// Print a dashboard for Grafana
+    Grafana,
+}
+
 #[derive(Clone, Copy, Debug, Args)]
 #[command(before_help = "\
 Examples:

@@ -29,6 +29,7 @@ fn question(id: u16, name: &str, record: DnsRecord) -> Result<Vec<u8>, ProbeErro
     packet.build_bytes_vec().map_err(cannot)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "updates, signatures, what comes later")]
 pub fn judge(answer: &[u8], id: u16) -> Result<(), ProbeError> {
     let packet = Packet::parse(answer).map_err(|_| ProbeError::Dns)?;
     if packet.id() != id || !packet.has_flags(PacketFlag::RESPONSE) {
@@ -42,7 +43,6 @@ pub fn judge(answer: &[u8], id: u16) -> Result<(), ProbeError> {
         RCODE::NameError => DnsError::Name,
         RCODE::NotImplemented => DnsError::NotImplemented,
         RCODE::Refused => DnsError::Refused,
-        #[expect(clippy::wildcard_enum_match_arm, reason = "updates, signatures, what comes later")]
         _ => DnsError::Other,
     };
     Err(ProbeError::Rcode(refused))

@@ -160,6 +160,7 @@ impl ProbeError {
 }
 
 impl From<io::Error> for ProbeError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library may add kinds")]
     fn from(error: io::Error) -> Self {
         // Ours: descriptors, memory, ports and rights.
         const LOCAL: [Errno; 8] = [

@@ -133,6 +133,7 @@ impl Drop for Expected<'_> {
     }
 }
 
+#[expect(clippy::infinite_loop, reason = "its task is aborted with the socket")]
 async fn read(socket: Arc<UdpSocket>, waiting: Arc<Mutex<Waiting>>, with_header: bool) {
     let mut buffer = [0; 2048];
     loop {

@@ -100,11 +100,11 @@ fn without_port(host: &str) -> &str {
 }
 
 /// What rustls said inside an error of the stream.
+#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add errors")]
 pub fn failed_read(error: &std::io::Error) -> Option<ProbeError> {
     let said = error.get_ref()?.downcast_ref::<rustls::Error>()?.clone();
     Some(match said {
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => ProbeError::Certificate(said),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add errors")]
         _ => ProbeError::Tls(said),
     })
 }

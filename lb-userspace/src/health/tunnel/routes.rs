@@ -57,7 +57,7 @@ impl Routes {
             .execute()
             .await?;
         if let Err(error) = routes.set_v6(index).await {
-            tracing::warn!(%error, "checks of IPv6 VIPs cannot go through tunnels: is IPv6 off?");
+            crate::event!(warn, TunnelProblem, %error, "checks of IPv6 VIPs cannot go through tunnels: is IPv6 off?");
         }
         Ok(())
     }
@@ -117,7 +117,9 @@ pub fn warn_of_filters() {
         .filter(|name| all.max(value(name).unwrap_or(0)) == STRICT)
         .collect();
     if !strict.is_empty() {
-        tracing::warn!(
+        crate::event!(
+            warn,
+            TunnelProblem,
             interfaces = strict.join(", "),
             "rp_filter is strict: answers of backends to checks through the tunnel are dropped where the route towards \
              the VIP is elsewhere. If such checks run out of time: sysctl net.ipv4.conf.INTERFACE.rp_filter=2"

@@ -54,7 +54,12 @@ impl KernelBalancer {
         let Some(link) = self.links.get(interface).filter(|_| !pin.exists()) else {
             return Ok(());
         };
-        tracing::error!(interface, "the pin of the link was removed; pinning it again");
+        crate::event!(
+            error,
+            PinLost,
+            interface,
+            "the pin of the link was removed; pinning it again"
+        );
         pins::make_directories(&self.directory)?;
         sys::pin(link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))
     }

@@ -1,0 +1,137 @@
+//! What systemd is told (sd_notify(3)): that the daemon is ready, how it is,
+//! and that it lives. Without systemd nobody is told anything.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sd_notify::NotifyState;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Mutex,
+};
+
+use super::Daemon;
+use crate::{clock::Now, event, headline::Headline};
+
+/// How often the headline is made anew, at most.
+const HEADLINE: Duration = Duration::from_secs(2);
+
+/// What was said last.
+#[derive(Default)]
+pub struct Said {
+    headline: String,
+    at: Option<Instant>,
+    /// Saying it failed, and that was logged.
+    failed: bool,
+}
+
+/// systemd listens.
+fn is_heard() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+fn say(said: &mut Said, states: &[NotifyState<'_>]) {
+    match sd_notify::notify(states) {
+        Ok(()) => said.failed = false,
+        Err(error) if !said.failed => {
+            said.failed = true;
+            event!(warn, WatchdogOff, %error, "systemd cannot be told that the daemon lives");
+        }
+        Err(_) => {}
+    }
+}
+
+impl Daemon {
+    /// It serves, and answers.
+    pub async fn say_ready(&self) {
+        self.say_with(&[NotifyState::Ready]).await;
+    }
+
+    /// Called by the loop that follows the network, after each turn: whoever
+    /// holds the writer's lock for ever, or hangs in a look, stops this.
+    pub async fn say_alive(&self) {
+        self.say_with(&[NotifyState::Watchdog]).await;
+    }
+
+    pub async fn say_stopping(&self) {
+        if is_heard() {
+            let states = [
+                NotifyState::Stopping,
+                NotifyState::Status("stopping; the kernel goes on forwarding"),
+            ];
+            say(&mut *self.said.lock().await, &states);
+        }
+    }
+
+    async fn say_with(&self, states: &[NotifyState<'_>]) {
+        if !is_heard() {
+            return;
+        }
+        let mut said = self.said.lock().await;
+        let due = said.at.is_none_or(|at| at.elapsed() >= HEADLINE);
+        if due {
+            said.at = Some(Instant::now());
+            let headline = self.headline().await;
+            if headline != said.headline {
+                said.headline.clone_from(&headline);
+                let status = NotifyState::Status(&headline);
+                say(&mut said, &[states, &[status]].concat());
+                return;
+            }
+        }
+        say(&mut said, states);
+    }
+
+    /// The first line of `holdfast status`.
+    async fn headline(&self) -> String {
+        self.judge_file().await;
+        let serving = self.serving.lock().await;
+        let served = serving.served.as_ref();
+        let damage = serving.damage().unwrap_or_else(|failure| Some(failure.message));
+        let out_of_sync = serving.known_out_of_sync();
+        let trial = serving.trial_status(Now::read());
+        let headline = Headline {
+            generation: served.map_or(0, |served| served.generation),
+            revision: served.map_or(0, |served| served.revision),
+            digest: served.map_or_else(|| crate::digest::Digest::of(b""), |served| served.digest),
+            mode: serving.mode,
+            mode_reason: serving.mode_reason.as_deref(),
+            damage: damage.as_deref(),
+            out_of_sync: out_of_sync.as_deref(),
+            trial: trial.as_ref(),
+        };
+        headline.text().1.replace('\n', " ")
+    }
+}
+
+/// On SIGHUP the configuration file is read again, and only compared: nothing
+/// is applied by a signal.
+pub async fn reload_on_hangup(daemon: Arc<Daemon>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
+        return;
+    };
+    while hangups.recv().await.is_some() {
+        if is_heard()
+            && let Ok(since) = NotifyState::monotonic_usec_now()
+        {
+            say(&mut *daemon.said.lock().await, &[NotifyState::Reloading, since]);
+        }
+        daemon.judge_file().await;
+        let out_of_sync = daemon.serving.lock().await.known_out_of_sync();
+        match out_of_sync {
+            None => event!(info, Reloaded, "the configuration file means what is served"),
+            Some(why) => event!(
+                warn,
+                Reloaded,
+                why,
+                "the configuration file was compared; plan and apply it"
+            ),
+        }
+        daemon.say_ready().await;
+    }
+}
+
+/// For [`Daemon`].
+pub type Saying = Mutex<Said>;

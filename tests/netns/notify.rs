@@ -1,0 +1,141 @@
+//! What systemd hears: ready when it serves, alive while it lives.
+
+use std::{
+    fs,
+    os::unix::net::UnixDatagram,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use support::{rig::Rig, topology::Shape, wait};
+
+/// Everything said so far, and when.
+#[derive(Clone)]
+struct Heard(Arc<Mutex<Vec<(Instant, String)>>>);
+
+impl Heard {
+    fn listen(path: &Path) -> Result<Self> {
+        let socket = UnixDatagram::bind(path)?;
+        let heard = Self(Arc::default());
+        let written = heard.clone();
+        // Ends with the process of the tests.
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer) {
+                let said = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                written.all().push((Instant::now(), said));
+            }
+        });
+        Ok(heard)
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn said(&self, line: &str) -> usize {
+        let all = self.all();
+        all.iter()
+            .filter(|(_, said)| said.lines().any(|said| said.starts_with(line)))
+            .count()
+    }
+
+    fn wait_for(&self, line: &str, times: usize, at_most: Duration) -> Result<()> {
+        wait::until(at_most, line, || (self.said(line) >= times).then_some(()))
+            .with_context(|| format!("{:?}", self.all()))
+    }
+}
+
+/// A filesystem of its own for the state directory, so that it can be frozen.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn hold(state: &Path, image: &Path) -> Result<Self> {
+        let copy = state.with_extension("before");
+        fs::rename(state, &copy)?;
+        fs::create_dir(state)?;
+        fs::File::create(image)?.set_len(64 << 20)?;
+        let quoted = |path: &Path| path.display().to_string();
+        run("mkfs.ext4", &["-q", &quoted(image)])?;
+        run("mount", &["-o", "loop", &quoted(image), &quoted(state)])?;
+        let disk = Self(state.to_owned());
+        run("cp", &["-a", &format!("{}/.", quoted(&copy)), &quoted(state)])?;
+        Ok(disk)
+    }
+
+    fn freeze(&self) -> Result<()> {
+        run("fsfreeze", &["-f", &self.0.display().to_string()])
+    }
+
+    fn thaw(&self) -> Result<()> {
+        run("fsfreeze", &["-u", &self.0.display().to_string()])
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Frozen only if the test failed in between.
+        self.thaw().ok();
+        if let Err(error) = run("umount", &["-l", &self.0.display().to_string()]) {
+            eprintln!("warning: {error:#}");
+        }
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| program.to_owned())?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{program} {arguments:?}: {said}");
+    Ok(())
+}
+
+#[test]
+fn systemd_hears_ready_once_it_serves_and_nothing_of_life_while_the_writer_hangs() -> Result<()> {
+    let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
+    rig.stop_daemon()?;
+    let state = rig.installation.state.clone();
+    let disk = Disk::hold(&state, &state.with_extension("image"))?;
+    let socket = state.with_extension("notify");
+    let heard = Heard::listen(&socket)?;
+    rig.installation.environment = vec![
+        ("NOTIFY_SOCKET".to_owned(), socket.display().to_string()),
+        ("WATCHDOG_USEC".to_owned(), "5000000".to_owned()),
+    ];
+    rig.start_daemon()?;
+    // `status` answered, so that it serves and listens.
+    heard.wait_for("READY=1", 1, Duration::from_secs(5))?;
+    let first = heard.all().first().cloned().context("nothing was heard")?;
+    ensure!(first.1.contains("READY=1"), "it said {} before it was ready", first.1);
+    heard.wait_for("STATUS=● SERVING generation 1", 1, Duration::from_secs(5))?;
+    heard.wait_for("WATCHDOG=1", 2, Duration::from_secs(5))?;
+
+    // An apply that waits for its disk holds the writer's lock.
+    disk.freeze()?;
+    let changed = rig.fleet.clone().weighing("web", "be1", 50);
+    rig.installation.write(&changed)?;
+    let installation = rig.installation.clone();
+    let applying = thread::spawn(move || installation.run(&["apply", "-f", &installation.config.to_string_lossy()]));
+    thread::sleep(Duration::from_secs(3));
+    let before = heard.said("WATCHDOG=1");
+    thread::sleep(Duration::from_secs(4));
+    let during = heard.said("WATCHDOG=1");
+    disk.thaw()?;
+    assert_eq!(during, before, "it said that it lives while its writer hung");
+    heard.wait_for("WATCHDOG=1", during + 2, Duration::from_secs(10))?;
+    let applied = applying.join().ok().context("the apply panicked")??;
+    assert_eq!(applied.code, Some(0), "{}", applied.said());
+    heard.wait_for("STATUS=● SERVING generation 2", 1, Duration::from_secs(5))?;
+
+    rig.stop_daemon()?;
+    heard.wait_for("STOPPING=1", 1, Duration::from_secs(5))?;
+    drop(rig);
+    drop(disk);
+    Ok(())
+}
