@@ -386,6 +386,7 @@ fn only_marked_packets_are_led_to_the_tunnel() -> Result<()> {
         let balancer = &checker.rig.network.balancer;
         for family in Family::BOTH {
             let vip = STREAMS.at.of(family);
+            checker.through(vip, Check::Tcp { port: STREAMS.port }, PASSES).await?;
             let way = balancer.ip(&format!("route get {vip}"))?;
             ensure!(way.contains("dev lb0"), "{way}");
             let marked = balancer.ip(&format!("route get {vip} mark {:#x}", checker_mark(balancer)?))?;
