@@ -486,6 +486,11 @@ fn daemon_that_stops_leaves_no_rule_and_one_that_was_killed_is_cleaned_up_after(
     wait_for(&rig, "all backends up", |status| {
         status.backends().all(|(_, backend)| backend.health.state == "up")
     })?;
+    // Health is as the revision says, at once; the tunnel comes with the first check.
+    wait::until(Duration::from_secs(5), "a tunnel", || {
+        let links = rig.network.balancer.ip("link show").ok()?;
+        links.contains("hf-check").then_some(())
+    })?;
     assert_eq!(marked_rules(&rig.network.balancer)?, 2, "replaced, not added to");
     rig.stop_daemon()?;
     assert_eq!(marked_rules(&rig.network.balancer)?, 0);
