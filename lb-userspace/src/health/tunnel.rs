@@ -30,7 +30,7 @@ use std::{
 
 use lb_common::abi::member::Member;
 use rustix::{io::Errno, net::SendFlags};
-use tokio::{io::AsyncReadExt as _, net::unix::pipe, task::AbortHandle};
+use tokio::{net::unix::pipe, task::AbortHandle};
 
 use self::routes::Routes;
 use crate::{kernel::devices, neighbours::NetlinkError};
@@ -156,12 +156,19 @@ fn device(pin_dir: &Path) -> Result<(u32, String, OwnedFd), TunnelError> {
 
 /// Reads what is routed into the device, and sends it on.
 #[expect(clippy::infinite_loop, reason = "its task is aborted with the tunnel")]
-async fn carry_all(mut device: pipe::Receiver, members: Arc<Members>) {
+async fn carry_all(device: pipe::Receiver, members: Arc<Members>) {
     let mut carriage = Carriage::default();
     let mut packet = [0; MTU as usize];
     loop {
-        match device.read(&mut packet).await {
+        // Not by `AsyncRead`: it takes a read of less than the buffer for the
+        // end of what is there, as it is with a stream, and waits for more.
+        let read = match device.readable().await {
+            Ok(()) => device.try_read(&mut packet),
+            Err(error) => Err(error),
+        };
+        match read {
             Ok(length) => carriage.carry(&packet[..length], &members),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             // EIO: the device is down; somebody may set it up again.
             Err(error) => {
                 tracing::debug!(%error, "the TUN device of checks");

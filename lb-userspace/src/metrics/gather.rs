@@ -17,7 +17,7 @@ use crate::{
 
 impl Serving {
     /// What a scrape shows. Whether the file is in sync is as it was judged
-    /// last: [`Serving::judge_file`] may take seconds.
+    /// last: `Serving::judge_file` may take seconds.
     ///
     /// # Errors
     /// When the kernel's maps cannot be read.

@@ -28,7 +28,7 @@ pub struct Tally {
     pub refusals: BTreeMap<String, u64>,
     pub refused: u64,
     /// From the first chunk to the switch: how many took up to each of
-    /// [`BUCKETS`] and more than the one before.
+    /// `BUCKETS` and more than the one before.
     pub switches: [u64; BUCKETS.len()],
     pub switching: Duration,
 }

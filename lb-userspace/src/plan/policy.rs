@@ -36,7 +36,7 @@ pub struct Judged<'a> {
     /// Objects that may be missing: the file's `removed` and the command's
     /// `--remove` together.
     pub removed: &'a BTreeSet<ObjectName>,
-    /// From `running` to `target`, as [`diff`] finds them.
+    /// From `running` to `target`, as [`diff`](fn@diff) finds them.
     pub changes: &'a [Change],
 }
 
