@@ -125,7 +125,7 @@ events! {
     /// systemd could not be told that the daemon lives.
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",
     /// Checks through the encapsulation may not work, or left something behind.
-    TunnelProblem = "15c1ae6c4f7c4c8af3089f1d6a3e0fcf",
+    TunnelProblem = "dd3c743e179599dc341510b7b84e0acf",
 }
 
 /// Logs an event, at a level of tracing, and counts it:
