@@ -5,6 +5,7 @@ mod backing;
 mod follow;
 mod health;
 mod links;
+mod lock;
 mod notify;
 mod requests;
 mod scrape;
@@ -97,11 +98,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<TcpListener>) -> anyhow::Result<()> {
     // Without it a reboot cannot be told from pins that were removed.
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let places = Places {
         config: &arguments.config,
         state_dir: &arguments.state_dir,
         pin_dir: &arguments.pin_dir,
         boot: boot.trim(),
+        host: &host,
         program: arguments.program.as_deref(),
     };
     let found = Found::look(&places)?;

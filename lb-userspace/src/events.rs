@@ -126,6 +126,20 @@ events! {
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",
     /// Checks through the encapsulation may not work, or left something behind.
     TunnelProblem = "dd3c743e179599dc341510b7b84e0acf",
+    /// A plan waits for approvals.
+    PlanKept = "b302e4dd1b800683c7c73589fe02c8d4",
+    /// Somebody signed a plan that waits.
+    PlanApproved = "c39f527d5d369be3070b665fb0e75b20",
+    /// Somebody rejected a plan that waited.
+    PlanRejected = "6cf9fa685edc329b920fa6086001d7b8",
+    /// Somebody put changes on hold: no generation is made.
+    Held = "40893c40361e90c13ebe1ffe3f619c13",
+    /// Changes are taken again.
+    Resumed = "325cec5581ffd5af364765be4a682064",
+    /// Somebody broke the glass: for a while the lock is open.
+    GlassBroken = "8a63c398868b612502691e8861ab6e99",
+    /// The lock is shut again before its time.
+    GlassMended = "e98ae4ad426d728365b3522f3bc1ef40",
 }
 
 /// Logs an event, at a level of tracing, and counts it:

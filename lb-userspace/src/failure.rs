@@ -1,6 +1,8 @@
 //! From what went wrong inside to what the API says: code, sentence, next
 //! command, exit code. The one place where errors become text for people.
 
+mod lock;
+
 use std::error::Error;
 
 use crate::{
@@ -9,11 +11,13 @@ use crate::{
     confirm::OnTrial,
     layout,
     neighbours::NetlinkError,
-    plan::{Finding, Plan, Severity, WishError, code::Code, policy},
+    plan::{Finding, WishError, code::Code, policy},
     publish::PublishError,
     revision::RevisionError,
     store::StoreError,
 };
+
+pub use self::lock::*;
 
 /// Exit codes of the command line that failures carry.
 const FAILED: u8 = 1;
@@ -168,14 +172,9 @@ pub fn digest_mismatch() -> Failure {
     )
 }
 
-/// The plan carries findings that refuse it.
+/// Findings that refuse a plan.
 #[must_use]
-pub fn refused(plan: &Plan) -> Failure {
-    let refusals = plan
-        .findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Refuse);
-    let refusals: Vec<&Finding> = refusals.collect();
+pub fn refused(refusals: &[&Finding]) -> Failure {
     let mut message: Vec<&str> = refusals.iter().map(|finding| finding.message.as_str()).collect();
     message.dedup();
     if !message.iter().any(|text| text.contains("Nothing was changed")) {

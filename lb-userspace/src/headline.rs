@@ -2,7 +2,7 @@
 //! and what `systemctl status` shows.
 
 use crate::{
-    api::model::{Mode, Status, TrialStatus},
+    api::model::{LockStatus, Mode, Status, TrialStatus},
     digest::Digest,
 };
 
@@ -17,6 +17,7 @@ pub struct Headline<'a> {
     pub damage: Option<&'a str>,
     pub out_of_sync: Option<&'a str>,
     pub trial: Option<&'a TrialStatus>,
+    pub lock: &'a LockStatus,
 }
 
 /// How bad it is.
@@ -38,6 +39,7 @@ impl<'a> From<&'a Status> for Headline<'a> {
             damage: status.damage.as_deref(),
             out_of_sync: out_of_sync(status),
             trial: status.trial.as_ref(),
+            lock: &status.lock,
         }
     }
 }
@@ -69,6 +71,15 @@ impl Headline<'_> {
         if let Some(damage) = self.damage {
             return (Weather::Bad, format!("▲ DAMAGED {}. {serving}.", sentence(damage)));
         }
+        if let Some(glass) = &self.lock.glass {
+            let text = format!(
+                "▲ GLASS BROKEN by {} until {}: {}. {serving}.",
+                glass.who,
+                glass.until,
+                sentence(&glass.why)
+            );
+            return (Weather::Bad, text);
+        }
         if let (Mode::Normal, Some(trial)) = (self.mode, self.trial) {
             return (Weather::Caution, on_trial(trial));
         }
@@ -76,6 +87,7 @@ impl Headline<'_> {
             Mode::ReadOnly => (Weather::Bad, format!("▲ READ-ONLY {reason}. {serving}.")),
             Mode::Hold => (Weather::Caution, format!("▲ ON HOLD {reason}. {serving}, verified.")),
             Mode::Normal => match (self.out_of_sync, self.generation) {
+                (_, 1..) if self.lock.refusal.is_some() => (Weather::Caution, self.refused(&serving)),
                 (Some(why), 0) => (Weather::Caution, format!("▲ OUT OF SYNC {}. {serving}.", sentence(why))),
                 (Some(why), _) => (
                     Weather::Caution,
@@ -92,6 +104,23 @@ impl Headline<'_> {
                 ),
             },
         }
+    }
+}
+
+impl Headline<'_> {
+    /// What was wanted last was refused, and by which rule.
+    fn refused(&self, serving: &str) -> String {
+        let Some(refusal) = &self.lock.refusal else {
+            return String::new();
+        };
+        let uid = refusal.uid.map_or_else(String::new, |uid| format!(", uid {uid}"));
+        let what = self.out_of_sync.map_or_else(String::new, |why| format!("; {}", sentence(why)));
+        format!(
+            "▲ REFUSED {} of {}{uid} at {}{what}. {serving}, verified.",
+            refusal.codes.join(", "),
+            refusal.author,
+            refusal.at
+        )
     }
 }
 

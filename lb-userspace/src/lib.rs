@@ -7,6 +7,8 @@
 
 pub mod agent;
 pub mod api;
+pub mod approval;
+pub mod approvers;
 pub mod attachments;
 pub mod cli;
 pub mod clock;
@@ -22,6 +24,7 @@ pub mod headline;
 pub mod health;
 pub mod kernel;
 pub mod layout;
+pub mod lock;
 pub mod log;
 pub mod metrics;
 pub mod neighbours;

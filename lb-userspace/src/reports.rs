@@ -2,6 +2,7 @@
 //! `bpf verify`. Reads only.
 
 mod file;
+pub mod lock;
 pub(crate) mod health;
 mod objects;
 
@@ -36,6 +37,7 @@ impl Serving {
         let out_of_sync = self.known_out_of_sync();
         let served = self.served.as_ref();
         let traffic = Counted::of(self.publisher.kernel(), served)?;
+        let (mode, mode_reason) = self.mode_now();
         let paths = self.publisher.kernel().path_mtus()?.into_iter().collect();
         Ok(Status {
             environment: self.environment.clone(),
@@ -45,10 +47,11 @@ impl Serving {
             in_sync: out_of_sync.is_none(),
             out_of_sync,
             damage: self.damage()?,
-            mode: self.mode,
-            mode_reason: self.mode_reason.clone(),
+            mode,
+            mode_reason,
             program_problem: self.program_problem.clone(),
             trial: self.trial_status(now),
+            lock: self.lock_status(now),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
             vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),

@@ -1,20 +1,23 @@
 //! What is served, and the one writer of it. Every change comes through here:
 //! plans, revisions, interfaces. The clock and the next hops are arguments.
 
+mod apply;
+mod lock;
+mod plan;
 mod publish;
 mod record;
 mod revise;
 mod trial;
 
+pub use self::{apply::Asked, plan::Wish};
+
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
 };
 
 use crate::{
-    api::model::{Applied, ApplyRequest, Failure, Mode},
-    clock::Now,
-    config::{self, ObjectName},
+    api::model::{Applied, Failure, Mode},
     confirm::OnTrial,
     digest::Digest,
     drain::Blind,
@@ -22,9 +25,7 @@ use crate::{
     kernel::aya::KernelBalancer,
     layout::Layout,
     metrics::Tally,
-    neighbours::Resolution,
-    part::Part,
-    plan::{Base, Content, Finding, Plan, Severity, diff, policy},
+    plan::{Plan, blast::Expense, policy},
     publish::Publisher,
     reports::FileJudged,
     revision::Revision,
@@ -60,6 +61,8 @@ pub struct Serving {
     pub(crate) on_trial: Option<OnTrial>,
     /// The kernel's boot id.
     pub(crate) boot: String,
+    /// This host's name; plans are bound to it.
+    pub(crate) host: String,
 }
 
 /// What the kernel serves.
@@ -73,6 +76,16 @@ pub struct Served {
     pub layout: Option<Layout>,
 }
 
+/// What it took to open the lock for a change, and what the change spends.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    pub expense: Option<Expense>,
+    /// One name for each person.
+    pub approved_by: Vec<String>,
+    /// The glass was broken, and had to be.
+    pub glass: bool,
+}
+
 /// Which change a publish is for.
 pub enum Purpose {
     /// A new generation.
@@ -83,122 +96,13 @@ pub enum Purpose {
         /// On trial for so many seconds.
         confirm_within: Option<u32>,
         by: Option<By>,
+        opened: Opened,
     },
     /// The running generation once more, because of something else.
     Revision { cause: String },
 }
 
 impl Serving {
-    /// What a change to `target` would do. Nothing is written.
-    #[must_use]
-    pub fn plan(
-        &self,
-        target: Content,
-        removed: BTreeSet<ObjectName>,
-        resolution: &Resolution,
-        author: &str,
-        now: Now,
-    ) -> Plan {
-        let running = self.served.as_ref().map(|served| &*served.state.state.content);
-        let changes = diff::diff(running, &target);
-        let mut findings = policy::judge(policy::Judged {
-            running,
-            environment: &self.environment,
-            target: &target,
-            removed: &removed,
-            changes: &changes,
-        });
-        findings.extend(policy::host::judge(&target.config, resolution));
-        let previous = self.served.as_ref().map(|served| &served.state);
-        let content = Part::new(target);
-        let effects = match Revision::next(previous, &content, &resolution.hops, now.coarse) {
-            Ok(next) => next.effects(previous),
-            Err(error) => {
-                let Failure { code, message, fix, .. } = error.into();
-                findings.push(Finding {
-                    code,
-                    severity: Severity::Refuse,
-                    message,
-                    object: None,
-                    fix,
-                });
-                Vec::new()
-            }
-        };
-        Plan {
-            environment: self.environment.clone(),
-            base: Base {
-                generation: self.served.as_ref().map_or(0, |served| served.generation),
-                digest: self.served.as_ref().map(|served| served.digest),
-            },
-            target: Content::clone(&content),
-            rollback_to: None,
-            removed,
-            changes,
-            effects,
-            findings,
-            author: author.to_owned(),
-            issued: now.time,
-        }
-    }
-
-    /// Applies a plan, whole or not at all. Everything is checked again here,
-    /// under the lock: what the plan says of itself counts for nothing.
-    ///
-    /// # Errors
-    /// Nothing has changed then.
-    pub fn apply(
-        &mut self,
-        request: ApplyRequest,
-        cause: &str,
-        resolution: &Resolution,
-        author: &str,
-        by: Option<By>,
-        now: Now,
-    ) -> Result<Applied, Failure> {
-        let ApplyRequest {
-            plan,
-            digest,
-            message,
-            confirm_within,
-        } = request;
-        self.check_writable()?;
-        self.check_no_trial(now)?;
-        self.check_trial(confirm_within)?;
-        if plan.digest() != digest {
-            return Err(failure::digest_mismatch());
-        }
-        let generation = self.served.as_ref().map_or(0, |served| served.generation);
-        let running_digest = self.served.as_ref().map(|served| served.digest);
-        policy::check_base(&plan, generation, running_digest, &self.environment)?;
-        let running = self.served.as_ref().map(|served| &*served.state.state.content);
-        policy::check_unaltered(&plan, running, &self.environment)?;
-        let judged = config::judge_again(&plan.target.config);
-        if judged.map_err(|errors| failure::bad_configuration(errors.to_string()))? != plan.target.config {
-            return Err(policy::Altered::Changes.into());
-        }
-        self.check_rollback(&plan)?;
-        // Addresses may have come to this host since the plan was made.
-        let mut plan = plan;
-        plan.findings
-            .extend(policy::host::judge(&plan.target.config, resolution));
-        if plan.is_refused() {
-            self.note_refusal(&plan, digest, author, by, now);
-            return Err(failure::refused(&plan));
-        }
-        if let (true, Some(served)) = (plan.is_empty(), &self.served) {
-            return Ok(unchanged(served));
-        }
-        let purpose = Purpose::Generation {
-            plan_digest: Some(digest),
-            cause: cause.to_owned(),
-            message,
-            confirm_within,
-            by,
-        };
-        self.change(&Part::new(plan.target), &purpose, resolution, author, now)
-    }
-
     /// A plan that says it goes back goes where it says.
     fn check_rollback(&self, plan: &Plan) -> Result<(), Failure> {
         let Some(number) = plan.rollback_to else {
@@ -211,6 +115,18 @@ impl Serving {
         match earlier {
             Some((_, content)) if *content == plan.target => Ok(()),
             Some(_) | None => Err(policy::Altered::Rollback(number).into()),
+        }
+    }
+
+    /// A hold is somebody's word, read-only is the daemon's own.
+    pub(crate) fn mode_now(&self) -> (Mode, Option<String>) {
+        let hold = self.store.as_ref().and_then(|store| store.lock().hold());
+        match (self.mode, hold) {
+            (Mode::Normal, Some(hold)) => {
+                let why = hold.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                (Mode::Hold, Some(format!("by {}{why}", hold.who)))
+            }
+            (Mode::Normal | Mode::Hold | Mode::ReadOnly, _) => (self.mode, self.mode_reason.clone()),
         }
     }
 

@@ -11,6 +11,8 @@ use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::{
     api::model::{ApplyRequest, Failure, Mode},
+    approval::Signers,
+    approvers::signers_of,
     clock::Now,
     config::{self, Config},
     drain::Blind,
@@ -24,7 +26,7 @@ use crate::{
     publish::{AdoptError, Adopted, Publisher},
     reports::FileJudged,
     revision::{MemberHealth, PoolState, Revision},
-    serving::{Purpose, Served, Serving},
+    serving::{Asked, Purpose, Served, Serving, Wish},
     store::{self, Entry, Outcome, Store, StoreError},
     takeover,
 };
@@ -37,6 +39,8 @@ pub struct Places<'a> {
     pub pin_dir: &'a Path,
     /// The kernel's boot id.
     pub boot: &'a str,
+    /// This host's name.
+    pub host: &'a str,
     /// Instead of the program that is built in.
     pub program: Option<&'a Path>,
 }
@@ -123,6 +127,7 @@ impl Found {
             program_problem,
             on_trial: None,
             boot: places.boot.to_owned(),
+            host: places.host.to_owned(),
         };
         Ok(Self {
             serving,
@@ -366,21 +371,27 @@ impl Found {
         };
         self.install_hash_key(&file)?;
         let environment = file.environment.clone();
-        let content = Content::new(file, Overrides::default());
+        let signers = signers_of(&file).map_err(StartError::First)?;
+        let content = Content::new(file, Overrides::default()).with_signers(signers);
         if let Some(store) = &mut self.serving.store {
             let boot = Some(self.serving.boot.clone());
             store.append(&Entry::FirstStart { environment, boot }, AUTHOR, now.time)?;
         }
-        let plan = self.serving.plan(content, BTreeSet::new(), resolution, AUTHOR, now);
+        let wish = Wish::of(content, BTreeSet::new());
+        let plan = self.serving.plan(wish, resolution, AUTHOR, now);
         let request = ApplyRequest {
             digest: plan.digest(),
             plan,
             message: None,
             confirm_within: None,
         };
-        let applied = self
-            .serving
-            .apply(request, "first start", resolution, AUTHOR, None, now);
+        let asked = Asked {
+            author: AUTHOR,
+            by: None,
+            cause: "first start",
+            on_disk: Ok(Signers::default()),
+        };
+        let applied = self.serving.apply(request, &asked, resolution, now);
         let applied = applied.map_err(StartError::First)?;
         event!(
             info,

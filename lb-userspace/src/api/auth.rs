@@ -21,6 +21,9 @@ pub struct Peer {
     pub pid: Option<i32>,
     /// Its name in `/etc/passwd`, or `uid N`.
     pub name: String,
+    /// Of root: who logged in before becoming root, as the kernel's audit says
+    /// (`/proc/PID/loginuid`); absent: nobody did, or nobody can tell.
+    pub login: Option<String>,
 }
 
 impl Peer {
@@ -38,7 +41,14 @@ impl Peer {
             groups,
             pid: credentials.pid(),
             name: listed.map_or_else(|| format!("uid {uid}"), str::to_owned),
+            login: credentials.pid().filter(|_| uid == ROOT).and_then(|pid| login(pid, accounts)),
         })
+    }
+
+    /// Who wants what it asks for: the person behind root, if there is one.
+    #[must_use]
+    pub fn author(&self) -> &str {
+        self.login.as_deref().unwrap_or(&self.name)
     }
 
     /// Root or the daemon's own user.
@@ -60,6 +70,18 @@ impl fmt::Display for Peer {
 }
 
 const ROOT: u32 = 0;
+
+/// The login name behind a process. The kernel keeps it over su and sudo, and
+/// no program without CAP_AUDIT_CONTROL can change it.
+fn login(pid: i32, accounts: &Accounts) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/loginuid")).ok()?;
+    let uid: u32 = text.trim().parse().ok()?;
+    // -1: nobody logged in; 0: root itself did, who is nobody in particular.
+    if uid == u32::MAX || uid == ROOT {
+        return None;
+    }
+    Some(name_in(&accounts.passwd, uid).map_or_else(|| format!("uid {uid}"), str::to_owned))
+}
 
 /// The name of a user in a text like that of `/etc/passwd` (passwd(5)).
 fn name_in(passwd: &str, uid: u32) -> Option<&str> {

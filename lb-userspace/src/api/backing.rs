@@ -5,11 +5,12 @@ use std::pin::Pin;
 use super::{
     auth::Peer,
     model::{
-        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
+        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BreakGlassRequest, HoldRequest, RejectRequest,
+        UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
         InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
     },
 };
-use crate::{config::Access, metrics::Sample, plan::Plan};
+use crate::{digest::Digest, config::Access, metrics::Sample, plan::Plan};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -40,6 +41,23 @@ pub trait Backing: Send + Sync + 'static {
     fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
     /// What somebody wishes of a backend, as a plan.
     fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan>;
+    /// Plans that wait for approvals.
+    fn approvals(&self, peer: Peer) -> Answer<'_, Approvals>;
+    /// One of them, as it was made.
+    fn waiting_plan(&self, digest: Digest) -> Answer<'_, Plan>;
+    /// Hands a signature in. Who does is not asked: the signature says whose it is.
+    fn approve(&self, request: ApproveRequest, peer: Peer) -> Answer<'_, Approvals>;
+    fn reject(&self, request: RejectRequest, peer: Peer) -> Answer<'_, Approvals>;
+    /// Until `resume` no generation is made.
+    fn hold(&self, request: HoldRequest, peer: Peer) -> Answer<'_, Status>;
+    fn resume(&self, peer: Peer) -> Answer<'_, Status>;
+    /// Opens the lock for a while.
+    fn break_glass(&self, request: BreakGlassRequest, peer: Peer) -> Answer<'_, Status>;
+    fn mend_glass(&self, peer: Peer) -> Answer<'_, Status>;
+    fn undelete(&self, request: UndeleteRequest, peer: Peer) -> Answer<'_, Plan>;
+    fn wipe(&self, request: WipeRequest, peer: Peer) -> Answer<'_, Plan>;
+    /// What stands against a plan now.
+    fn why_refused(&self, request: WhyRefusedRequest, peer: Peer) -> Answer<'_, WhyRefused>;
     fn history(&self) -> Answer<'_, History>;
     fn generation(&self, number: u64) -> Answer<'_, GenerationDetail>;
     fn bpf_dump(&self) -> Answer<'_, BpfDump>;

@@ -11,10 +11,11 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
-    Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Document, Failure, GenerationDetail, History,
+    Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BreakGlassRequest, HoldRequest,
+    RejectRequest, UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfVerify, Document, Failure, GenerationDetail, History,
     InterfacesRequest, Journal, Kind, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
 };
-use crate::{config::API_VERSION, plan::Plan};
+use crate::{config::API_VERSION, digest::Digest, plan::Plan};
 
 /// How long the daemon may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -174,6 +175,52 @@ impl Client {
 
     pub async fn backend(&self, request: &BackendRequest) -> Result<Document<Plan>, ClientError> {
         self.write("/v1/backend", request).await
+    }
+
+    pub async fn approvals(&self) -> Result<Document<Approvals>, ClientError> {
+        self.read("/v1/approvals").await
+    }
+
+    pub async fn waiting_plan(&self, digest: Digest) -> Result<Document<Plan>, ClientError> {
+        self.read(&format!("/v1/plans/{digest}")).await
+    }
+
+    pub async fn approve(&self, request: &ApproveRequest) -> Result<Document<Approvals>, ClientError> {
+        self.write("/v1/approve", request).await
+    }
+
+    pub async fn reject(&self, request: &RejectRequest) -> Result<Document<Approvals>, ClientError> {
+        self.write("/v1/reject", request).await
+    }
+
+    pub async fn hold(&self, request: &HoldRequest) -> Result<Document<Status>, ClientError> {
+        self.write("/v1/hold", request).await
+    }
+
+    pub async fn resume(&self) -> Result<Document<Status>, ClientError> {
+        self.exchange("/v1/resume", self.request(Method::POST, "/v1/resume"))
+            .await
+    }
+
+    pub async fn break_glass(&self, request: &BreakGlassRequest) -> Result<Document<Status>, ClientError> {
+        self.write("/v1/break-glass", request).await
+    }
+
+    pub async fn mend_glass(&self) -> Result<Document<Status>, ClientError> {
+        self.exchange("/v1/mend-glass", self.request(Method::POST, "/v1/mend-glass"))
+            .await
+    }
+
+    pub async fn undelete(&self, request: &UndeleteRequest) -> Result<Document<Plan>, ClientError> {
+        self.write("/v1/undelete", request).await
+    }
+
+    pub async fn wipe(&self, request: &WipeRequest) -> Result<Document<Plan>, ClientError> {
+        self.write("/v1/wipe", request).await
+    }
+
+    pub async fn why_refused(&self, request: &WhyRefusedRequest) -> Result<Document<WhyRefused>, ClientError> {
+        self.write("/v1/why-refused", request).await
     }
 
     pub async fn history(&self) -> Result<Document<History>, ClientError> {

@@ -1,6 +1,7 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
 mod health;
+mod lock;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,6 +18,10 @@ use crate::{
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
+pub use self::lock::{
+    Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
+    RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
+};
 pub use self::health::{GuestStatus, HealthState, HealthStatus};
 
 /// `apiVersion` and `kind`, at the head of every document.
@@ -83,6 +88,9 @@ pub struct Status {
     /// The running generation is on trial; absent: it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialStatus>,
+    /// The approval lock is not as it is on quiet days.
+    #[serde(default, skip_serializing_if = "LockStatus::is_quiet")]
+    pub lock: LockStatus,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,

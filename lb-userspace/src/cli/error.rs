@@ -10,7 +10,9 @@ use super::{
 use crate::{
     agent::AgentError,
     api::{client::ClientError, model::Failure},
+    approval::SignError,
     config::ConfigErrors,
+    digest::Digest,
     plan::{Plan, Severity, file::PlanFileError, render},
 };
 
@@ -83,6 +85,10 @@ pub enum Error {
     DrainCancelled(BackendPath),
     #[error("name a plan or a configuration file")]
     NothingToApply,
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    #[error("the daemon answered with another plan than {0}")]
+    OtherPlan(Digest),
     /// A plan that some finding refuses.
     #[error("{}. Nothing was changed.", headline(.0).trim_end_matches('.'))]
     Refused(Box<Plan>),
@@ -114,6 +120,8 @@ impl Error {
             | Self::NoSuchObject { .. }
             | Self::PlanFile { .. }
             | Self::NothingToApply
+            | Self::Sign(_)
+            | Self::OtherPlan(_)
             | Self::DeadlineCame(_)
             | Self::DrainCancelled(_)
             | Self::Agent(_)
@@ -149,6 +157,8 @@ impl Error {
                 Exit::Failed,
             ),
             Self::NothingToApply => ("HF5002", None, Exit::Usage),
+            Self::Sign(error) => (error.code(), Some(error.fix().to_owned()), Exit::Failed),
+            Self::OtherPlan(_) => ("HF2017", Some("holdfast approvals".to_owned()), Exit::Refused),
             Self::Read { .. } | Self::Write { .. } => ("HF5006", None, Exit::Failed),
             Self::NoSuchObject { kind, .. } => ("HF5007", Some(format!("holdfast {kind} list")), Exit::Failed),
             Self::Refused(plan) => return refusal(&plan, message),

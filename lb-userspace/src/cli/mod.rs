@@ -16,6 +16,7 @@ mod doctor;
 mod error;
 mod export;
 mod history;
+mod lock;
 mod objects;
 mod shell;
 mod status;
@@ -117,6 +118,15 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Rollback(args) => change::rollback(args, &client()?, terminal).await,
         Command::Attach(args) => change::attach(args, &client()?, terminal).await,
         Command::Detach(args) => change::detach(args, &client()?, terminal).await,
+        Command::Approve(args) => lock::approve(args, &client()?, terminal).await,
+        Command::Reject(args) => lock::reject(args, &client()?, terminal).await,
+        Command::Approvals => lock::approvals(&client()?, terminal).await,
+        Command::Hold(args) => lock::hold(args, &client()?, terminal).await,
+        Command::Resume => lock::resume(&client()?, terminal).await,
+        Command::BreakGlass(args) => lock::break_glass(args, &client()?, terminal).await,
+        Command::Undelete(args) => lock::undelete(args, &client()?, terminal).await,
+        Command::Wipe(args) => lock::wipe(args, &client()?, terminal).await,
+        Command::WhyRefused(args) => lock::why_refused(args, &client()?, terminal).await,
         Command::History => history::history(&client()?, terminal).await,
         Command::Show(args) => history::show(args, &client()?, terminal).await,
         Command::Vip { command } => objects::vips(command, &client()?, terminal).await,

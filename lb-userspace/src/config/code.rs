@@ -116,6 +116,10 @@ codes! {
     FallbackLoop = 1067,
     /// An entry of `access` names nobody.
     SubjectInvalid = 1070,
+    /// `approvals.drain` is more than `approvals.remove`.
+    ApprovalsOrder = 1071,
+    /// Approvals are asked for, and nobody can give them.
+    NoApprovers = 1072,
 }
 
 impl fmt::Display for Code {

@@ -56,6 +56,10 @@ pub struct FileConfig {
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "FileAccess")]
     pub access: Option<FileAccess>,
+    /// What takes more than one's own word.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "FileProtection")]
+    pub protection: Option<FileProtection>,
 }
 
 /// Who may do what: `root`, `user:NAME`, `group:NAME`, `uid:N`, `gid:N`.
@@ -252,11 +256,17 @@ pub struct FileVip {
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "HashKind", extend("default" = HashKind::default()))]
     pub hash: Option<Spanned<Word<HashKind>>>,
+    /// Nothing takes it away before a plan of its own lifts this.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "bool", extend("default" = false))]
+    pub protected: Option<bool>,
 }
 
 mod health;
+mod protection;
 
 pub use health::{FileDamping, FileDns, FileExec, FileHealth, FileHttp, FileIcmp, FileTcp, FileUdp, FileVelocity};
+pub use protection::{FileApprovals, FileConfirm, FileProtection, FileRemovals};
 
 /// A key that may be absent but, if it is written, needs a value: `weight:`
 /// with nothing behind it is a slip, not a request for the default.

@@ -31,6 +31,16 @@ pub const MAX_VIPS: usize = 16_384;
 /// Entries of `removed`: as many objects as a configuration can hold.
 pub const MAX_REMOVED: usize = MAX_POOLS + MAX_BACKENDS + MAX_VIPS;
 
+/// Persons that `protection.approvals` asks for.
+pub const MAX_APPROVALS: u32 = 9;
+
+/// `protection.window` and `protection.approvals.ttl`.
+pub const MIN_PROTECTION_WINDOW: Seconds = Seconds(60);
+pub const MAX_PROTECTION_WINDOW: Seconds = Seconds(7 * 24 * 3600);
+
+/// `protection.confirm.default`: a day, as `confirm::LONGEST`.
+pub const MAX_TRIAL: Seconds = Seconds(24 * 3600);
+
 /// Entries of a role in `access`.
 pub const MAX_SUBJECTS: usize = 256;
 

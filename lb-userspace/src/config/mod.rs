@@ -16,6 +16,7 @@ mod milliseconds;
 mod percent;
 pub mod place;
 pub mod problem;
+mod protection;
 mod rules;
 mod sample;
 mod schema;
@@ -45,6 +46,7 @@ pub use self::{
     load::{Loaded, load, read},
     milliseconds::Milliseconds,
     percent::Percent,
+    protection::{Approvals, Confirm, Protection, Removals},
     sample::sample,
     schema::schema,
     seconds::Seconds,
@@ -67,6 +69,9 @@ pub struct Config {
     /// Absent: root changes, and whoever may open the socket looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    /// What takes more than one's own word.
+    #[serde(default, skip_serializing_if = "Protection::is_default")]
+    pub protection: Protection,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,6 +271,9 @@ pub struct Vip {
     pub pool: String,
     pub affinity: Affinity,
     pub hash: HashKind,
+    /// Nothing takes it away before a plan of its own lifts this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
 }
 
 impl Vip {

@@ -197,6 +197,10 @@ pub enum Problem {
         fallback: String,
         further: String,
     },
+    #[error("approvals.drain is {drain}, more than approvals.remove {remove}")]
+    ApprovalsOrder { drain: u32, remove: u32 },
+    #[error("approvals are asked for, and `approvers` does not say by whom")]
+    NoApprovers,
     #[error("{object} is named in `removed`, but it is in the file on line {present_line}")]
     PresentAndRemoved { object: String, present_line: u32 },
 }
@@ -256,6 +260,8 @@ impl Problem {
             Self::TimeoutOrder { .. } => Code::TimeoutOrder,
             Self::DampingOrder { .. } => Code::DampingOrder,
             Self::NeedsHealth(_) => Code::NeedsHealth,
+            Self::ApprovalsOrder { .. } => Code::ApprovalsOrder,
+            Self::NoApprovers => Code::NoApprovers,
             Self::FallbackItself(_) | Self::FallbackChain { .. } => Code::FallbackLoop,
         }
     }
@@ -306,6 +312,7 @@ impl Problem {
             Self::PercentInvalid(_) => "write a whole number and a percent sign: 25%".to_owned(),
             Self::CheckPort { .. } => "give the check a `port:` of its own".to_owned(),
             Self::NeedsHealth(_) => "say how the backends are checked: `health: { tcp: {} }`".to_owned(),
+            Self::NoApprovers => "name an allowed_signers file: `approvers: /etc/holdfast/approvers`".to_owned(),
             Self::FallbackItself(_) | Self::FallbackChain { .. } => {
                 "name a pool that has no `fallbackPool` itself".to_owned()
             }
@@ -328,6 +335,7 @@ impl Problem {
             | Self::CheckText { .. }
             | Self::TimeoutOrder { .. }
             | Self::DampingOrder { .. }
+            | Self::ApprovalsOrder { .. }
             | Self::DrainOrder { .. }
             | Self::AddressNotUnicast { .. }
             | Self::PrefixHasHostBits { .. }

@@ -6,11 +6,13 @@ use crate::{
         auth::Peer,
         backing::{Answer, Backing},
         model::{
-            Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest,
+            Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BreakGlassRequest, HoldRequest,
+            RejectRequest, UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest,
             Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
         },
     },
     config::Access,
+    digest::Digest,
     failure,
     metrics::Sample,
     plan::Plan,
@@ -67,6 +69,50 @@ impl Backing for Daemon {
 
     fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(self.plan_backend(request, peer))
+    }
+
+    fn approvals(&self, peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(self.waiting_plans(peer))
+    }
+
+    fn waiting_plan(&self, digest: Digest) -> Answer<'_, Plan> {
+        Box::pin(self.kept_plan(digest))
+    }
+
+    fn approve(&self, request: ApproveRequest, peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(self.approve_plan(request, peer))
+    }
+
+    fn reject(&self, request: RejectRequest, peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(self.reject_plan(request, peer))
+    }
+
+    fn hold(&self, request: HoldRequest, peer: Peer) -> Answer<'_, Status> {
+        Box::pin(self.hold_changes(request, peer))
+    }
+
+    fn resume(&self, peer: Peer) -> Answer<'_, Status> {
+        Box::pin(self.resume_changes(peer))
+    }
+
+    fn break_glass(&self, request: BreakGlassRequest, peer: Peer) -> Answer<'_, Status> {
+        Box::pin(self.open_lock(request, peer))
+    }
+
+    fn mend_glass(&self, peer: Peer) -> Answer<'_, Status> {
+        Box::pin(self.shut_lock(peer))
+    }
+
+    fn undelete(&self, request: UndeleteRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_undelete(request, peer))
+    }
+
+    fn wipe(&self, request: WipeRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_wipe(request, peer))
+    }
+
+    fn why_refused(&self, request: WhyRefusedRequest, peer: Peer) -> Answer<'_, WhyRefused> {
+        Box::pin(self.why_plan_refused(request, peer))
     }
 
     fn history(&self) -> Answer<'_, History> {

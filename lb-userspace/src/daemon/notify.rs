@@ -91,16 +91,19 @@ impl Daemon {
         let served = serving.served.as_ref();
         let damage = serving.damage().unwrap_or_else(|failure| Some(failure.message));
         let out_of_sync = serving.known_out_of_sync();
-        let trial = serving.trial_status(Now::read());
+        let now = Now::read();
+        let (trial, lock) = (serving.trial_status(now), serving.lock_status(now));
+        let (mode, mode_reason) = serving.mode_now();
         let headline = Headline {
             generation: served.map_or(0, |served| served.generation),
             revision: served.map_or(0, |served| served.revision),
             digest: served.map_or_else(|| crate::digest::Digest::of(b""), |served| served.digest),
-            mode: serving.mode,
-            mode_reason: serving.mode_reason.as_deref(),
+            mode,
+            mode_reason: mode_reason.as_deref(),
             damage: damage.as_deref(),
             out_of_sync: out_of_sync.as_deref(),
             trial: trial.as_ref(),
+            lock: &lock,
         };
         headline.text().1.replace('\n', " ")
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Daemon, follow::resolve_within};
+use super::{Daemon, follow::resolve_within, lock};
 use crate::{
     api::{
         auth::Peer,
@@ -10,13 +10,14 @@ use crate::{
             Applied, ApplyRequest, BackendRequest, Failure, InterfacesRequest, PlanRequest, RollbackRequest, Status,
         },
     },
+    approvers::signers_of,
     clock::Now,
     config::{self, Config},
     failure,
     neighbours::{self, Resolution, Targets},
     plan::{Content, Overrides, Plan},
     reports,
-    store::By,
+    serving::Wish,
 };
 
 /// How long a plan waits for the next hops of backends that are new in it.
@@ -28,15 +29,16 @@ impl Daemon {
         Ok(resolve_within(&self.resolver, &Targets::of(config), RESOLVE_FOR_PLAN).await?)
     }
 
-    async fn plan_for(
-        &self,
-        target: Content,
-        removed: BTreeSet<config::ObjectName>,
-        peer: &Peer,
-    ) -> Result<Plan, Failure> {
-        let resolution = self.resolve_for(&target.config).await?;
-        let serving = self.serving.lock().await;
-        Ok(serving.plan(target, removed, &resolution, &peer.name, Now::read()))
+    /// A plan that needs approvals is kept, so that it can get them.
+    pub(super) async fn plan_for(&self, wish: Wish, peer: &Peer) -> Result<Plan, Failure> {
+        let resolution = self.resolve_for(&wish.target.config).await?;
+        let mut serving = self.serving.lock().await;
+        let now = Now::read();
+        let plan = serving.plan(wish, &resolution, peer.author(), now);
+        if plan.needs > 0 && !plan.is_refused() && !plan.is_empty() {
+            serving.keep(&plan, now)?;
+        }
+        Ok(plan)
     }
 
     async fn overrides(&self) -> Overrides {
@@ -48,7 +50,7 @@ impl Daemon {
             .unwrap_or_default()
     }
 
-    async fn running(&self) -> Result<Content, Failure> {
+    pub(super) async fn running(&self) -> Result<Content, Failure> {
         let serving = self.serving.lock().await;
         let served = serving.served.as_ref();
         served
@@ -66,8 +68,9 @@ impl Daemon {
         let overrides = self.overrides().await.within(&parsed.config);
         let mut removed = parsed.removed;
         removed.extend(request.remove);
-        self.plan_for(Content::new(parsed.config, overrides), removed, &peer)
-            .await
+        let signers = signers_of(&parsed.config)?;
+        let target = Content::new(parsed.config, overrides).with_signers(signers);
+        self.plan_for(Wish::of(target, removed), &peer).await
     }
 
     /// Nothing at all in the file: the most common way to wipe a balancer.
@@ -109,9 +112,11 @@ impl Daemon {
         let present: BTreeSet<_> = target.config.objects().collect();
         let removed = running.iter().flat_map(|running| running.config.objects());
         let removed = removed.filter(|object| !present.contains(object)).collect();
-        let mut plan = self.plan_for(target, removed, &peer).await?;
-        plan.rollback_to = Some(number);
-        Ok(plan)
+        let wish = Wish {
+            rollback_to: Some(number),
+            ..Wish::of(target, removed)
+        };
+        self.plan_for(wish, &peer).await
     }
 
     pub async fn plan_interfaces(&self, request: InterfacesRequest, attach: bool, peer: Peer) -> Result<Plan, Failure> {
@@ -132,13 +137,13 @@ impl Daemon {
                 content.overrides.detached.insert(name);
             }
         }
-        self.plan_for(content, BTreeSet::new(), &peer).await
+        self.plan_for(Wish::of(content, BTreeSet::new()), &peer).await
     }
 
     pub async fn plan_backend(&self, request: BackendRequest, peer: Peer) -> Result<Plan, Failure> {
         let mut content = self.running().await?;
         content.overrides = Overrides::wished(&content, &request.backend, request.wish, Now::read().time)?;
-        self.plan_for(content, BTreeSet::new(), &peer).await
+        self.plan_for(Wish::of(content, BTreeSet::new()), &peer).await
     }
 
     pub async fn apply_plan(&self, request: ApplyRequest, peer: Peer) -> Result<Applied, Failure> {
@@ -146,6 +151,7 @@ impl Daemon {
         let mut serving = self.serving.lock().await;
         let cause = match serving.served.as_ref() {
             Some(_) if request.plan.rollback_to.is_some() => "rollback",
+            Some(_) if request.plan.wipe => "wipe",
             Some(served) if request.plan.target.config == served.state.state.content.config => {
                 let detached = &served.state.state.content.overrides.detached;
                 if request.plan.target.overrides.detached == *detached {
@@ -157,11 +163,8 @@ impl Daemon {
             Some(_) | None => "apply",
         };
         let now = Now::read();
-        let by = Some(By {
-            uid: peer.uid,
-            pid: peer.pid,
-        });
-        let applied = tokio::task::block_in_place(|| serving.apply(request, cause, &resolution, &peer.name, by, now))?;
+        let asked = lock::asked(&serving, &peer, cause);
+        let applied = tokio::task::block_in_place(|| serving.apply(request, &asked, &resolution, now))?;
         drop(serving);
         self.health.look();
         let mut fresh = resolution;

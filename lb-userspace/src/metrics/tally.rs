@@ -27,6 +27,8 @@ pub struct Tally {
     /// By code; of one plan each code counts once.
     pub refusals: BTreeMap<String, u64>,
     pub refused: u64,
+    /// How often somebody opened the lock.
+    pub glass_broken: u64,
     /// From the first chunk to the switch: how many took up to each of
     /// `BUCKETS` and more than the one before.
     pub switches: [u64; BUCKETS.len()],

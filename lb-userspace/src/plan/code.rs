@@ -65,11 +65,49 @@ pub enum Code {
     TrialOver,
     /// A pool is checked in another way, or no more.
     Check,
+    /// A VIP that goes carried packets lately.
+    LiveVip,
+    /// A backend that goes has connections.
+    NotDrained,
+    /// A protected VIP goes.
+    Protected,
+    /// Too many packets end.
+    TrafficBudget,
+    /// Too many backends are taken out.
+    RemovalBudget,
+    /// Too little of a pool is left.
+    CapacityFloor,
+    /// A VIP goes, or goes elsewhere.
+    VipGoes,
+    /// Connections end.
+    Breaks,
+    /// The rules are weakened.
+    Weakened,
+    /// A pool is checked in another way: for a while nobody knows who is healthy.
+    CheckPath,
+    /// The plan's time is over.
+    Expired,
+    /// The plan is for other hosts.
+    OtherHost,
+    /// More than the plan says would end.
+    BeyondBounds,
+    /// Approvals are missing.
+    Unapproved,
+    /// The plan is not one that this daemon made and kept.
+    NotKept,
+    /// Somebody rejected the plan.
+    Rejected,
+    /// Changes are on hold.
+    OnHold,
+    /// The approvals asked for cannot be given.
+    TooFewSigners,
+    /// The glass was broken: the lock is open.
+    GlassBroken,
 }
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 48] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -99,7 +137,60 @@ impl Code {
         Self::NoTrial,
         Self::TrialOver,
         Self::Check,
+        Self::LiveVip,
+        Self::NotDrained,
+        Self::Protected,
+        Self::TrafficBudget,
+        Self::RemovalBudget,
+        Self::CapacityFloor,
+        Self::VipGoes,
+        Self::Breaks,
+        Self::Weakened,
+        Self::CheckPath,
+        Self::Expired,
+        Self::OtherHost,
+        Self::BeyondBounds,
+        Self::Unapproved,
+        Self::NotKept,
+        Self::Rejected,
+        Self::OnHold,
+        Self::TooFewSigners,
+        Self::GlassBroken,
     ];
+
+    /// The refusals that a broken glass is for: what somebody may have to do at
+    /// night, alone. An empty result is none of them.
+    const YIELDING: [Self; 5] = [
+        Self::LiveVip,
+        Self::NotDrained,
+        Self::TrafficBudget,
+        Self::RemovalBudget,
+        Self::CapacityFloor,
+    ];
+
+    /// What `lock` finds: measured anew at every look.
+    const MEASURED: [Self; 10] = [
+        Self::LiveVip,
+        Self::NotDrained,
+        Self::Protected,
+        Self::TrafficBudget,
+        Self::RemovalBudget,
+        Self::CapacityFloor,
+        Self::VipGoes,
+        Self::Breaks,
+        Self::Weakened,
+        Self::CheckPath,
+    ];
+
+    #[must_use]
+    pub fn yields_to_glass(code: &str) -> bool {
+        Self::YIELDING.iter().any(|yielding| yielding.as_str() == code)
+    }
+
+    #[must_use]
+    pub fn is_measured(code: &str) -> bool {
+        Self::MEASURED.iter().any(|measured| measured.as_str() == code)
+    }
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -133,6 +224,25 @@ impl Code {
             Self::NoTrial => "HF2041",
             Self::TrialOver => "HF2042",
             Self::Check => "HF2050",
+            Self::LiveVip => "HF2001",
+            Self::NotDrained => "HF2004",
+            Self::Protected => "HF2060",
+            Self::TrafficBudget => "HF2061",
+            Self::RemovalBudget => "HF2062",
+            Self::CapacityFloor => "HF2063",
+            Self::VipGoes => "HF2064",
+            Self::Breaks => "HF2065",
+            Self::Weakened => "HF2066",
+            Self::CheckPath => "HF2067",
+            Self::Expired => "HF2070",
+            Self::OtherHost => "HF2071",
+            Self::BeyondBounds => "HF2072",
+            Self::Unapproved => "HF2073",
+            Self::NotKept => "HF2074",
+            Self::Rejected => "HF2075",
+            Self::OnHold => "HF2076",
+            Self::TooFewSigners => "HF2077",
+            Self::GlassBroken => "HF2078",
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::config::{Backend, Config, Node, ObjectName, Pool, Vip};
 pub fn diff(base: Option<&Content>, target: &Content) -> Vec<Change> {
     let mut changes = node_changes(base.map(|base| &base.config.node), &target.config.node);
     changes.extend(access_changes(base, target));
+    changes.extend(protection_changes(base, target));
+    changes.extend(signers_changes(base, target));
     changes.extend(interface_changes(base, target));
     let pools = pair(
         base.map_or(&[][..], |base| &base.config.pools),
@@ -93,6 +95,22 @@ fn node_changes(from: Option<&Node>, to: &Node) -> Vec<Change> {
 fn access_changes(base: Option<&Content>, target: &Content) -> Option<Change> {
     let (from, to) = (&base?.config.access, &target.config.access);
     (from != to).then(|| Change::ChangeAccess {
+        from: from.clone(),
+        to: to.clone(),
+    })
+}
+
+fn protection_changes(base: Option<&Content>, target: &Content) -> Option<Change> {
+    let (from, to) = (&base?.config.protection, &target.config.protection);
+    (from != to).then(|| Change::ChangeProtection {
+        from: from.clone(),
+        to: to.clone(),
+    })
+}
+
+fn signers_changes(base: Option<&Content>, target: &Content) -> Option<Change> {
+    let (from, to) = (&base?.signers, &target.signers);
+    (from != to).then(|| Change::ChangeSigners {
         from: from.clone(),
         to: to.clone(),
     })
@@ -228,6 +246,8 @@ fn apply_change(content: &mut Content, change: &Change) {
         }
         Change::ChangeNode { to, .. } => config.node = to.clone(),
         Change::ChangeAccess { to, .. } => config.access.clone_from(to),
+        Change::ChangeSigners { to, .. } => content.signers.clone_from(to),
+        Change::ChangeProtection { to, .. } => config.protection.clone_from(to),
         Change::Detach { interface } => {
             content.overrides.detached.insert(interface.clone());
         }

@@ -4,10 +4,13 @@
 //! `diff` finds the changes, `policy` judges them (each finding under a `code`),
 //! `render` shows them, `file` keeps a plan as exact bytes.
 
+pub mod blast;
 pub mod code;
 pub mod diff;
 pub mod file;
 mod overrides;
+pub mod statement;
+mod undelete;
 pub mod policy;
 pub mod render;
 #[cfg(test)]
@@ -15,6 +18,7 @@ pub(crate) mod samples;
 
 use std::collections::BTreeSet;
 
+pub use self::statement::Bounds;
 pub use self::overrides::{BackendOverride, BackendWish, Overrides, WishError};
 
 use jiff::Timestamp;
@@ -22,7 +26,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::model::Kind,
-    config::{Access, Backend, Config, Node, ObjectName, Pool, Vip},
+    approval::Signers,
+    config::{Access, Approvals, Backend, Config, Node, ObjectName, Pool, Protection, Seconds, Vip},
     digest::Digest,
 };
 
@@ -34,6 +39,10 @@ pub struct Content {
     pub config: Config,
     #[serde(default)]
     pub overrides: Overrides,
+    /// Who may approve, as the file of `protection.approvals.approvers` said when
+    /// the plan was made.
+    #[serde(default, skip_serializing_if = "Signers::is_empty")]
+    pub signers: Signers,
     #[serde(skip)]
     derived: overrides::Derived,
 }
@@ -57,14 +66,21 @@ pub struct Base {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Plan {
+    /// What it is, in a sentence: the first that whoever signs it reads.
+    pub about: String,
     /// Of the running generation; a plan for another one is refused.
     pub environment: String,
+    /// Where it may be applied.
+    pub hosts: BTreeSet<String>,
     pub base: Base,
     pub target: Content,
     /// The earlier generation whose content `target` is, if going back was what
     /// somebody asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_to: Option<u64>,
+    /// Everything goes, and somebody said so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wipe: bool,
     /// Objects that were named for removal, by the file or by the command: with
     /// them the plan can be judged again at the switch, from itself alone.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -72,10 +88,23 @@ pub struct Plan {
     /// Sorted as they are shown.
     pub changes: Vec<Change>,
     pub effects: Vec<PoolEffect>,
+    /// What it breaks and takes away, as it was measured.
+    pub blast: blast::Blast,
+    /// What it may at most.
+    pub bounds: Bounds,
+    /// Approvals by persons other than the author.
+    pub needs: u32,
+    /// It is taken back unless it is confirmed within as long as this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Seconds>,
     pub findings: Vec<Finding>,
     /// Who asked for it, as the socket's peer credentials say.
     pub author: String,
     pub issued: Timestamp,
+    /// It is void after.
+    pub expires: Timestamp,
+    /// No two plans are the same.
+    pub nonce: String,
 }
 
 impl Kind for Plan {
@@ -144,6 +173,16 @@ pub enum Change {
         from: Node,
         to: Node,
     },
+    /// What takes more than one's own word.
+    ChangeProtection {
+        from: Protection,
+        to: Protection,
+    },
+    /// Who may approve.
+    ChangeSigners {
+        from: Signers,
+        to: Signers,
+    },
     /// Who may do what: of an admin alone.
     ChangeAccess {
         from: Option<Access>,
@@ -186,6 +225,14 @@ pub struct Finding {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectName>,
+    /// As it was measured, and what the running protection allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// Whose approvals open it, of a lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
@@ -196,6 +243,39 @@ pub struct Finding {
 pub enum Severity {
     Note,
     Warn,
+    /// Nothing is changed without approvals, if the running generation asks for any.
+    Lock,
     /// Nothing is changed.
     Refuse,
+}
+
+/// How many persons a lock takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Tier {
+    /// Takes capacity away.
+    Drain,
+    /// Breaks connections, or removes something.
+    Remove,
+    /// Changes the rules by which plans are judged.
+    Rules,
+}
+
+impl Tier {
+    #[must_use]
+    pub const fn needs(self, approvals: &Approvals) -> u32 {
+        match self {
+            Self::Drain => approvals.drain,
+            Self::Remove | Self::Rules => approvals.remove,
+        }
+    }
+
+    /// What it changes shows in traffic, so a trial says something about it.
+    #[must_use]
+    pub const fn is_tried(self) -> bool {
+        match self {
+            Self::Drain | Self::Remove => true,
+            Self::Rules => false,
+        }
+    }
 }

@@ -14,6 +14,7 @@ use jiff::{Timestamp, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::Content;
+use crate::approval::Signers;
 use crate::config::{Backend, BackendState, Config, ObjectName, Pool, Seconds, limits::MAX_WEIGHT};
 
 #[cfg(test)]
@@ -263,8 +264,15 @@ impl Content {
         Self {
             config,
             overrides,
+            signers: Signers::default(),
             derived: Derived::default(),
         }
+    }
+
+    /// The same, with who may approve.
+    #[must_use]
+    pub fn with_signers(self, signers: Signers) -> Self {
+        Self { signers, ..self }
     }
 
     /// What is served: the file's configuration with the overrides of backends

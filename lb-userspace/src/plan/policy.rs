@@ -6,6 +6,7 @@
 
 mod effects;
 pub mod host;
+pub mod lock;
 mod omission;
 mod overrides;
 
@@ -36,6 +37,8 @@ pub struct Judged<'a> {
     /// Objects that may be missing: the file's `removed` and the command's
     /// `--remove` together.
     pub removed: &'a BTreeSet<ObjectName>,
+    /// Everything is to go.
+    pub wipe: bool,
     /// From `running` to `target`, as [`diff`](fn@diff) finds them.
     pub changes: &'a [Change],
 }
@@ -46,11 +49,11 @@ pub fn judge(judged: Judged<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(other_environment(judged));
     if let Some(running) = judged.running {
-        findings.extend(omission::empty(running, judged.target));
+        findings.extend(omission::empty(running, judged.target, judged.wipe));
         findings.extend(omission::pools_without_owner(running, judged.target));
         findings.extend(omission::nothing_attached(running, judged.target));
         findings.extend(omission::omitted(running, judged.target, judged.removed));
-        findings.extend(effects::of_changes(running, judged.target, &in_force(running, judged)));
+        findings.extend(effects::of_changes(running, judged.target, &in_force(running, judged.target, judged.changes)));
     }
     findings.extend(overrides::impossible(judged.target));
     findings.extend(overrides::hidden(judged.target, judged.changes));
@@ -61,18 +64,18 @@ pub fn judge(judged: Judged<'_>) -> Vec<Finding> {
 
 /// The changes as they are felt: what overrides hide is no change, and what
 /// they set is one.
-fn in_force<'a>(running: &Content, judged: Judged<'a>) -> Cow<'a, [Change]> {
+pub fn in_force<'a>(running: &Content, target: &Content, changes: &'a [Change]) -> Cow<'a, [Change]> {
     let overridden = |content: &Content| !content.overrides.backends.is_empty();
-    if !overridden(running) && !overridden(judged.target) {
-        return Cow::Borrowed(judged.changes);
+    if !overridden(running) && !overridden(target) {
+        return Cow::Borrowed(changes);
     }
-    let of_node = judged.changes.iter().filter(|change| {
+    let of_node = changes.iter().filter(|change| {
         matches!(
             change,
             Change::ChangeNode { .. } | Change::Detach { .. } | Change::Attach { .. }
         )
     });
-    let of_objects = diff::of_objects(running.in_force(), judged.target.in_force());
+    let of_objects = diff::of_objects(running.in_force(), target.in_force());
     of_node.cloned().chain(of_objects).collect()
 }
 
@@ -93,6 +96,7 @@ pub fn check_unaltered(plan: &Plan, running: Option<&Content>, environment: &str
         environment,
         target: &plan.target,
         removed: &plan.removed,
+        wipe: plan.wipe,
         changes: &changes,
     });
     // The planner may know more than the policy does (next hops, say), so a
@@ -112,6 +116,8 @@ pub enum Altered {
     Changes,
     #[error("the plan leaves out findings about its target")]
     Findings,
+    #[error("the plan's statement is not about it")]
+    Statement,
     #[error("the plan's target is not what generation {0} served")]
     Rollback(u64),
 }
@@ -120,7 +126,7 @@ impl Altered {
     #[must_use]
     pub const fn code(self) -> Code {
         match self {
-            Self::Changes | Self::Findings | Self::Rollback(_) => Code::Altered,
+            Self::Changes | Self::Findings | Self::Statement | Self::Rollback(_) => Code::Altered,
         }
     }
 }
@@ -206,6 +212,9 @@ fn finding(code: Code, severity: Severity, message: String) -> Finding {
         severity,
         message,
         object: None,
+        value: None,
+        limit: None,
+        tier: None,
         fix: None,
     }
 }
@@ -223,7 +232,7 @@ impl Finding {
 }
 
 /// It may own slots of its pool's table.
-const fn owns_slots(backend: &Backend) -> bool {
+pub const fn owns_slots(backend: &Backend) -> bool {
     let in_service = match backend.state {
         BackendState::Ready => true,
         BackendState::Drain | BackendState::Maint => false,
@@ -236,7 +245,7 @@ fn has_owner(pool: &Pool) -> bool {
 }
 
 /// Interfaces of the configuration that the program is on.
-fn attached(content: &Content) -> impl Iterator<Item = &str> {
+pub fn attached(content: &Content) -> impl Iterator<Item = &str> {
     let names = content
         .config
         .node

@@ -22,8 +22,63 @@ pub fn plan_text(plan: &Plan, color: bool) -> String {
     let head = Style(color).bold(&format!("{base} → candidate {}", plan.target.digest().short()));
     let mut text = format!("{head}      environment {}\n", plain(&plan.environment));
     text.push_str(&changes_text(&plan.changes, &plan.effects, color));
+    text.push_str(&blast_text(plan, color));
     text.push_str(&findings_text(&plan.findings, color));
+    text.push_str(&lock_text(plan, color));
     text
+}
+
+/// What it breaks and takes away; nothing, if it does neither.
+fn blast_text(plan: &Plan, color: bool) -> String {
+    let blast = &plan.blast;
+    if blast.is_harmless() {
+        return String::new();
+    }
+    let broken = blast.broken_per_mille();
+    let mut parts = vec![format!(
+        "{}.{} % of packets ({} of {} a second)",
+        broken / 10,
+        broken % 10,
+        blast.broken,
+        blast.packets
+    )];
+    parts.push(format!("{} of {} VIPs", blast.vips_broken.len(), blast.vips));
+    parts.push(format!("{} of {} backends", blast.taken_out.len(), blast.backends));
+    let left = blast.capacity_left.iter().map(|(pool, left)| format!("{left} of pool {pool} left"));
+    parts.extend(left.take(LEFT_TOLD));
+    let head = Style(color).bold("BLAST RADIUS");
+    format!("{head} {}\n", plain(&parts.join(", ")))
+}
+
+/// Whose word it takes, and that it is on trial.
+fn lock_text(plan: &Plan, color: bool) -> String {
+    let style = Style(color);
+    let mut text = String::new();
+    if plan.is_refused() || plan.is_empty() {
+        return text;
+    }
+    if plan.needs > 0 {
+        let locked = format!(
+            "LOCKED: {} by others until {}: holdfast approve {}",
+            counted(plan.needs, "approval"),
+            plan.expires,
+            plan.digest()
+        );
+        writeln!(text, "{}", style.red(&locked)).expect("a String takes all text");
+    }
+    if let Some(trial) = plan.trial {
+        let tried = format!("ON TRIAL: taken back unless somebody confirms it within {trial}");
+        writeln!(text, "{}", style.yellow(&tried)).expect("a String takes all text");
+    }
+    text
+}
+
+/// Pools whose capacity is told one by one.
+const LEFT_TOLD: usize = 4;
+
+fn counted(number: u32, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
 }
 
 /// The differences between two contents that `from` and `to` name.
@@ -75,11 +130,16 @@ pub fn findings_text(findings: &[Finding], color: bool) -> String {
     for finding in findings {
         let mark = match finding.severity {
             Severity::Refuse => style.red("✗"),
+            Severity::Lock => style.red("▲"),
             Severity::Warn => style.yellow("!"),
             Severity::Note => style.dim("·"),
         };
         let (code, message) = (plain(&finding.code), plain(&finding.message));
-        writeln!(text, " {mark} {code} {message}").expect("a String takes all text");
+        let measured = match (&finding.value, &finding.limit) {
+            (Some(value), Some(limit)) => format!(" ({} against {})", plain(value), plain(limit)),
+            (Some(_) | None, _) => String::new(),
+        };
+        writeln!(text, " {mark} {code} {message}{measured}").expect("a String takes all text");
         if let Some(fix) = &finding.fix {
             writeln!(text, "   {}", style.dim(&format!("fix: {}", plain(fix)))).expect("a String takes all text");
         }

@@ -10,13 +10,15 @@ use std::{
 use proptest::{collection::btree_map, option, prelude::*};
 
 use super::{
-    BackendOverride, Base, Content, Overrides, Plan, PoolEffect,
+    BackendOverride, Base, Bounds, Content, Overrides, Plan, PoolEffect,
+    blast::Blast,
     diff::diff,
     policy::{Judged, judge},
+    statement::about,
 };
 use crate::config::{
     Access, Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop,
-    Node, ObjectName, Percent, Pool, Protocol, Seconds, Subject, TableKind, Vip, XdpMode,
+    Node, ObjectName, Percent, Pool, Protection, Protocol, Seconds, Subject, TableKind, Vip, XdpMode,
     limits::{MAX_BACKENDS, MAX_POOLS, MAX_VIPS},
 };
 use crate::revision::{BackendId, Hop, Hops};
@@ -42,6 +44,7 @@ pub fn content() -> Content {
                 vip("web4", 10, 443, Protocol::Tcp, "web"),
             ],
             access: None,
+            protection: Protection::default(),
         },
         Overrides::default(),
     )
@@ -82,6 +85,7 @@ pub fn largest() -> Content {
             pools,
             vips: vips.collect(),
             access: None,
+            protection: Protection::default(),
         },
         Overrides::default(),
     )
@@ -169,6 +173,7 @@ pub fn vip(name: &str, last: u8, port: u16, protocol: Protocol, pool: &str) -> V
         pool: pool.to_owned(),
         affinity: Affinity::Tuple,
         hash: HashKind::Fast,
+        protected: false,
     }
 }
 
@@ -256,6 +261,7 @@ prop_compose! {
         length in 15..17_u8,
         detached in proptest::collection::btree_set("lb[0-2]", 0..3),
         operator in option::of(0..2_u32),
+        require_drain: bool,
         overridden in btree_map(any_backend_name(), any_override(), 0..4),
         pools in btree_map("[a-c]", any_pool(), 0..4),
         vips in btree_map("[a-d]", any_vip(), 0..5),
@@ -269,6 +275,7 @@ prop_compose! {
             pools: pools.into_iter().map(|(name, pool)| Pool { name, ..pool }).collect(),
             vips: vips.into_iter().map(|(name, vip)| Vip { name, ..vip }).collect(),
             access: operator.map(|uid| Access { operator: vec![Subject::Uid(uid)], ..Access::default() }),
+            protection: Protection { require_drain, ..Protection::default() },
         };
         let backends = overridden.into_iter().filter(|(_, of)| !of.is_empty());
         // Those of objects that are gone go with them.
@@ -304,21 +311,36 @@ pub fn plan_to(base: Option<&Content>, target: Content, removed: &[&str]) -> Pla
         environment: "lab",
         target: &target,
         removed: &removed,
+        wipe: false,
         changes: &changes,
     });
-    Plan {
+    let issued = "2026-01-02T03:04:05Z".parse().expect("a time");
+    let plan = Plan {
+        about: String::new(),
         environment: "lab".to_owned(),
+        hosts: BTreeSet::from(["lb1".to_owned()]),
         base: Base {
             generation: if base.is_some() { 41 } else { 0 },
             digest: base.map(Content::digest),
         },
         target,
         rollback_to: None,
+        wipe: false,
         removed,
         changes,
         effects: Vec::new(),
+        blast: Blast::default(),
+        bounds: Bounds::default(),
+        needs: 0,
+        trial: None,
         findings,
         author: "uid 1000".to_owned(),
-        issued: "2026-01-02T03:04:05Z".parse().expect("a time"),
+        issued,
+        expires: issued + jiff::SignedDuration::from_mins(30),
+        nonce: "5f8e2a90c1d34b67".to_owned(),
+    };
+    Plan {
+        about: about(&plan),
+        ..plan
     }
 }

@@ -1,15 +1,14 @@
 //! What the journal is told of a change.
 
-use super::{Purpose, Serving};
+use super::{Purpose, Serving, apply::Asked};
 use crate::{
     api::model::{Failure, Mode},
     clock::Now,
     confirm::Term,
     digest::Digest,
     event,
-    plan::{Plan, Severity},
     revision::Revision,
-    store::{By, Entry, Intent, Outcome},
+    store::{Entry, Intent, Outcome},
 };
 
 impl Serving {
@@ -30,47 +29,47 @@ impl Serving {
             .next_revision()?
             .max(running.map_or(0, |served| served.revision + 1));
         let state = next.clone();
-        let entry = match purpose {
+        let (generation, entry) = match purpose {
             Purpose::Generation {
                 plan_digest,
                 cause,
                 message,
                 confirm_within,
                 by,
-            } => Entry::Intent(Intent {
-                generation: store
+                opened,
+            } => {
+                let generation = store
                     .next_generation()?
-                    .max(running.map_or(0, |served| served.generation + 1)),
-                revision,
-                content: next.state.content.clone(),
-                state,
-                plan_digest: *plan_digest,
-                cause: cause.clone(),
-                message: message.clone(),
-                confirm: confirm_within.map(|within| {
-                    let back_to = running.map_or(0, |served| served.generation);
-                    Term::from(now.coarse, within, &self.boot, back_to)
-                }),
-                by: *by,
-            }),
-            Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {
-                generation: running.map_or(0, |served| served.generation),
-                revision,
-                state,
-                cause: cause.clone(),
-            }),
-        };
-        let generation = match &entry {
-            Entry::Intent(intent) => intent.generation,
-            Entry::Revision(revision) => revision.generation,
-            Entry::FirstStart { .. }
-            | Entry::Outcome(_)
-            | Entry::Adopted { .. }
-            | Entry::ServedAgain { .. }
-            | Entry::Confirmed { .. }
-            | Entry::Refused { .. }
-            | Entry::ReadOnly { .. }
-            | Entry::Note { .. } => unreachable!("only intents and revisions are made above"),
+                    .max(running.map_or(0, |served| served.generation + 1));
+                let intent = Intent {
+                    generation,
+                    revision,
+                    content: next.state.content.clone(),
+                    state,
+                    plan_digest: *plan_digest,
+                    cause: cause.clone(),
+                    message: message.clone(),
+                    confirm: confirm_within.map(|within| {
+                        let back_to = running.map_or(0, |served| served.generation);
+                        Term::from(now.coarse, within, &self.boot, back_to)
+                    }),
+                    by: *by,
+                    expense: opened.expense.clone(),
+                    approved_by: opened.approved_by.clone(),
+                    glass: opened.glass,
+                };
+                (generation, Entry::Intent(intent))
+            }
+            Purpose::Revision { cause } => {
+                let generation = running.map_or(0, |served| served.generation);
+                let revision = crate::store::Revision {
+                    generation,
+                    revision,
+                    state,
+                    cause: cause.clone(),
+                };
+                (generation, Entry::Revision(revision))
+            }
         };
         store.append(&entry, author, now.time)?;
         Ok((generation, revision))
@@ -88,12 +87,10 @@ impl Serving {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, by: Option<By>, now: Now) {
-        let refusals = plan
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Refuse);
-        let codes: Vec<String> = refusals.map(|finding| finding.code.clone()).collect();
+    /// A refusal is said everywhere: in the log, the metrics and the journal, and
+    /// from there in `status`.
+    pub(super) fn note_refusal(&mut self, codes: Vec<String>, plan: Option<Digest>, asked: &Asked<'_>, now: Now) {
+        let author = asked.author;
         event!(
             warn,
             PlanRefused,
@@ -107,8 +104,8 @@ impl Serving {
             && let Err(error) = store.append(
                 &Entry::Refused {
                     codes,
-                    plan_digest: Some(digest),
-                    by,
+                    plan_digest: plan,
+                    by: asked.by,
                 },
                 author,
                 now.time,

@@ -1,6 +1,6 @@
 //! Generations on trial: confirmed by somebody, or taken back.
 
-use super::{Purpose, Serving, unchanged};
+use super::{Opened, Purpose, Serving, unchanged};
 use crate::{
     api::model::{Applied, Failure, TrialStatus},
     clock::Now,
@@ -117,6 +117,7 @@ impl Serving {
             )),
             confirm_within: None,
             by: None,
+            opened: Opened::default(),
         };
         match self.change(content, &purpose, resolution, author, now) {
             Ok(applied) => {

@@ -3,7 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::states;
-use crate::{confirm::Term, digest::Digest, part::Part, plan::Content, revision};
+use jiff::Timestamp;
+
+use crate::{
+    confirm::Term,
+    digest::Digest,
+    lock::{GlassTerm, Given},
+    part::Part,
+    plan::{Content, blast::Expense},
+    revision,
+};
 
 /// An entry of the journal. `C` and `S` are a generation's content and a
 /// revision's state: themselves when they are handed in, their digests in the
@@ -59,6 +68,51 @@ pub enum Entry<C = Part<Content>, S = revision::Revision> {
     ReadOnly { reason: String },
     /// Something else to remember.
     Note { text: String },
+    /// A plan waits for approvals; its exported JSON is kept beside the journal.
+    Kept {
+        plan: Digest,
+        about: String,
+        /// Approvals by persons other than its author.
+        needs: u32,
+        expires: Timestamp,
+    },
+    /// Somebody signed a plan; the author of the entry handed the signature in.
+    Approved {
+        plan: Digest,
+        given: Given,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
+    /// Somebody will not have a plan applied.
+    Rejected {
+        plan: Digest,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
+    /// No generation is made until somebody resumes.
+    Held {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
+    Resumed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
+    /// For a while the lock is open.
+    GlassBroken {
+        why: String,
+        term: GlassTerm,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
+    GlassMended {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
 }
 
 /// An entry as the journal keeps it.
@@ -86,6 +140,15 @@ pub struct Intent<C = Part<Content>, S = revision::Revision> {
     /// Whose request it was; absent: the daemon's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,
+    /// What it breaks and takes away; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expense: Option<Expense>,
+    /// Whose approvals opened the lock.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+    /// The glass was broken, and had to be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub glass: bool,
 }
 
 /// Who asked, as the kernel said when the connection was opened.
@@ -171,6 +234,9 @@ impl Entry {
                 message: intent.message.clone(),
                 confirm: intent.confirm.clone(),
                 by: intent.by,
+                expense: intent.expense.clone(),
+                approved_by: intent.approved_by.clone(),
+                glass: intent.glass,
             }),
             Self::Revision(revision) => Entry::Revision(Revision {
                 generation: revision.generation,
@@ -209,6 +275,38 @@ impl Entry {
             },
             Self::ReadOnly { reason } => Entry::ReadOnly { reason: reason.clone() },
             Self::Note { text } => Entry::Note { text: text.clone() },
+            Self::Kept {
+                plan,
+                about,
+                needs,
+                expires,
+            } => Entry::Kept {
+                plan: *plan,
+                about: about.clone(),
+                needs: *needs,
+                expires: *expires,
+            },
+            Self::Approved { plan, given, by } => Entry::Approved {
+                plan: *plan,
+                given: given.clone(),
+                by: *by,
+            },
+            Self::Rejected { plan, why, by } => Entry::Rejected {
+                plan: *plan,
+                why: why.clone(),
+                by: *by,
+            },
+            Self::Held { why, by } => Entry::Held {
+                why: why.clone(),
+                by: *by,
+            },
+            Self::Resumed { by } => Entry::Resumed { by: *by },
+            Self::GlassBroken { why, term, by } => Entry::GlassBroken {
+                why: why.clone(),
+                term: term.clone(),
+                by: *by,
+            },
+            Self::GlassMended { by } => Entry::GlassMended { by: *by },
         }
     }
 }

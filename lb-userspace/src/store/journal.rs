@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
@@ -34,6 +35,7 @@ impl Store {
         projection::project(&transaction, &record)?;
         states::forget(&transaction)?;
         transaction.commit()?;
+        self.lock.follow(&record);
         Ok(record)
     }
 
@@ -88,6 +90,30 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Keeps a text beside the journal, under its digest; for an entry that names
+    /// it later.
+    pub(crate) fn keep_content(&mut self, digest: Digest, json: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("INSERT INTO contents VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .execute((digest.to_string(), json))?;
+        Ok(())
+    }
+
+    /// What was kept under a digest; `None`: nothing.
+    pub(crate) fn kept_content<T: DeserializeOwned>(&self, digest: Digest) -> Result<Option<T>, StoreError> {
+        let json: Option<String> = self
+            .connection
+            .prepare_cached("SELECT json FROM contents WHERE digest = ?1")?
+            .query_row([digest.to_string()], |row| row.get(0))
+            .optional()?;
+        let Some(json) = json.filter(|json| Digest::of(json.as_bytes()) == digest) else {
+            return Ok(None);
+        };
+        serde_json::from_str(&json).map(Some).map_err(|_| StoreError::Projections)
+    }
+}
+
 /// Runs `visit` over every entry, oldest first.
 pub fn each_record(
     connection: &Connection,
@@ -131,7 +157,14 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> 
         | Entry::Confirmed { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
-        | Entry::Note { .. } => Ok(()),
+        | Entry::Note { .. }
+        | Entry::Approved { .. }
+        | Entry::Rejected { .. }
+        | Entry::Held { .. }
+        | Entry::Resumed { .. }
+        | Entry::GlassBroken { .. }
+        | Entry::GlassMended { .. }
+        | Entry::Kept { .. } => Ok(()),
     }
 }
 

@@ -42,7 +42,7 @@ pub use self::{
     error::{Damage, JournalDamage, OutOfOrder, StoreError},
     sqlite::{Host, STORE_FILE},
 };
-use crate::{digest::Digest, part::Part, plan::Content};
+use crate::{digest::Digest, lock::Lock, part::Part, plan::Content};
 
 /// Revisions whose state is kept.
 pub const STATES_KEPT: u32 = 32;
@@ -52,12 +52,20 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     rebuilt: bool,
+    /// Follows the journal.
+    lock: Lock,
     /// Held, not read: its lock keeps a second daemon out until this one ends,
     /// however it ends.
     _lock: File,
 }
 
 impl Store {
+    /// What the approval lock remembers.
+    #[must_use]
+    pub const fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
     /// The file, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {

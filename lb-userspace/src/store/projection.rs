@@ -201,7 +201,14 @@ pub fn check_order(transaction: &Transaction<'_>, entry: &Filed) -> Result<(), S
         | Entry::ServedAgain { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
-        | Entry::Note { .. } => {}
+        | Entry::Note { .. }
+        | Entry::Approved { .. }
+        | Entry::Rejected { .. }
+        | Entry::Held { .. }
+        | Entry::Resumed { .. }
+        | Entry::GlassBroken { .. }
+        | Entry::GlassMended { .. }
+        | Entry::Kept { .. } => {}
     }
     Ok(())
 }
@@ -261,7 +268,14 @@ pub fn project(connection: &Connection, record: &Record) -> Result<(), StoreErro
         | Entry::Confirmed { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
-        | Entry::Note { .. } => {}
+        | Entry::Note { .. }
+        | Entry::Approved { .. }
+        | Entry::Rejected { .. }
+        | Entry::Held { .. }
+        | Entry::Resumed { .. }
+        | Entry::GlassBroken { .. }
+        | Entry::GlassMended { .. }
+        | Entry::Kept { .. } => {}
     }
     Ok(())
 }

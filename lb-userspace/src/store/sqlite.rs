@@ -24,8 +24,9 @@ use super::{
     Store, StoreError,
     chain::GENESIS,
     header::{APPLICATION_ID, SCHEMA, check_header, check_length},
+    journal::each_record,
 };
-use crate::digest::Digest;
+use crate::{digest::Digest, lock::Lock};
 
 /// The store, in the state directory.
 pub const STORE_FILE: &str = "holdfast.db";
@@ -96,6 +97,7 @@ impl Store {
             connection,
             path,
             rebuilt: false,
+            lock: Lock::default(),
             _lock: lock,
         };
         store.check(host).map_err(|error| unsound(&store.path, error))?;
@@ -103,6 +105,12 @@ impl Store {
             store.rebuild()?;
             store.rebuilt = true;
         }
+        let mut lock = Lock::default();
+        each_record(&store.connection, |record| {
+            lock.follow(record);
+            Ok(())
+        })?;
+        store.lock = lock;
         // What a start needs has to be there; what it is, the daemon asks.
         let pending = store.pending_intent()?.map(|pending| pending.served);
         for known in store.last_switched()?.iter().chain(&pending) {

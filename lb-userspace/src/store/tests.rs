@@ -56,6 +56,9 @@ fn intent(generation: u64, revision: u64) -> Entry {
             uid: 1000,
             pid: Some(4711),
         }),
+        expense: None,
+        approved_by: Vec::new(),
+        glass: false,
     })
 }
 

@@ -133,6 +133,7 @@ fn vip(address: impl Into<IpAddr>, port: u16, protocol: Protocol) -> Vip {
         pool: "web".to_owned(),
         affinity: Affinity::Tuple,
         hash: HashKind::Fast,
+        protected: false,
     }
 }
 

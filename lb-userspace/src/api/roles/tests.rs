@@ -16,6 +16,7 @@ fn peer(uid: u32, groups: &[u32]) -> Peer {
         groups: groups.to_vec(),
         pid: None,
         name: format!("uid {uid}"),
+        login: None,
     }
 }
 

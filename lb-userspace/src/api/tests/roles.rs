@@ -47,6 +47,7 @@ fn peer(uid: u32) -> Peer {
         groups: Vec::new(),
         pid: None,
         name: format!("uid {uid}"),
+        login: None,
     }
 }
 

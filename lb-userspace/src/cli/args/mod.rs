@@ -3,6 +3,7 @@
 mod agent;
 mod backend;
 mod change;
+mod lock;
 mod look;
 mod offline;
 mod watch;
@@ -14,6 +15,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use agent::{Agent, AgentRun, Mode};
 pub use backend::{BackendObjects, Drain, Weight, Wished};
 pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
+pub use lock::{Approve, BreakGlass, Hold, Reject, Undelete, WhyRefused, Wipe};
 pub use look::{BackendPath, Bpf, Journal, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
 pub use watch::{Doctor, Top};
@@ -104,6 +106,26 @@ pub enum Command {
     Abort,
     /// Apply an earlier generation's content as a new generation
     Rollback(Rollback),
+    /// Approve a plan that waits, with your signature
+    Approve(Approve),
+    /// Refuse somebody's plan that waits
+    Reject(Reject),
+    /// List the plans that wait for approvals
+    #[command(before_help = "Examples:\n  holdfast approvals\n  holdfast approvals -o json | jq .plans")]
+    Approvals,
+    /// Freeze changes; health and next hops are followed
+    Hold(Hold),
+    /// Take changes again
+    #[command(before_help = "Examples:\n  holdfast resume")]
+    Resume,
+    /// Open the lock for a while, in an emergency
+    BreakGlass(BreakGlass),
+    /// Serve again what was removed
+    Undelete(Undelete),
+    /// Serve nothing any more
+    Wipe(Wipe),
+    /// Explain what stands against a plan, and who may override it
+    WhyRefused(WhyRefused),
     /// List the generations, newest first
     #[command(before_help = "Examples:\n  holdfast history\n  holdfast history -o json | jq '.generations[0]'")]
     History,

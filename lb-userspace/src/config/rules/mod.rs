@@ -11,6 +11,7 @@ mod health;
 mod loops;
 mod node;
 mod pools;
+mod protection;
 mod removed;
 mod values;
 mod vips;
@@ -51,6 +52,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
     loops::check(&mut judge, &pools.addresses, &vips.addresses, &node.sources);
     let removed = removed::removed(&mut judge, file);
     let access = access::access(&mut judge, file.access.as_ref());
+    let protection = protection::protection(&mut judge, file.protection.as_ref());
     match (environment, node.node) {
         (Some(environment), Some(node)) if judge.errors.is_empty() => Ok(Parsed {
             config: Config {
@@ -59,6 +61,7 @@ pub(super) fn judge(file: &FileConfig, text: &str) -> Result<Parsed, Found> {
                 pools: sorted(pools.pools, |pool| &pool.name),
                 vips: sorted(vips.vips, |vip| &vip.name),
                 access,
+                protection,
             },
             removed,
         }),

@@ -11,7 +11,7 @@ use crate::config::{
     Backend, BackendState, Drain, Encap, NextHop, Percent, Pool,
     file::{FileBackend, FileDrain, FileNextHop, FileNode, FilePool, FileVip},
     limits::{
-        DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_DRAIN_DEADLINE, MAX_DRAIN_IDLE, MAX_POOLS, MAX_WEIGHT,
+        DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_DRAIN_DEADLINE, MAX_DRAIN_IDLE, MAX_POOLS, MAX_WEIGHT, MIN_DRAIN,
     },
     place::Place,
     problem::Problem,
@@ -87,11 +87,11 @@ fn pool(judge: &mut Judge, file: &FilePool, node: &FileNode, addresses: &mut Vec
 fn drain(judge: &mut Judge, file: &FileDrain) -> Option<Drain> {
     let default = Drain::default();
     let idle = match &file.idle {
-        Some(text) => judge.time("drain.idle", text, MAX_DRAIN_IDLE),
+        Some(text) => judge.time("drain.idle", text, MIN_DRAIN, MAX_DRAIN_IDLE),
         None => Some(default.idle),
     };
     let deadline = match &file.deadline {
-        Some(text) => judge.time("drain.deadline", text, MAX_DRAIN_DEADLINE),
+        Some(text) => judge.time("drain.deadline", text, MIN_DRAIN, MAX_DRAIN_DEADLINE),
         None => Some(default.deadline),
     };
     let (idle, deadline) = (idle?, deadline?);

@@ -14,7 +14,7 @@ use super::{
 use crate::config::{
     MacAddr, Milliseconds, Percent, Seconds,
     file::{Number, Text, Word},
-    limits::{MAX_INTERFACE_BYTES, MAX_NAME_BYTES, MIN_DRAIN},
+    limits::{MAX_INTERFACE_BYTES, MAX_NAME_BYTES},
     place::Place,
     problem::Problem,
 };
@@ -81,15 +81,15 @@ impl Judge<'_> {
         word.map_or(Some(T::default()), |word| self.word(key, word))
     }
 
-    /// A time of at most `max`.
-    pub fn time(&mut self, key: &'static str, text: &Text, max: Seconds) -> Option<Seconds> {
+    /// A time of `min` to `max`.
+    pub fn time(&mut self, key: &'static str, text: &Text, min: Seconds, max: Seconds) -> Option<Seconds> {
         let written = text.value.clone();
         let problem = match written.parse() {
-            Ok(time) if (MIN_DRAIN..=max).contains(&time) => return Some(time),
+            Ok(time) if (min..=max).contains(&time) => return Some(time),
             Ok(_) => Problem::TimeOutOfRange {
                 key,
                 written,
-                min: MIN_DRAIN,
+                min,
                 max,
             },
             Err(_) => Problem::TimeInvalid(written),

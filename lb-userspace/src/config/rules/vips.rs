@@ -67,6 +67,7 @@ pub fn vips(judge: &mut Judge, files: &[FileVip], pools: &[FilePool]) -> JudgedV
                 pool: file.pool.value.clone(),
                 affinity,
                 hash,
+                protected: file.protected.unwrap_or(false),
             });
         }
     }

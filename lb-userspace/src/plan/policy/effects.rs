@@ -75,6 +75,8 @@ fn of_change(
         | Change::AddBackend { .. }
         | Change::Attach { .. }
         | Change::ChangeAccess { .. }
+        | Change::ChangeProtection { .. }
+        | Change::ChangeSigners { .. }
         | Change::Override { .. } => Vec::new(),
     }
 }

@@ -12,14 +12,14 @@ use crate::plan::Content;
 /// As many missing objects are told one by one; the others are counted.
 pub const MAX_TOLD: usize = 20;
 
-/// Nothing would be served any more.
-pub fn empty(running: &Content, target: &Content) -> Option<Finding> {
+/// Nothing would be served any more; that is asked for by a command of its own.
+pub fn empty(running: &Content, target: &Content, wipe: bool) -> Option<Finding> {
     let serving = running.config.vips.len();
-    (serving > 0 && target.config.vips.is_empty()).then(|| {
+    (serving > 0 && target.config.vips.is_empty() && !wipe).then(|| {
         let are = if serving == 1 { "is" } else { "are" };
         let message = format!("the candidate has 0 VIPs; {serving} {are} serving. Nothing was changed.");
         finding(Code::Empty, Severity::Refuse, message)
-            .fix("look whether the file is whole; no removal that is named makes this valid")
+            .fix("look whether the file is whole; no removal that is named makes this valid (holdfast wipe does)")
     })
 }
 

@@ -69,6 +69,8 @@ fn of_change(target: &Content, change: &Change) -> Option<Finding> {
         | Change::RemoveBackend { .. }
         | Change::ChangeNode { .. }
         | Change::ChangeAccess { .. }
+        | Change::ChangeProtection { .. }
+        | Change::ChangeSigners { .. }
         | Change::Detach { .. }
         | Change::Attach { .. } => None,
     }

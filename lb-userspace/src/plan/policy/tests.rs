@@ -24,6 +24,7 @@ fn judged_from(running: Option<&Content>, target: &Content, names: &[&str]) -> V
         environment: "lab",
         target,
         removed: &removed(names),
+        wipe: false,
         changes: &diff(running, target),
     })
 }

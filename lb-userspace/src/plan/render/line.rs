@@ -1,18 +1,20 @@
 //! A change as the columns of a line.
 
+mod rules;
+
 use std::{
     collections::{BTreeSet, HashSet},
     fmt::{self, Write as _},
 };
 
+use self::rules::{access_lines, protection_lines, signers_lines};
 use super::{Change, PoolEffect, percent};
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::{
     config::{
-        Access, Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, Subject, TableKind, Vip,
-        XdpMode,
+        Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, TableKind, Vip, XdpMode,
     },
     plan::BackendOverride,
 };
@@ -115,6 +117,8 @@ fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
         Change::ChangeBackend { pool, from, to } => vec![pool_line(Sign::Changed, pool, backend_fields(from, to))],
         Change::ChangeNode { from, to } => node_lines(from, to),
         Change::ChangeAccess { from, to } => access_lines(from.as_ref(), to.as_ref()),
+        Change::ChangeProtection { from, to } => protection_lines(from, to),
+        Change::ChangeSigners { from, to } => signers_lines(from, to),
         Change::Detach { interface } => vec![node_line(Sign::Removed, format!("{interface} detached"))],
         Change::Attach { interface } if goes(changes, interface) => Vec::new(),
         Change::Attach { interface } => vec![node_line(Sign::Added, format!("{interface} attached"))],
@@ -141,6 +145,8 @@ fn goes(changes: &[Change], interface: &str) -> bool {
         | Change::Detach { .. }
         | Change::Attach { .. }
         | Change::ChangeAccess { .. }
+        | Change::ChangeProtection { .. }
+        | Change::ChangeSigners { .. }
         | Change::Override { .. } => false,
     })
 }
@@ -190,6 +196,7 @@ fn vip_fields(from: &Vip, to: &Vip) -> String {
     change(&mut fields, "pool ", &from.pool, &to.pool);
     change(&mut fields, "affinity ", &from.affinity, &to.affinity);
     change(&mut fields, "hash ", &from.hash, &to.hash);
+    change(&mut fields, "protected ", &from.protected, &to.protected);
     fields.join(", ")
 }
 
@@ -325,38 +332,6 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
         lines.push(node_line(Sign::Changed, "order of interfaces".to_owned()));
     }
     lines
-}
-
-/// A line for each role that others have now.
-fn access_lines(from: Option<&Access>, to: Option<&Access>) -> Vec<Line> {
-    let mut fields = Vec::new();
-    if from.is_none() || to.is_none() {
-        let said = |access: Option<&Access>| {
-            if access.is_some() {
-                "given"
-            } else {
-                "root changes, others look"
-            }
-        };
-        change(&mut fields, "access ", &said(from), &said(to));
-    }
-    let (from, to) = (from.cloned().unwrap_or_default(), to.cloned().unwrap_or_default());
-    for (role, before, after) in [
-        ("viewer ", &from.viewer, &to.viewer),
-        ("operator ", &from.operator, &to.operator),
-        ("approver ", &from.approver, &to.approver),
-        ("admin ", &from.admin, &to.admin),
-    ] {
-        change(&mut fields, role, &subjects(before), &subjects(after));
-    }
-    fields.into_iter().map(|what| node_line(Sign::Changed, what)).collect()
-}
-
-fn subjects(subjects: &[Subject]) -> String {
-    if subjects.is_empty() {
-        return "nobody".to_owned();
-    }
-    subjects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// `weight 100 → 50`, if it changes.

@@ -10,7 +10,7 @@ proptest! {
         let goes: BTreeSet<_> = base.config.objects().filter(|object| !kept.contains(object)).collect();
         let omitted = |removed: &BTreeSet<ObjectName>| {
             let changes = diff(Some(&base), &target);
-            let judged = Judged { running: Some(&base), environment: "lab", target: &target, removed, changes: &changes };
+            let judged = Judged { running: Some(&base), environment: "lab", target: &target, removed, wipe: false, changes: &changes };
             judge(judged).into_iter().any(|finding| finding.code == "HF2002")
         };
         prop_assert_eq!(omitted(&BTreeSet::new()), !goes.is_empty());
@@ -23,7 +23,7 @@ proptest! {
         target.config.vips.clear();
         let removed: BTreeSet<_> = base.config.objects().collect();
         let changes = diff(Some(&base), &target);
-        let judged = Judged { running: Some(&base), environment: "lab", target: &target, removed: &removed, changes: &changes };
+        let judged = Judged { running: Some(&base), environment: "lab", target: &target, removed: &removed, wipe: false, changes: &changes };
         let refused = judge(judged).iter().any(|finding| finding.message.contains("0 VIPs"));
         prop_assert_eq!(refused, !base.config.vips.is_empty());
     }

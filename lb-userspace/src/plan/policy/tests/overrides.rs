@@ -21,6 +21,7 @@ fn codes(running: &Content, target: &Content) -> Vec<(String, Severity)> {
         environment: "lab",
         target,
         removed: &BTreeSet::new(),
+        wipe: false,
         changes: &changes,
     });
     findings

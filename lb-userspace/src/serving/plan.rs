@@ -1,0 +1,178 @@
+//! What a change would do. Nothing is written.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use super::Serving;
+use crate::{
+    api::model::Failure,
+    clock::Now,
+    config::ObjectName,
+    neighbours::Resolution,
+    part::Part,
+    plan::{
+        Base, Bounds, Change, Content, Finding, Plan, Severity,
+        blast::{Blast, Live, Spent},
+        diff,
+        policy::{self, lock},
+        statement,
+    },
+    revision::Revision,
+};
+
+/// What somebody wants served.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub target: Content,
+    /// Objects that may be missing.
+    pub removed: BTreeSet<ObjectName>,
+    /// The generation whose content `target` is, if that was asked for.
+    pub rollback_to: Option<u64>,
+    /// Everything is to go.
+    pub wipe: bool,
+}
+
+impl Wish {
+    #[must_use]
+    pub const fn of(target: Content, removed: BTreeSet<ObjectName>) -> Self {
+        Self {
+            target,
+            removed,
+            rollback_to: None,
+            wipe: false,
+        }
+    }
+}
+
+/// A change as it was measured, and what stands against it.
+pub(crate) struct Measured {
+    pub blast: Blast,
+    pub findings: Vec<Finding>,
+}
+
+impl Measured {
+    /// Approvals it takes.
+    pub fn needs(&self, running: &Revision) -> u32 {
+        let approvals = &running.config().protection.approvals;
+        let tiers = self.findings.iter().filter_map(|finding| finding.tier);
+        tiers.map(|tier| tier.needs(approvals)).max().unwrap_or(0)
+    }
+}
+
+impl Serving {
+    /// What is wished, judged. Nothing is written.
+    #[must_use]
+    pub fn plan(&self, wish: Wish, resolution: &Resolution, author: &str, now: Now) -> Plan {
+        let Wish {
+            target,
+            removed,
+            rollback_to,
+            wipe,
+        } = wish;
+        let running = self.served.as_ref().map(|served| &*served.state.state.content);
+        let changes = diff::diff(running, &target);
+        let mut findings = policy::judge(policy::Judged {
+            running,
+            environment: &self.environment,
+            target: &target,
+            removed: &removed,
+            wipe,
+            changes: &changes,
+        });
+        findings.extend(policy::host::judge(&target.config, resolution));
+        let measured = self.measure(&target, &changes, now);
+        let protection = self.served.as_ref().map(|served| &served.state.config().protection);
+        let (needs, trial) = match (&measured, &self.served, protection) {
+            (Some(measured), Some(served), Some(protection)) => (
+                measured.needs(&served.state),
+                lock::trial(protection, &measured.blast, &measured.findings),
+            ),
+            _ => (0, None),
+        };
+        let ttl = protection.map_or_else(|| target.config.protection.approvals.ttl, |of| of.approvals.ttl);
+        let blast = measured.map_or_else(Blast::default, |measured| {
+            findings.extend(measured.findings);
+            measured.blast
+        });
+        let previous = self.served.as_ref().map(|served| &served.state);
+        let content = Part::new(target);
+        let effects = match Revision::next(previous, &content, &resolution.hops, now.coarse) {
+            Ok(next) => next.effects(previous),
+            Err(error) => {
+                findings.push(impossible(error.into()));
+                Vec::new()
+            }
+        };
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let mut plan = Plan {
+            about: String::new(),
+            environment: self.environment.clone(),
+            hosts: BTreeSet::from([self.host.clone()]),
+            base: Base {
+                generation: self.served.as_ref().map_or(0, |served| served.generation),
+                digest: self.served.as_ref().map(|served| served.digest),
+            },
+            target: Content::clone(&content),
+            rollback_to,
+            wipe,
+            removed,
+            changes,
+            effects,
+            bounds: Bounds::around(&blast),
+            blast,
+            needs,
+            trial,
+            findings,
+            author: author.to_owned(),
+            issued: now.time,
+            expires: now.time + jiff::SignedDuration::from_secs(ttl.0.into()),
+            nonce: nonce(),
+        };
+        plan.about = statement::about(&plan);
+        plan
+    }
+
+    /// What it breaks and takes away now; `None`: nothing is served.
+    pub(super) fn measure(&self, target: &Content, changes: &[Change], now: Now) -> Option<Measured> {
+        let running = &self.served.as_ref()?.state;
+        let in_force: Cow<'_, [Change]> = policy::in_force(&running.state.content, target, changes);
+        let expenses = self.store.as_ref().map_or(&[][..], |store| store.lock().expenses());
+        let spent = Spent::within(expenses, running.config().protection.window, now.time, running);
+        let live = self.live();
+        let blast = Blast::of(running, target, &in_force, &spent, live);
+        let findings = lock::weigh(lock::Weighed {
+            running,
+            target,
+            changes,
+            in_force: &in_force,
+            blast: &blast,
+            spent: &spent,
+            live,
+        });
+        Some(Measured { blast, findings })
+    }
+
+    /// The traffic.
+    #[expect(clippy::unused_self, reason = "the traffic is read from what it follows")]
+    fn live(&self) -> &dyn Live {
+        &crate::plan::blast::Unknown
+    }
+}
+
+fn impossible(failure: Failure) -> Finding {
+    let Failure { code, message, fix, .. } = failure;
+    Finding {
+        code,
+        severity: Severity::Refuse,
+        message,
+        object: None,
+        value: None,
+        limit: None,
+        tier: None,
+        fix,
+    }
+}
+
+/// So that no two plans are one: a signature of the one is none of the other.
+fn nonce() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}
