@@ -1,12 +1,13 @@
 //! Holdfast's user space: what the daemon and the command line share.
 //!
-//! Pure modules decide (`config`, `table`, `vips`, `revision`, `layout`,
-//! `plan`); a few touch the world (`kernel`, `store`, `neighbours`, `api`,
+//! Pure modules decide (`approval`, `config`, `table`, `vips`, `revision`,
+//! `layout`, `plan`); a few touch the world (`kernel`, `store`, `neighbours`, `api`,
 //! `daemon`). `serving` is the one writer.
 #![deny(unsafe_code)]
 
 pub mod agent;
 pub mod api;
+pub mod approval;
 pub mod attachments;
 pub mod cli;
 pub mod clock;
