@@ -1,7 +1,7 @@
 //! Holdfast's user space: what the daemon and the command line share.
 //!
-//! Pure modules decide (`config`, `table`, `vips`, `revision`, `layout`,
-//! `plan`); a few touch the world (`kernel`, `store`, `neighbours`, `api`,
+//! Pure modules decide (`approval`, `config`, `table`, `vips`, `revision`,
+//! `layout`, `plan`); a few touch the world (`kernel`, `store`, `neighbours`, `api`,
 //! `daemon`). `serving` is the one writer.
 #![deny(unsafe_code)]
 

@@ -26,13 +26,23 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 4] = [
+const COMMANDS: [(&str, &str, &str); 6] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
     (
         "bpftool",
         "bpftool",
         "runs the pinned program from outside, in the tests of the kernel level",
+    ),
+    (
+        "ssh-keygen",
+        "openssh-client",
+        "signs and verifies approvals, in the unit tests",
+    ),
+    (
+        "ssh-agent",
+        "openssh-client",
+        "holds a key, in the unit tests of approvals",
     ),
     (
         "systemd-nspawn",

@@ -133,7 +133,7 @@ fn approvals_text(approvals: &Approvals, _: Look) -> String {
             waiting.needs.to_string(),
             waiting.approved_by.join("; "),
             waiting.expires.to_string(),
-            plain(&waiting.about).into_owned(),
+            plain(&waiting.about),
         ]
     });
     table(&columns, rows)
@@ -215,7 +215,7 @@ fn why_text(why: &WhyRefused, look: Look) -> String {
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
             vec![
                 finding.code.clone(),
-                plain(&finding.message).into_owned(),
+                plain(&finding.message),
                 or_dash(&finding.value),
                 or_dash(&finding.limit),
                 rule.overridden_by.clone(),

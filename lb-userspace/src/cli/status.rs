@@ -21,6 +21,12 @@ pub(super) async fn status(client: &Client, terminal: &mut Terminal<'_>) -> Resu
     Ok(Exit::Done)
 }
 
+/// The headline alone, after a command that changes how things stand.
+pub(super) fn first_line(status: &Status, look: Look) -> String {
+    let (weather, line) = Headline::from(status).text();
+    paint(look.color, tone(weather), &plain(&line))
+}
+
 /// All of it; the first line says whether all is well.
 pub(super) fn text(status: &Status, look: Look) -> String {
     let mut parts = vec![head(status, look), interfaces(status)];
@@ -40,8 +46,7 @@ pub(super) fn text(status: &Status, look: Look) -> String {
 
 /// The headline, and what else is to be known at once.
 fn head(status: &Status, look: Look) -> String {
-    let (weather, line) = Headline::from(status).text();
-    let mut lines = vec![paint(look.color, tone(weather), &plain(&line))];
+    let mut lines = vec![first_line(status, look)];
     if status.mode != Mode::Normal
         && let Some(why) = out_of_sync(status)
     {
@@ -62,6 +67,10 @@ fn head(status: &Status, look: Look) -> String {
             Tone::Caution,
             &plain(&format!("▲ OLD PROGRAM {problem}")),
         ));
+    }
+    if status.lock.waiting > 0 {
+        let waiting = format!("▲ {} plans wait for approvals: holdfast approvals", status.lock.waiting);
+        lines.push(paint(look.color, Tone::Caution, &waiting));
     }
     lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
