@@ -114,7 +114,9 @@ impl Headline<'_> {
             return String::new();
         };
         let uid = refusal.uid.map_or_else(String::new, |uid| format!(", uid {uid}"));
-        let what = self.out_of_sync.map_or_else(String::new, |why| format!("; {}", sentence(why)));
+        let what = self
+            .out_of_sync
+            .map_or_else(String::new, |why| format!("; {}", sentence(why)));
         format!(
             "▲ REFUSED {} of {}{uid} at {}{what}. {serving}, verified.",
             refusal.codes.join(", "),

@@ -118,7 +118,12 @@ impl Lock {
     pub fn follow(&mut self, record: &Record) {
         let (who, at) = (&record.author, record.time);
         match &record.entry {
-            Entry::Kept { plan, about, needs, expires } => {
+            Entry::Kept {
+                plan,
+                about,
+                needs,
+                expires,
+            } => {
                 self.forget_old(at);
                 let kept = Kept {
                     author: who.clone(),
@@ -134,7 +139,8 @@ impl Lock {
             }
             Entry::Approved { plan, given, .. } => {
                 if let Some(kept) = self.kept.get_mut(plan) {
-                    kept.approvals.retain(|other| (&other.fingerprint, other.author) != (&given.fingerprint, given.author));
+                    kept.approvals
+                        .retain(|other| (&other.fingerprint, other.author) != (&given.fingerprint, given.author));
                     kept.approvals.push(given.clone());
                 }
             }
@@ -205,9 +211,12 @@ impl Lock {
     /// Drops plans that nobody can apply any more, and expenses of more than
     /// the longest window ago.
     fn forget_old(&mut self, now: Timestamp) {
-        self.kept.retain(|_, kept| !kept.spent && kept.expires > now && kept.rejected.is_none());
+        self.kept
+            .retain(|_, kept| !kept.spent && kept.expires > now && kept.rejected.is_none());
         let window = i64::from(crate::config::limits::MAX_PROTECTION_WINDOW.0);
-        let begin = now.checked_sub(jiff::SignedDuration::from_secs(window)).unwrap_or(Timestamp::MIN);
+        let begin = now
+            .checked_sub(jiff::SignedDuration::from_secs(window))
+            .unwrap_or(Timestamp::MIN);
         self.expenses.retain(|expense| expense.at > begin);
     }
 

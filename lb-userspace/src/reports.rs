@@ -2,8 +2,8 @@
 //! `bpf verify`. Reads only.
 
 mod file;
-pub mod lock;
 pub(crate) mod health;
+pub mod lock;
 mod objects;
 
 use std::collections::BTreeMap;

@@ -11,10 +11,7 @@ mod trial;
 
 pub use self::{apply::Asked, plan::Wish};
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     api::model::{Applied, Failure, Mode},

@@ -41,7 +41,10 @@ impl Peer {
             groups,
             pid: credentials.pid(),
             name: listed.map_or_else(|| format!("uid {uid}"), str::to_owned),
-            login: credentials.pid().filter(|_| uid == ROOT).and_then(|pid| login(pid, accounts)),
+            login: credentials
+                .pid()
+                .filter(|_| uid == ROOT)
+                .and_then(|pid| login(pid, accounts)),
         })
     }
 

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use super::{
     auth::Peer,
     model::{
-        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BreakGlassRequest, HoldRequest, RejectRequest,
-        UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
+        Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, PlanRequest, RejectRequest,
+        RollbackRequest, Status, UndeleteRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
-use crate::{digest::Digest, config::Access, metrics::Sample, plan::Plan};
+use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;

@@ -11,9 +11,9 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
-    Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BreakGlassRequest, HoldRequest,
-    RejectRequest, UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfVerify, Document, Failure, GenerationDetail, History,
-    InterfacesRequest, Journal, Kind, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+    Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, Document,
+    Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, Kind, PlanRequest, RejectRequest,
+    RollbackRequest, Status, UndeleteRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
 };
 use crate::{config::API_VERSION, digest::Digest, plan::Plan};
 

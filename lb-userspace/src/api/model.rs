@@ -18,11 +18,11 @@ use crate::{
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
+pub use self::health::{GuestStatus, HealthState, HealthStatus};
 pub use self::lock::{
     Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
     RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
 };
-pub use self::health::{GuestStatus, HealthState, HealthStatus};
 
 /// `apiVersion` and `kind`, at the head of every document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,9 @@
 //! `holdfast approve|reject|approvals|hold|resume|break-glass|undelete|wipe|why-refused`.
 
-use std::{env, fs, io, path::{Path, PathBuf}};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
 
 use zeroize::Zeroizing;
 
@@ -29,7 +32,11 @@ async fn waiting(what: &str, client: &Client) -> Result<Plan, Error> {
     let digest = digest_of(what, client).await?;
     let plan = client.waiting_plan(digest).await?.body;
     // What is signed is what is shown; the daemon is not believed.
-    if plan.digest() == digest { Ok(plan) } else { Err(Error::OtherPlan(digest)) }
+    if plan.digest() == digest {
+        Ok(plan)
+    } else {
+        Err(Error::OtherPlan(digest))
+    }
 }
 
 async fn digest_of(what: &str, client: &Client) -> Result<Digest, Error> {
@@ -41,13 +48,19 @@ async fn digest_of(what: &str, client: &Client) -> Result<Digest, Error> {
         return Ok(change::read_plan(&path)?.digest());
     }
     let plans = client.approvals().await?.body.plans;
-    let mut matching = plans.iter().filter(|waiting| what.len() >= SHORTEST && waiting.plan.to_string().starts_with(what));
+    let mut matching = plans
+        .iter()
+        .filter(|waiting| what.len() >= SHORTEST && waiting.plan.to_string().starts_with(what));
     match (matching.next(), matching.next()) {
         (Some(waiting), None) => Ok(waiting.plan),
         _ => Err(Error::NoSuchObject {
             kind: "plan",
             name: what.to_owned(),
-            known: plans.iter().map(|waiting| waiting.plan.short()).collect::<Vec<_>>().join(", "),
+            known: plans
+                .iter()
+                .map(|waiting| waiting.plan.short())
+                .collect::<Vec<_>>()
+                .join(", "),
         }),
     }
 }
@@ -57,7 +70,11 @@ const SHORTEST: usize = 4;
 
 pub(super) async fn approve(args: &args::Approve, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
     let plan = waiting(&args.plan, client).await?;
-    terminal.say(&format!("{}{}", render::plan_text(&plan, terminal.err.color), plain(&plan.about)))?;
+    terminal.say(&format!(
+        "{}{}",
+        render::plan_text(&plan, terminal.err.color),
+        plain(&plan.about)
+    ))?;
     let bytes = file::export(&plan);
     if let Some(out) = &args.out {
         fs::write(out, &bytes).map_err(|source| Error::Write {
@@ -125,7 +142,14 @@ fn approvals_text(approvals: &Approvals, _: Look) -> String {
     if approvals.plans.is_empty() {
         return "no plan waits for approvals".to_owned();
     }
-    let columns = [words("PLAN"), words("AUTHOR"), numbers("NEEDS"), words("APPROVED BY"), words("EXPIRES"), words("ABOUT")];
+    let columns = [
+        words("PLAN"),
+        words("AUTHOR"),
+        numbers("NEEDS"),
+        words("APPROVED BY"),
+        words("EXPIRES"),
+        words("ABOUT"),
+    ];
     let rows = approvals.plans.iter().map(|waiting| {
         vec![
             waiting.plan.short(),
@@ -154,7 +178,11 @@ pub(super) async fn resume(client: &Client, terminal: &mut Terminal<'_>) -> Resu
     Ok(Exit::Done)
 }
 
-pub(super) async fn break_glass(args: &args::BreakGlass, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+pub(super) async fn break_glass(
+    args: &args::BreakGlass,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
     let now = if args.end {
         terminal.patiently("shutting", client.mend_glass()).await?
     } else {
@@ -168,7 +196,11 @@ pub(super) async fn break_glass(args: &args::BreakGlass, client: &Client, termin
     Ok(Exit::Done)
 }
 
-pub(super) async fn undelete(args: &args::Undelete, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+pub(super) async fn undelete(
+    args: &args::Undelete,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
     let request = UndeleteRequest {
         objects: args.objects.clone(),
     };
@@ -185,14 +217,20 @@ pub(super) async fn wipe(args: &args::Wipe, client: &Client, terminal: &mut Term
 }
 
 /// Exit 3 if something stands against it.
-pub(super) async fn why_refused(args: &args::WhyRefused, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+pub(super) async fn why_refused(
+    args: &args::WhyRefused,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
     let path = PathBuf::from(&args.plan);
     let plan = if path.is_file() {
         change::read_plan(&path)?
     } else {
         waiting(&args.plan, client).await?
     };
-    let why = terminal.patiently("judging", client.why_refused(&WhyRefusedRequest { plan })).await?;
+    let why = terminal
+        .patiently("judging", client.why_refused(&WhyRefusedRequest { plan }))
+        .await?;
     terminal.answer(&why, why_text)?;
     Ok(if why.body.applicable { Exit::Done } else { Exit::Refused })
 }
@@ -209,7 +247,13 @@ fn why_text(why: &WhyRefused, look: Look) -> String {
         text.push_str(&super::error::failure_text(refusal, None, look.color));
     }
     if !why.rules.is_empty() {
-        let columns = [words("RULE"), words("WHAT"), words("MEASURED"), words("LIMIT"), words("WHO MAY OVERRIDE")];
+        let columns = [
+            words("RULE"),
+            words("WHAT"),
+            words("MEASURED"),
+            words("LIMIT"),
+            words("WHO MAY OVERRIDE"),
+        ];
         let rows = why.rules.iter().map(|rule| {
             let finding = &rule.finding;
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());

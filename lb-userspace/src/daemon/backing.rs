@@ -6,9 +6,9 @@ use crate::{
         auth::Peer,
         backing::{Answer, Backing},
         model::{
-            Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BreakGlassRequest, HoldRequest,
-            RejectRequest, UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest,
-            Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+            Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
+            GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, PlanRequest, RejectRequest,
+            RollbackRequest, Status, UndeleteRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     config::Access,

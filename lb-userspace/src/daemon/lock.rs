@@ -111,7 +111,10 @@ impl Daemon {
     pub async fn plan_undelete(&self, request: UndeleteRequest, peer: Peer) -> Result<Plan, Failure> {
         let target = {
             let serving = self.serving.lock().await;
-            let running = serving.served.as_ref().ok_or_else(|| failure::absent("running generation"))?;
+            let running = serving
+                .served
+                .as_ref()
+                .ok_or_else(|| failure::absent("running generation"))?;
             let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;
             let mut target = Content::clone(&running.state.state.content);
             for object in &request.objects {
@@ -138,7 +141,10 @@ impl Daemon {
     pub async fn plan_wipe(&self, request: WipeRequest, peer: Peer) -> Result<Plan, Failure> {
         let running = self.running().await?;
         if running.config.environment != request.environment {
-            return Err(failure::other_environment(&request.environment, &running.config.environment));
+            return Err(failure::other_environment(
+                &request.environment,
+                &running.config.environment,
+            ));
         }
         let removed: BTreeSet<ObjectName> = running.config.objects().collect();
         let wish = Wish {

@@ -16,7 +16,10 @@ use crate::{
 #[must_use]
 pub fn other_host(hosts: &BTreeSet<String>, host: &str) -> Failure {
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    let message = format!("the plan is for {}, this is {host}. Nothing was changed.", hosts.join(", "));
+    let message = format!(
+        "the plan is for {}, this is {host}. Nothing was changed.",
+        hosts.join(", ")
+    );
     failure(Code::OtherHost.as_str(), REFUSED, message, "plan it on this host")
 }
 
@@ -24,18 +27,34 @@ pub fn other_host(hosts: &BTreeSet<String>, host: &str) -> Failure {
 #[must_use]
 pub fn other_environment(named: &str, running: &str) -> Failure {
     let message = format!("`{named}` is not the environment of this host, which is `{running}`. Nothing was changed.");
-    failure(Code::OtherEnvironment.as_str(), REFUSED, message, "run it where it is meant")
+    failure(
+        Code::OtherEnvironment.as_str(),
+        REFUSED,
+        message,
+        "run it where it is meant",
+    )
 }
 
 /// A plan whose time is over, or has not come: a clock was set.
 #[must_use]
 pub fn expired(plan: &Plan, now: Timestamp) -> Failure {
     let message = if now >= plan.expires {
-        format!("the plan was void after {}; it is {now}. Nothing was changed.", plan.expires)
+        format!(
+            "the plan was void after {}; it is {now}. Nothing was changed.",
+            plan.expires
+        )
     } else {
-        format!("the plan was made at {}, and it is {now}: a clock was set back. Nothing was changed.", plan.issued)
+        format!(
+            "the plan was made at {}, and it is {now}: a clock was set back. Nothing was changed.",
+            plan.issued
+        )
     };
-    failure(Code::Expired.as_str(), STALE, message, "plan again: holdfast plan -f FILE")
+    failure(
+        Code::Expired.as_str(),
+        STALE,
+        message,
+        "plan again: holdfast plan -f FILE",
+    )
 }
 
 /// Traffic or backends have changed since the plan was made.
@@ -63,7 +82,12 @@ pub fn unapproved(short: &Short, plan: &Plan) -> Failure {
 /// The author's own signature is no approval.
 #[must_use]
 pub fn own_approval(short: &Short) -> Failure {
-    failure(short.code(), REFUSED, format!("{short}. Nothing was changed."), short.fix())
+    failure(
+        short.code(),
+        REFUSED,
+        format!("{short}. Nothing was changed."),
+        short.fix(),
+    )
 }
 
 /// A plan that needs approvals, and that this daemon does not know.
@@ -82,17 +106,36 @@ pub fn not_kept() -> Failure {
 /// Somebody will not have it.
 #[must_use]
 pub fn rejected(rejection: &Rejection) -> Failure {
-    let why = rejection.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-    let message = format!("{} rejected the plan at {}{why}. Nothing was changed.", rejection.who, rejection.at);
-    failure(Code::Rejected.as_str(), REFUSED, message, "talk to them; then plan again")
+    let why = rejection
+        .why
+        .as_ref()
+        .map_or_else(String::new, |why| format!(": {why}"));
+    let message = format!(
+        "{} rejected the plan at {}{why}. Nothing was changed.",
+        rejection.who, rejection.at
+    );
+    failure(
+        Code::Rejected.as_str(),
+        REFUSED,
+        message,
+        "talk to them; then plan again",
+    )
 }
 
 /// Somebody froze changes.
 #[must_use]
 pub fn on_hold(hold: &Hold) -> Failure {
     let why = hold.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-    let message = format!("{} put changes on hold at {}{why}. Nothing was changed.", hold.who, hold.since);
-    failure(Code::OnHold.as_str(), REFUSED, message, "talk to them; then holdfast resume")
+    let message = format!(
+        "{} put changes on hold at {}{why}. Nothing was changed.",
+        hold.who, hold.since
+    );
+    failure(
+        Code::OnHold.as_str(),
+        REFUSED,
+        message,
+        "talk to them; then holdfast resume",
+    )
 }
 
 /// No more plans of this author, or none at all.
@@ -119,14 +162,24 @@ pub fn too_many_approvals(limit: usize) -> Failure {
 
 impl From<ApprovalError> for Failure {
     fn from(error: ApprovalError) -> Self {
-        failure(error.code(), REFUSED, format!("{error}. Nothing was changed."), error.fix())
+        failure(
+            error.code(),
+            REFUSED,
+            format!("{error}. Nothing was changed."),
+            error.fix(),
+        )
     }
 }
 
 /// The approvers' file: `path` is where it is.
 #[must_use]
 pub fn bad_signers(path: &str, error: &SignersError) -> Failure {
-    failure(error.code(), FAILED, format!("{path}: {error}. Nothing was changed."), error.fix())
+    failure(
+        error.code(),
+        FAILED,
+        format!("{path}: {error}. Nothing was changed."),
+        error.fix(),
+    )
 }
 
 /// The approvers' file cannot be read.

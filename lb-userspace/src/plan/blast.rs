@@ -147,7 +147,9 @@ impl Spent {
             let out = expense.out.iter();
             spent.out.extend(out.map(|(object, weight)| (object.clone(), *weight)));
         }
-        let back = |object: &ObjectName, lost: u32| in_service(running).any(|(name, weight)| name == *object && weight >= lost);
+        let back = |object: &ObjectName, lost: u32| {
+            in_service(running).any(|(name, weight)| name == *object && weight >= lost)
+        };
         spent.out.retain(|object, lost| !back(object, *lost));
         spent
     }
@@ -207,7 +209,10 @@ impl Blast {
             blast.taken_out.extend(lost.taken_out);
             if lost.left < lost.before {
                 let out = spent.out.iter();
-                let earlier: u64 = out.filter(|(object, _)| is_of(object, &pool.name)).map(|(_, weight)| u64::from(*weight)).sum();
+                let earlier: u64 = out
+                    .filter(|(object, _)| is_of(object, &pool.name))
+                    .map(|(_, weight)| u64::from(*weight))
+                    .sum();
                 let percent = lost.left * 100 / (lost.before + earlier).max(1);
                 let percent = Percent::new(percent as u32).unwrap_or_default();
                 blast.capacity_left.insert(pool.name.clone(), percent);
@@ -340,7 +345,14 @@ fn weight_after(before: &Backend, after: Option<&Pool>) -> u64 {
 fn of_change(running: &Revision, target: &Content, change: &Change, live: &dyn Live) -> Vec<Break> {
     let config = running.config();
     let used = |pool: &str| config.vips.iter().any(|vip| vip.pool == pool);
-    let of_pool = |pool: &str| config.vips.iter().filter(|vip| vip.pool == pool).map(|vip| live.vip(&vip.name).pps).sum();
+    let of_pool = |pool: &str| {
+        config
+            .vips
+            .iter()
+            .filter(|vip| vip.pool == pool)
+            .map(|vip| live.vip(&vip.name).pps)
+            .sum()
+    };
     let all = || config.vips.iter().map(|vip| live.vip(&vip.name).pps).sum();
     match change {
         Change::RemoveVip { vip } if !has_heir(target, vip) => vec![of_vip(&vip.name, Why::Leaves, live)],

@@ -9,17 +9,17 @@ pub mod code;
 pub mod diff;
 pub mod file;
 mod overrides;
-pub mod statement;
-mod undelete;
 pub mod policy;
 pub mod render;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod statement;
+mod undelete;
 
 use std::collections::BTreeSet;
 
-pub use self::statement::Bounds;
 pub use self::overrides::{BackendOverride, BackendWish, Overrides, WishError};
+pub use self::statement::Bounds;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -53,7 +53,11 @@ pub fn judge(judged: Judged<'_>) -> Vec<Finding> {
         findings.extend(omission::pools_without_owner(running, judged.target));
         findings.extend(omission::nothing_attached(running, judged.target));
         findings.extend(omission::omitted(running, judged.target, judged.removed));
-        findings.extend(effects::of_changes(running, judged.target, &in_force(running, judged.target, judged.changes)));
+        findings.extend(effects::of_changes(
+            running,
+            judged.target,
+            &in_force(running, judged.target, judged.changes),
+        ));
     }
     findings.extend(overrides::impossible(judged.target));
     findings.extend(overrides::hidden(judged.target, judged.changes));

@@ -44,7 +44,10 @@ fn blast_text(plan: &Plan, color: bool) -> String {
     )];
     parts.push(format!("{} of {} VIPs", blast.vips_broken.len(), blast.vips));
     parts.push(format!("{} of {} backends", blast.taken_out.len(), blast.backends));
-    let left = blast.capacity_left.iter().map(|(pool, left)| format!("{left} of pool {pool} left"));
+    let left = blast
+        .capacity_left
+        .iter()
+        .map(|(pool, left)| format!("{left} of pool {pool} left"));
     parts.extend(left.take(LEFT_TOLD));
     let head = Style(color).bold("BLAST RADIUS");
     format!("{head} {}\n", plain(&parts.join(", ")))

@@ -44,11 +44,20 @@ impl Bounds {
         let (vips, backends) = (now.vips_broken.len() as u32, now.taken_out.len() as u32);
         if broken > u32::from(self.broken.get()) * 10 {
             let percent = broken.div_ceil(10);
-            Some(format!("{percent}% of the packets would end, and the plan says {} at most", self.broken))
+            Some(format!(
+                "{percent}% of the packets would end, and the plan says {} at most",
+                self.broken
+            ))
         } else if vips > self.vips {
-            Some(format!("the connections of {vips} VIPs would end, and the plan says {}", self.vips))
+            Some(format!(
+                "the connections of {vips} VIPs would end, and the plan says {}",
+                self.vips
+            ))
         } else if backends > self.backends {
-            Some(format!("{backends} backends would be taken out, and the plan says {}", self.backends))
+            Some(format!(
+                "{backends} backends would be taken out, and the plan says {}",
+                self.backends
+            ))
         } else {
             None
         }

@@ -41,7 +41,10 @@ impl Serving {
     pub fn why_refused(&self, plan: &Plan, asked: &Asked<'_>, resolution: &Resolution, now: Now) -> WhyRefused {
         let digest = plan.digest();
         let refusal = self.may_apply(plan, digest, None, asked, resolution, now).err();
-        let approvals = self.served.as_ref().map(|served| &served.state.config().protection.approvals);
+        let approvals = self
+            .served
+            .as_ref()
+            .map(|served| &served.state.config().protection.approvals);
         let approvals = approvals.cloned().unwrap_or_default();
         let (findings, measured) = self.findings_now(plan, resolution, now);
         let needs = measured.zip(self.served.as_ref());

@@ -1,14 +1,17 @@
 //! What people do to the lock: approve, reject, hold, resume, break the glass.
 //! Each is an entry of the journal, and counts from then on.
 
-use super::{Serving, apply::{Asked, author_of, valid}};
+use super::{
+    Serving,
+    apply::{Asked, author_of, valid},
+};
 use crate::{
     api::model::{Approvals, Failure, Waiting},
     approval,
     clock::Now,
     digest::Digest,
     event, failure,
-    lock::{GlassTerm, Given, Kept, LONGEST_BREAK, MAX_APPROVALS_KEPT},
+    lock::{Given, GlassTerm, Kept, LONGEST_BREAK, MAX_APPROVALS_KEPT},
     plan::{Plan, file},
     store::{Entry, Store, StoreError},
 };
@@ -36,7 +39,14 @@ impl Serving {
             expires: plan.expires,
         };
         store.append(&kept, &plan.author, now.time)?;
-        event!(info, PlanKept, plan = plan.digest().short(), needs = plan.needs, author = plan.author, "a plan waits for approvals");
+        event!(
+            info,
+            PlanKept,
+            plan = plan.digest().short(),
+            needs = plan.needs,
+            author = plan.author,
+            "a plan waits for approvals"
+        );
         Ok(())
     }
 
@@ -54,7 +64,14 @@ impl Serving {
     ///
     /// # Errors
     /// Nothing has changed then; that somebody tried is in the journal.
-    pub fn approve(&mut self, digest: Digest, signature: String, as_author: bool, asked: &Asked<'_>, now: Now) -> Result<Approvals, Failure> {
+    pub fn approve(
+        &mut self,
+        digest: Digest,
+        signature: String,
+        as_author: bool,
+        asked: &Asked<'_>,
+        now: Now,
+    ) -> Result<Approvals, Failure> {
         let given = match self.check_approval(digest, signature, as_author, asked, now) {
             Ok(given) => given,
             Err(failure) => {
@@ -64,12 +81,27 @@ impl Serving {
         };
         let by = asked.by;
         let who = given.principals.join(",");
-        self.writable_store()?.append(&Entry::Approved { plan: digest, given, by }, asked.author, now.time)?;
+        self.writable_store()?.append(
+            &Entry::Approved {
+                plan: digest,
+                given,
+                by,
+            },
+            asked.author,
+            now.time,
+        )?;
         event!(info, PlanApproved, plan = digest.short(), who, "a plan is approved");
         self.approvals(asked, now)
     }
 
-    fn check_approval(&self, digest: Digest, signature: String, as_author: bool, asked: &Asked<'_>, now: Now) -> Result<Given, Failure> {
+    fn check_approval(
+        &self,
+        digest: Digest,
+        signature: String,
+        as_author: bool,
+        asked: &Asked<'_>,
+        now: Now,
+    ) -> Result<Given, Failure> {
         self.check_writable()?;
         let plan = self.kept_plan(digest)?;
         let kept = self.kept(digest)?;
@@ -87,7 +119,8 @@ impl Serving {
         // One's own approval is said to be none at once, not when it is counted.
         let author = author_of(&plan, None);
         if !as_author && author.name.is_some() {
-            approval::count(&author, std::slice::from_ref(&signed), 1).map_err(|short| failure::own_approval(&short))?;
+            approval::count(&author, std::slice::from_ref(&signed), 1)
+                .map_err(|short| failure::own_approval(&short))?;
         }
         Ok(Given {
             principals: signed.principals,
@@ -106,14 +139,26 @@ impl Serving {
     ///
     /// # Errors
     /// When it does not wait, or the store does not take it.
-    pub fn reject(&mut self, digest: Digest, why: Option<String>, asked: &Asked<'_>, now: Now) -> Result<Approvals, Failure> {
+    pub fn reject(
+        &mut self,
+        digest: Digest,
+        why: Option<String>,
+        asked: &Asked<'_>,
+        now: Now,
+    ) -> Result<Approvals, Failure> {
         if !self.kept(digest)?.is_waiting(now.time) {
             return Err(failure::not_kept());
         }
         let by = asked.by;
         let entry = Entry::Rejected { plan: digest, why, by };
         self.writable_store()?.append(&entry, asked.author, now.time)?;
-        event!(warn, PlanRejected, plan = digest.short(), who = asked.author, "a plan is rejected");
+        event!(
+            warn,
+            PlanRejected,
+            plan = digest.short(),
+            who = asked.author,
+            "a plan is rejected"
+        );
         self.approvals(asked, now)
     }
 
@@ -128,7 +173,12 @@ impl Serving {
             author: kept.author.clone(),
             about: kept.about.clone(),
             needs: kept.needs,
-            approved_by: kept.approvals.iter().filter(|given| !given.author).map(|given| given.principals.join(",")).collect(),
+            approved_by: kept
+                .approvals
+                .iter()
+                .filter(|given| !given.author)
+                .map(|given| given.principals.join(","))
+                .collect(),
             expires: kept.expires,
         });
         Ok(Approvals {
@@ -145,7 +195,8 @@ impl Serving {
     pub fn hold(&mut self, why: Option<String>, asked: &Asked<'_>, now: Now) -> Result<(), Failure> {
         let by = asked.by;
         event!(warn, Held, who = asked.author, why, "changes are on hold");
-        self.writable_store()?.append(&Entry::Held { why, by }, asked.author, now.time)?;
+        self.writable_store()?
+            .append(&Entry::Held { why, by }, asked.author, now.time)?;
         Ok(())
     }
 
@@ -179,10 +230,21 @@ impl Serving {
         }
         let term = GlassTerm::from(now.coarse, within, &self.boot);
         let by = asked.by;
-        let entry = Entry::GlassBroken { why: why.clone(), term, by };
+        let entry = Entry::GlassBroken {
+            why: why.clone(),
+            term,
+            by,
+        };
         self.writable_store()?.append(&entry, asked.author, now.time)?;
         self.tally.glass_broken += 1;
-        event!(error, GlassBroken, who = asked.author, why, within, "the glass is broken: the lock is open");
+        event!(
+            error,
+            GlassBroken,
+            who = asked.author,
+            why,
+            within,
+            "the glass is broken: the lock is open"
+        );
         Ok(())
     }
 
@@ -195,7 +257,8 @@ impl Serving {
             return Err(failure::absent("broken glass"));
         }
         let by = asked.by;
-        self.writable_store()?.append(&Entry::GlassMended { by }, asked.author, now.time)?;
+        self.writable_store()?
+            .append(&Entry::GlassMended { by }, asked.author, now.time)?;
         event!(info, GlassMended, who = asked.author, "the lock is shut again");
         Ok(())
     }
@@ -220,7 +283,10 @@ impl Serving {
             return Vec::new();
         };
         let signatures = valid(kept, &file::export(plan), &signers, now);
-        signatures.iter().map(|signature| signature.principals.join(",")).collect()
+        signatures
+            .iter()
+            .map(|signature| signature.principals.join(","))
+            .collect()
     }
 }
 

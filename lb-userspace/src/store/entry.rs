@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     confirm::Term,
     digest::Digest,
-    lock::{GlassTerm, Given},
+    lock::{Given, GlassTerm},
     part::Part,
     plan::{Content, blast::Expense},
     revision,

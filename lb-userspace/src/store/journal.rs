@@ -110,7 +110,9 @@ impl Store {
         let Some(json) = json.filter(|json| Digest::of(json.as_bytes()) == digest) else {
             return Ok(None);
         };
-        serde_json::from_str(&json).map(Some).map_err(|_| StoreError::Projections)
+        serde_json::from_str(&json)
+            .map(Some)
+            .map_err(|_| StoreError::Projections)
     }
 }
 

@@ -4,7 +4,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use crate::{approval::Signers, config::ObjectName, digest::Digest, plan::{Finding, Plan}};
+use crate::{
+    approval::Signers,
+    config::ObjectName,
+    digest::Digest,
+    plan::{Finding, Plan},
+};
 
 /// `GET /v1/approvals`: plans that wait for approvals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

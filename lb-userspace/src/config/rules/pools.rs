@@ -11,7 +11,8 @@ use crate::config::{
     Backend, BackendState, Drain, Encap, NextHop, Percent, Pool,
     file::{FileBackend, FileDrain, FileNextHop, FileNode, FilePool, FileVip},
     limits::{
-        DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_DRAIN_DEADLINE, MAX_DRAIN_IDLE, MAX_POOLS, MAX_WEIGHT, MIN_DRAIN,
+        DEFAULT_WEIGHT, MAX_BACKENDS, MAX_BACKENDS_IN_POOL, MAX_DRAIN_DEADLINE, MAX_DRAIN_IDLE, MAX_POOLS, MAX_WEIGHT,
+        MIN_DRAIN,
     },
     place::Place,
     problem::Problem,

@@ -19,13 +19,7 @@ pub fn protection(judge: &mut Judge, file: Option<&FileProtection>) -> Protectio
     let window = (MIN_PROTECTION_WINDOW, MAX_PROTECTION_WINDOW);
     Protection {
         max_traffic_affected: share(judge, file.max_traffic_affected.as_ref(), default.max_traffic_affected),
-        window: time(
-            judge,
-            "protection.window",
-            file.window.as_ref(),
-            window,
-            default.window,
-        ),
+        window: time(judge, "protection.window", file.window.as_ref(), window, default.window),
         max_backends_removed: removals(judge, file.max_backends_removed.as_ref()),
         min_capacity_left: share(judge, file.min_capacity_left.as_ref(), default.min_capacity_left),
         require_drain: file.require_drain.unwrap_or(default.require_drain),
@@ -106,7 +100,13 @@ fn share(judge: &mut Judge, text: Option<&Text>, default: Percent) -> Percent {
     judge.percent_or_zero(Some(text)).unwrap_or(default)
 }
 
-fn time(judge: &mut Judge, key: &'static str, text: Option<&Text>, within: (Seconds, Seconds), default: Seconds) -> Seconds {
+fn time(
+    judge: &mut Judge,
+    key: &'static str,
+    text: Option<&Text>,
+    within: (Seconds, Seconds),
+    default: Seconds,
+) -> Seconds {
     let Some(text) = text else { return default };
     judge.time(key, text, within.0, within.1).unwrap_or(default)
 }

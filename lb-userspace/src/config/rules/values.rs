@@ -86,12 +86,7 @@ impl Judge<'_> {
         let written = text.value.clone();
         let problem = match written.parse() {
             Ok(time) if (min..=max).contains(&time) => return Some(time),
-            Ok(_) => Problem::TimeOutOfRange {
-                key,
-                written,
-                min,
-                max,
-            },
+            Ok(_) => Problem::TimeOutOfRange { key, written, min, max },
             Err(_) => Problem::TimeInvalid(written),
         };
         self.refuse(problem, Place::of(text));

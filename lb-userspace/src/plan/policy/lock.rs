@@ -94,13 +94,21 @@ fn vips(weighed: Weighed<'_>) -> Vec<Finding> {
         if vip.protected {
             let message = format!("vip {} is protected, and {what}", vip.name);
             let fix = "lift `protected` by a plan of its own first; it is read from the running generation";
-            findings.push(finding(Code::Protected, Severity::Refuse, message).about(object.clone()).fix(fix));
+            findings.push(
+                finding(Code::Protected, Severity::Refuse, message)
+                    .about(object.clone())
+                    .fix(fix),
+            );
         }
         if !weighed.blast.vips_broken.contains(&vip.name) {
             continue;
         }
         let reading = weighed.live.vip(&vip.name);
-        let leaves = weighed.blast.breaks.iter().any(|broken| broken.why == Why::Leaves && broken.what == object.to_string());
+        let leaves = weighed
+            .blast
+            .breaks
+            .iter()
+            .any(|broken| broken.why == Why::Leaves && broken.what == object.to_string());
         if leaves && reading.is_live(window) {
             let quiet = reading.quiet.unwrap_or(Seconds(0));
             let message = format!(
@@ -184,7 +192,11 @@ fn is_drained(running: &Revision, id: &BackendId) -> bool {
     let Some(member) = state.members.get(&id.backend) else {
         return true;
     };
-    let owns = tables.current.counts().get(&member.index).is_some_and(|slots| *slots > 0);
+    let owns = tables
+        .current
+        .counts()
+        .get(&member.index)
+        .is_some_and(|slots| *slots > 0);
     member.health.share.is_zero() || (!owns && !tables.dirty.earlier().contains(&member.index))
 }
 
@@ -226,7 +238,11 @@ fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
         tenths(now),
         weighed.blast.broken,
         weighed.blast.packets,
-        if earlier == 0 { String::new() } else { format!(", after {} within {window}", tenths(earlier)) }
+        if earlier == 0 {
+            String::new()
+        } else {
+            format!(", after {} within {window}", tenths(earlier))
+        }
     );
     let finding = beyond(weighed, Code::TrafficBudget, message).measured(&tenths(share), &limit.to_string());
     Some(finding)
@@ -279,7 +295,12 @@ fn removals(weighed: Weighed<'_>) -> Vec<Finding> {
         })
         .collect();
     if findings.is_empty() {
-        findings.extend(judge("all pools", blast.taken_out.len(), spent.out.len(), blast.backends as usize));
+        findings.extend(judge(
+            "all pools",
+            blast.taken_out.len(),
+            spent.out.len(),
+            blast.backends as usize,
+        ));
     }
     findings
 }
@@ -289,7 +310,11 @@ fn floor(weighed: Weighed<'_>) -> Vec<Finding> {
     let limit = weighed.protection().min_capacity_left;
     let target = weighed.target.in_force();
     let served = |pool: &str| target.vips.iter().any(|vip| vip.pool == pool);
-    let low = weighed.blast.capacity_left.iter().filter(|(pool, left)| **left < limit && served(pool));
+    let low = weighed
+        .blast
+        .capacity_left
+        .iter()
+        .filter(|(pool, left)| **left < limit && served(pool));
     low.map(|(pool, left)| {
         let message = format!("{left} of the capacity of pool {pool} would be left");
         finding(Code::CapacityFloor, Severity::Refuse, message)
@@ -356,7 +381,10 @@ fn checks_differ(from: &crate::config::Pool, to: &crate::config::Pool) -> bool {
 /// In which ways; `None`: in none.
 fn weaker(from: &Protection, to: &Protection) -> Option<Vec<&'static str>> {
     let ways = [
-        ("maxTrafficAffected", to.max_traffic_affected > from.max_traffic_affected),
+        (
+            "maxTrafficAffected",
+            to.max_traffic_affected > from.max_traffic_affected,
+        ),
         ("window", to.window < from.window),
         (
             "maxBackendsRemoved",
@@ -370,12 +398,18 @@ fn weaker(from: &Protection, to: &Protection) -> Option<Vec<&'static str>> {
         ("approvals.drain", to.approvals.drain < from.approvals.drain),
         ("approvals.ttl", to.approvals.ttl > from.approvals.ttl),
         // Other people: they may be anybody.
-        ("approvals.approvers", to.approvals.approvers != from.approvals.approvers && from.approvals.approvers.is_some()),
+        (
+            "approvals.approvers",
+            to.approvals.approvers != from.approvals.approvers && from.approvals.approvers.is_some(),
+        ),
         (
             "confirm.default",
             to.confirm.default.0 == 0 && from.confirm.default.0 > 0,
         ),
-        ("confirm.requiredAbove", to.confirm.required_above > from.confirm.required_above),
+        (
+            "confirm.requiredAbove",
+            to.confirm.required_above > from.confirm.required_above,
+        ),
     ];
     let weaker: Vec<_> = ways.into_iter().filter_map(|(what, is)| is.then_some(what)).collect();
     (!weaker.is_empty()).then_some(weaker)

@@ -13,9 +13,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::{
-    config::{
-        Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, TableKind, Vip, XdpMode,
-    },
+    config::{Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, TableKind, Vip, XdpMode},
     plan::BackendOverride,
 };
 

@@ -14,16 +14,31 @@ fn rules_line(sign: Sign, what: String) -> Line {
 /// A line for each key that differs.
 pub fn protection_lines(from: &Protection, to: &Protection) -> Vec<Line> {
     let mut fields = Vec::new();
-    change(&mut fields, "maxTrafficAffected ", &from.max_traffic_affected, &to.max_traffic_affected);
+    change(
+        &mut fields,
+        "maxTrafficAffected ",
+        &from.max_traffic_affected,
+        &to.max_traffic_affected,
+    );
     change(&mut fields, "window ", &from.window, &to.window);
     let removals = |protection: &Protection| {
         let of = protection.max_backends_removed;
         format!("{} or {}", of.count, of.percent)
     };
     change(&mut fields, "maxBackendsRemoved ", &removals(from), &removals(to));
-    change(&mut fields, "minCapacityLeft ", &from.min_capacity_left, &to.min_capacity_left);
+    change(
+        &mut fields,
+        "minCapacityLeft ",
+        &from.min_capacity_left,
+        &to.min_capacity_left,
+    );
     change(&mut fields, "requireDrain ", &from.require_drain, &to.require_drain);
-    change(&mut fields, "liveVipWindow ", &from.live_vip_window, &to.live_vip_window);
+    change(
+        &mut fields,
+        "liveVipWindow ",
+        &from.live_vip_window,
+        &to.live_vip_window,
+    );
     let (before, after) = (&from.approvals, &to.approvals);
     change(&mut fields, "approvals.remove ", &before.remove, &after.remove);
     change(&mut fields, "approvals.drain ", &before.drain, &after.drain);
@@ -33,7 +48,12 @@ pub fn protection_lines(from: &Protection, to: &Protection) -> Vec<Line> {
         path.map_or_else(|| "none".to_owned(), |path| path.display().to_string())
     };
     change(&mut fields, "approvals.approvers ", &path(from), &path(to));
-    change(&mut fields, "confirm.default ", &from.confirm.default, &to.confirm.default);
+    change(
+        &mut fields,
+        "confirm.default ",
+        &from.confirm.default,
+        &to.confirm.default,
+    );
     change(
         &mut fields,
         "confirm.requiredAbove ",
@@ -48,7 +68,10 @@ pub fn signers_lines(from: &Signers, to: &Signers) -> Vec<Line> {
     let diff = from.diff(to);
     let said = |signer: &Signer| format!("approver {} {}", signer.names(), signer.fingerprint);
     let added = diff.added.iter().map(|signer| rules_line(Sign::Added, said(signer)));
-    let removed = diff.removed.iter().map(|signer| rules_line(Sign::Removed, said(signer)));
+    let removed = diff
+        .removed
+        .iter()
+        .map(|signer| rules_line(Sign::Removed, said(signer)));
     let changed = diff.changed.iter().map(|(from, to)| {
         let what = if from.principals == to.principals {
             format!("{}, described in another way", said(to))
