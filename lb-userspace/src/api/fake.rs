@@ -96,7 +96,7 @@ impl Backing for Fake {
         Box::pin(async move {
             match request.generation {
                 None | Some(40) => Ok(plan(&peer.name, &json!([]))),
-                Some(_) => Err(failure("HF4001", "there is no such generation", 1)),
+                Some(_) => Err(failure("HF5004", "there is no such generation", 1)),
             }
         })
     }
@@ -132,7 +132,7 @@ impl Backing for Fake {
                 40 | 41 => Ok(sample(json!({
                     "summary": summary(number), "content": content(number), "changes": [],
                 }))),
-                _ => Err(failure("HF4001", "there is no such generation", 1)),
+                _ => Err(failure("HF5004", "there is no such generation", 1)),
             }
         })
     }
