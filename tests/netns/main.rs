@@ -3,6 +3,7 @@
 //! needs root for it.
 
 mod affinity;
+mod api;
 mod changes;
 mod checks;
 mod confirm;

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Content, policy};
@@ -54,7 +55,7 @@ impl Live for Unknown {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Blast {
     /// Of all VIPs, packets a second.
@@ -81,7 +82,7 @@ pub struct Blast {
 }
 
 /// Connections that end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Break {
     /// `vip/dns`, `backend/web/be5`, `pool/web`, `interface lb0`, `node`.
@@ -91,8 +92,9 @@ pub struct Break {
     pub pps: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "BreakWhy")]
 pub enum Why {
     /// The VIP goes, or leaves its address, port or protocol.
     Leaves,
@@ -122,7 +124,7 @@ pub struct Spent {
 }
 
 /// A plan that was applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Expense {
     /// By the wall clock, as its journal entry.

@@ -119,7 +119,7 @@ async fn failure_is_a_document_too() {
     assert_eq!(ran.exit, 1);
     assert_eq!(
         (&ran.json()["kind"], &ran.json()["code"]),
-        (&json!("Failure"), &json!("HF4001"))
+        (&json!("Failure"), &json!("HF5004"))
     );
-    assert!(ran.err.starts_with("error[HF4001]: "), "{}", ran.err);
+    assert!(ran.err.starts_with("error[HF5004]: "), "{}", ran.err);
 }
