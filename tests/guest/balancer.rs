@@ -47,7 +47,7 @@ impl Balancer {
         let disk = Path::new(DISK);
         let mut rig = Rig::without_daemon(&Layout::of(Shape::TwoArm, 3), |mut fleet| {
             fleet.hash_key_file = disk.join("hash.key");
-            fleet
+            fleet.draining("2s", "20s")
         })?;
         let installation = &mut rig.installation;
         installation.state = disk.join("state");
