@@ -175,10 +175,11 @@ impl Guest {
 
     /// Starts the daemon, and sends packets the moment it is ready.
     pub fn start(&mut self) -> Result<Started> {
-        match self.ask(&Request::Start)? {
-            Answer::Started(started) => Ok(started),
-            other => bail!("{other:?}"),
-        }
+        let answer = self.ask(&Request::Start)?;
+        let Answer::Started(started) = answer else {
+            bail!("not an answer to a start: {answer:?}");
+        };
+        Ok(started)
     }
 
     /// Runs `holdfast` with these arguments.
@@ -200,10 +201,11 @@ impl Guest {
 
     /// Where the kernel sends a TCP flow from each of these.
     pub fn why(&mut self, sources: &[SocketAddr]) -> Result<Vec<Why>> {
-        match self.ask(&Request::Why(sources.to_vec()))? {
-            Answer::Why(answers) => Ok(answers),
-            other => bail!("{other:?}"),
-        }
+        let answer = self.ask(&Request::Why(sources.to_vec()))?;
+        let Answer::Why(flows) = answer else {
+            bail!("not where flows go: {answer:?}");
+        };
+        Ok(flows)
     }
 
     /// Applies one weight after another until the power goes.
@@ -237,10 +239,10 @@ impl Guest {
 }
 
 fn ended(answer: Answer) -> Result<Outcome> {
-    match answer {
-        Answer::Ended(outcome) => Ok(outcome),
-        other => bail!("{other:?}"),
-    }
+    let Answer::Ended(outcome) = answer else {
+        bail!("not the end of a command: {answer:?}");
+    };
+    Ok(outcome)
 }
 
 fn succeeded<T: DeserializeOwned>(outcome: &Outcome) -> Result<T> {
