@@ -50,6 +50,6 @@ fn answer(wire: &File, balancer: &Balancer, answered: Result<Answer>) -> Result<
 }
 
 fn say(mut wire: &File, answer: &Answer) -> Result<()> {
-    let line = serde_json::to_string(answer)? + "\n";
+    let line = format!("{}\n", serde_json::to_string(answer)?);
     Ok(wire.write_all(line.as_bytes())?)
 }

@@ -145,7 +145,7 @@ impl Guest {
     }
 
     fn tell(&mut self, request: &Request) -> Result<()> {
-        let line = serde_json::to_string(request)? + "\n";
+        let line = format!("{}\n", serde_json::to_string(request)?);
         Ok(self.wire.write_all(line.as_bytes())?)
     }
 
