@@ -38,4 +38,5 @@ pub mod sockets;
 pub mod statistics;
 pub mod streams;
 pub mod topology;
+pub mod vm;
 pub mod wait;

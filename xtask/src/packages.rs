@@ -26,7 +26,7 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 4] = [
+const COMMANDS: [(&str, &str, &str); 7] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
     (
@@ -39,6 +39,17 @@ const COMMANDS: [(&str, &str, &str); 4] = [
         "systemd-container",
         "starts the packages under systemd, in the tests of the level `packages`",
     ),
+    (
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+        "boots virtual machines and cuts their power, in the tests of the level `vm`",
+    ),
+    (
+        "mkfs.ext4",
+        "e2fsprogs",
+        "makes file systems for tests: disks of their own",
+    ),
+    ("xz", "xz-utils", "unpacks the modules of kernels for virtual machines"),
 ];
 
 /// Packages whose command is not on this machine.
