@@ -13,6 +13,7 @@ mod dist;
 mod linker;
 mod packages;
 mod progress;
+mod prometheus;
 mod run;
 mod setup;
 mod test;
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
         // These two end with their own last line, whatever happens.
         Command::Test(arguments) => return test::run(&arguments),
         Command::Ci => return ci::run(),
-        Command::Setup => setup::ensure().map(drop),
+        Command::Setup => setup::ensure().and_then(|_| prometheus::ensure()),
         Command::Build { trace } => build::everything_with(trace),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
