@@ -52,7 +52,7 @@ fn left(text: &str) -> Option<u32> {
 #[test]
 fn bar_moves_as_connections_end_and_is_gone_at_the_end() -> Result<()> {
     let (rig, load) = rig()?;
-    let mut screen = Screen::open(command(&rig))?;
+    let mut screen = Screen::open(&command(&rig))?;
     let mut seen = BTreeSet::new();
     // Slots without connections are clean after two seconds, the others are not.
     wait::until(SOON, "a bar that moves", || {
@@ -82,7 +82,7 @@ fn bar_moves_as_connections_end_and_is_gone_at_the_end() -> Result<()> {
 #[test]
 fn ctrl_c_ends_the_watching_with_130_and_leaves_the_terminal_as_it_was() -> Result<()> {
     let (rig, load) = rig()?;
-    let mut screen = Screen::open(command(&rig))?;
+    let mut screen = Screen::open(&command(&rig))?;
     let before = format!("{:?}", screen.modes()?);
     wait::until(SOON, "a bar", || left(&screen.text())).with_context(|| screen.text())?;
     screen.press(b"\x03")?;

@@ -61,7 +61,8 @@ fn prometheus_takes_every_metric_and_evaluates_every_alert_rule() -> Result<()> 
     rig.start_daemon()?;
     let rules = export_rules(&rig)?;
     let checked = Command::new(&promtool).args(["check", "rules"]).arg(&rules).output()?;
-    let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+    let said = [checked.stdout, checked.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
     ensure!(checked.status.success() && said.contains("SUCCESS"), "{said}");
 
     let configuration = rig.directory().join("prometheus.yaml");

@@ -19,7 +19,7 @@ fn open(rig: &Rig) -> Result<Screen> {
     let mut command = Command::new(rig.installation.binaries.holdfast());
     command.arg("--socket").arg(&rig.installation.socket);
     command.args(["top", "--interval", "500ms"]);
-    Screen::open(command)
+    Screen::open(&command)
 }
 
 #[test]

@@ -138,7 +138,7 @@ pub fn blocks(document: &'static str, text: &str) -> Result<Vec<Block>> {
                 line: number,
                 language: language.to_owned(),
                 role: role(said.take(), language).with_context(place)?,
-                text: inside.join("\n") + "\n",
+                text: format!("{}\n", inside.join("\n")),
             });
         } else if let Some(comment) = line.strip_prefix("<!-- run:") {
             said = Some(comment.strip_suffix("-->").with_context(place)?.trim());

@@ -52,7 +52,7 @@ impl std::fmt::Debug for Drawn {
 impl Screen {
     /// Starts the command in a session of its own, with the terminal as its
     /// controlling one: Ctrl-C is a key.
-    pub fn open(command: Command) -> Result<Self> {
+    pub fn open(command: &Command) -> Result<Self> {
         let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         grantpt(&near)?;
         unlockpt(&near)?;

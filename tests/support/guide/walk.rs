@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
                 Ok(())
             }
             Way::Keys { keys, after } => {
-                let mut screen = Screen::open(machine.shell(&format!("exec {command}")))?;
+                let mut screen = Screen::open(&machine.shell(&format!("exec {command}")))?;
                 screen.wait_for(after)?;
                 screen.press(keys.as_bytes())?;
                 let ended = screen.ended(SOON)?;
