@@ -26,8 +26,9 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 7] = [
+const COMMANDS: [(&str, &str, &str); 8] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
+    ("curl", "curl", "asks for metrics, in tests of the operator's guide"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
     (
         "bpftool",

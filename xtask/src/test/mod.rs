@@ -21,7 +21,7 @@ pub use report::Totals;
 use crate::{
     build, dist, kernels,
     progress::{say, seconds, shown},
-    workspace,
+    prometheus, workspace,
 };
 
 #[derive(Debug, clap::Args)]
@@ -98,7 +98,7 @@ const LEVELS: [Level; 7] = [
         // Two rigs at once would starve each other of processor time, and their
         // statistics would say so.
         programs: &["--test-threads=1"],
-        prepare: None,
+        prepare: Some(prometheus::ensure),
     },
     Level {
         name: "packages",
