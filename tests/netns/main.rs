@@ -12,6 +12,7 @@ mod forwarding;
 mod guards;
 mod health;
 mod host;
+mod journal;
 mod links;
 mod metrics;
 mod modes;

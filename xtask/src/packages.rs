@@ -26,9 +26,14 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 4] = [
+const COMMANDS: [(&str, &str, &str); 5] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
+    (
+        "ssh-keygen",
+        "openssh-client",
+        "checks signatures from outside, in the tests of the level `netns`",
+    ),
     (
         "bpftool",
         "bpftool",

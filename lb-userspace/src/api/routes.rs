@@ -21,11 +21,11 @@ use super::{
     backing::Backing,
     body::{Body, Refusal, Reply, bad_request, no_such, reply, spill},
     model::{
-        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, ExportQuery, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, JournalVerify, PlanRequest, RollbackRequest, Status, VerifyQuery, Why, WhyQuery,
     },
 };
-use crate::{metrics, plan::Plan};
+use crate::{metrics, plan::Plan, store::Page};
 
 /// A route: what it is for, and who may.
 pub struct Route {
@@ -96,6 +96,12 @@ pub const ROUTES: &[Route] = &[
         get(bpf_verify)
     }),
     reads("/v1/journal", "Entries of the journal, oldest first", || get(journal)),
+    reads("/v1/journal/verify", "The journal against its hashes and signatures", || {
+        get(journal_verify)
+    }),
+    reads("/v1/journal/export", "A page of the journal as it is stored", || {
+        get(journal_export)
+    }),
 ];
 
 /// All routes. Requests must carry a [`Peer`] as an extension, as
@@ -265,6 +271,22 @@ async fn bpf_verify(State(api): State<Api>) -> Reply<BpfVerify> {
 
 async fn journal(State(api): State<Api>) -> Reply<Journal> {
     reply(api.backing.journal().await)
+}
+
+async fn journal_verify(
+    State(api): State<Api>,
+    query: Result<Query<VerifyQuery>, QueryRejection>,
+) -> Reply<JournalVerify> {
+    let Query(query) = query.map_err(|rejection| bad_request(rejection.body_text()))?;
+    reply(api.backing.journal_verify(query).await)
+}
+
+async fn journal_export(
+    State(api): State<Api>,
+    query: Result<Query<ExportQuery>, QueryRejection>,
+) -> Reply<Page> {
+    let Query(query) = query.map_err(|rejection| bad_request(rejection.body_text()))?;
+    reply(api.backing.journal_export(query).await)
 }
 
 async fn unknown_route(uri: Uri) -> Refusal {

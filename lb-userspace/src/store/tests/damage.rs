@@ -76,7 +76,7 @@ fn edit_of_any_column_is_located() {
 fn edit_with_its_hash_made_again_breaks_the_next_entry() {
     let (_dir, store) = lived();
     let sixth = &store.journal(5, 1).expect("a sound store")[0];
-    let row = chain::Row {
+    let row = Row {
         seq: 6,
         time: sixth.time.to_string(),
         author: "nobody".to_owned(),
