@@ -54,9 +54,8 @@ fn trigger(store: &Connection, name: &str) -> Result<String> {
 fn edit(rig: &Rig) -> Result<()> {
     let store = store(rig)?;
     let trigger = trigger(&store, "journal_is_not_edited")?;
-    let sql = format!(
-        "DROP TRIGGER journal_is_not_edited; UPDATE journal SET author = 'nobody' WHERE seq = 3; {trigger}"
-    );
+    let sql =
+        format!("DROP TRIGGER journal_is_not_edited; UPDATE journal SET author = 'nobody' WHERE seq = 3; {trigger}");
     Ok(store.execute_batch(&sql)?)
 }
 
@@ -66,14 +65,24 @@ fn journal_is_proved_by_the_daemon_by_an_export_and_by_hand() -> Result<()> {
     let (code, verified) = verify(&rig.installation, &[])?;
     assert_eq!((code, &verified["ok"]), (Some(0), &Value::Bool(true)), "{verified}");
     assert_eq!(verified["warnings"], serde_json::json!([]), "{verified}");
-    assert_eq!(verified["signed"], verified["entries"], "the last switch is signed: {verified}");
+    assert_eq!(
+        verified["signed"], verified["entries"],
+        "the last switch is signed: {verified}"
+    );
     let entries = verified["entries"].as_u64().context("a number")?;
     let head = format!("{entries}:{}", verified["hash"].as_str().context("a hash")?);
 
     let exported = rig.installation.run(&["journal", "export"])?;
     ensure!(exported.code == Some(0), "{}", exported.said());
     fs::write(file(&rig, "journal.jsonl"), &exported.stdout)?;
-    let arguments = ["--export", &path(&rig, "journal.jsonl"), "--key", &path(&rig, KEPT), "--head", &head];
+    let arguments = [
+        "--export",
+        &path(&rig, "journal.jsonl"),
+        "--key",
+        &path(&rig, KEPT),
+        "--head",
+        &head,
+    ];
     let (code, again) = verify(&rig.installation, &arguments)?;
     assert_eq!(code, Some(0), "{again}");
     assert_eq!(
@@ -81,17 +90,33 @@ fn journal_is_proved_by_the_daemon_by_an_export_and_by_hand() -> Result<()> {
         (&verified["entries"], &verified["heads"], &verified["keys"])
     );
     let part = rig.installation.run(&["journal", "export", "--from", "3"])?;
-    ensure!(part.stdout.lines().nth(1).is_some_and(|line| line.contains("\"seq\":3")), "{}", part.said());
+    ensure!(
+        part.stdout
+            .lines()
+            .nth(1)
+            .is_some_and(|line| line.contains("\"seq\":3")),
+        "{}",
+        part.said()
+    );
 
     // By hand: what docs/journal.md says, with nothing of ours.
-    let lines: Vec<Value> = exported.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let lines: Vec<Value> = exported
+        .stdout
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
     let mut previous = vec![0; 32];
     let mut chained = 0;
     for entry in lines.iter().filter_map(|line| line.get("entry")) {
         let fields = ["author", "kind", "payload", "seq", "time"];
-        let object: serde_json::Map<String, Value> =
-            fields.iter().map(|field| ((*field).to_owned(), entry[*field].clone())).collect();
-        let hash = Sha256::new().chain_update(&previous).chain_update(Value::Object(object).to_string()).finalize();
+        let object: serde_json::Map<String, Value> = fields
+            .iter()
+            .map(|field| ((*field).to_owned(), entry[*field].clone()))
+            .collect();
+        let hash = Sha256::new()
+            .chain_update(&previous)
+            .chain_update(Value::Object(object).to_string())
+            .finalize();
         previous = hash.to_vec();
         let text: String = previous.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(entry["hash"], text.as_str(), "{entry}");
@@ -110,8 +135,14 @@ fn journal_is_proved_by_the_daemon_by_an_export_and_by_hand() -> Result<()> {
 /// Whether ssh-keygen takes a head, or one of the entry after it.
 fn by_hand(rig: &Rig, head: &Value, forged: bool) -> Result<bool> {
     let public = fs::read_to_string(file(rig, KEPT))?;
-    fs::write(file(rig, "signers"), format!("holdfast namespaces=\"holdfast-journal-v1\" {public}"))?;
-    fs::write(file(rig, "head.sig"), head["signature"].as_str().context("a signature")?)?;
+    fs::write(
+        file(rig, "signers"),
+        format!("holdfast namespaces=\"holdfast-journal-v1\" {public}"),
+    )?;
+    fs::write(
+        file(rig, "head.sig"),
+        head["signature"].as_str().context("a signature")?,
+    )?;
     let mut statement = head["statement"].clone();
     if forged {
         statement["seq"] = Value::from(statement["seq"].as_u64().context("a number")? + 1);
@@ -139,9 +170,17 @@ fn entry_edited_behind_the_daemons_back_is_found_and_said() -> Result<()> {
     edit(&rig)?;
     let (code, found) = verify(&rig.installation, &[])?;
     assert_eq!(code, Some(1), "{found}");
-    assert_eq!((&found["damage"]["code"], &found["damage"]["seq"]), (&"HF4004".into(), &3.into()), "{found}");
+    assert_eq!(
+        (&found["damage"]["code"], &found["damage"]["seq"]),
+        (&"HF4004".into(), &3.into()),
+        "{found}"
+    );
     let status = rig.installation.run(&["status"])?;
-    ensure!(status.stdout.contains("▲ JOURNAL the journal is damaged at entry 3"), "{}", status.said());
+    ensure!(
+        status.stdout.contains("▲ JOURNAL the journal is damaged at entry 3"),
+        "{}",
+        status.said()
+    );
     ensure!(rig.daemon_log().contains("JournalAltered"), "no event");
     // What is served is not touched.
     let after = rig.installation.status()?;
@@ -159,7 +198,10 @@ fn entry_edited_behind_the_daemons_back_is_found_and_said() -> Result<()> {
     // The next daemon serves what is served, and changes nothing.
     rig.start_daemon()?;
     let after = rig.installation.status()?;
-    assert_eq!((after.mode.as_str(), after.generation), ("read-only", before.generation));
+    assert_eq!(
+        (after.mode.as_str(), after.generation),
+        ("read-only", before.generation)
+    );
     Ok(())
 }
 
@@ -167,7 +209,9 @@ fn entry_edited_behind_the_daemons_back_is_found_and_said() -> Result<()> {
 fn history_written_anew_is_found_by_its_heads() -> Result<()> {
     let mut rig = lived()?;
     let before = rig.installation.status()?;
-    let entries = verify(&rig.installation, &[])?.1["entries"].as_u64().context("a number")?;
+    let entries = verify(&rig.installation, &[])?.1["entries"]
+        .as_u64()
+        .context("a number")?;
     rig.stop_daemon()?;
     // The last entry taken away, and everything made to look as if it had never been.
     let store = store(&rig)?;
@@ -180,9 +224,15 @@ fn history_written_anew_is_found_by_its_heads() -> Result<()> {
     drop(store);
     rig.start_daemon()?;
     let after = rig.installation.status()?;
-    assert_eq!((after.mode.as_str(), after.generation), ("read-only", before.generation));
+    assert_eq!(
+        (after.mode.as_str(), after.generation),
+        ("read-only", before.generation)
+    );
     let said = rig.installation.run(&["status"])?.stdout;
-    ensure!(said.contains(&format!("entry {entries}: the journal was cut off there")), "{said}");
+    ensure!(
+        said.contains(&format!("entry {entries}: the journal was cut off there")),
+        "{said}"
+    );
     Ok(())
 }
 
@@ -205,7 +255,10 @@ fn replaced_key_signs_nothing_until_the_one_before_hands_over() -> Result<()> {
     // Changes go on; they are not signed, and that is said.
     rig.installation.apply(&rig.fleet.clone().weighing("web", "be1", 90))?;
     let (code, unsigned) = verify(&rig.installation, &[])?;
-    ensure!(code == Some(0) && unsigned["warnings"].to_string().contains("no head is signed now"), "{unsigned}");
+    ensure!(
+        code == Some(0) && unsigned["warnings"].to_string().contains("no head is signed now"),
+        "{unsigned}"
+    );
     ensure!(unsigned["signed"].as_u64() < unsigned["entries"].as_u64(), "{unsigned}");
 
     rig.stop_daemon()?;
@@ -214,20 +267,30 @@ fn replaced_key_signs_nothing_until_the_one_before_hands_over() -> Result<()> {
     let status = rig.installation.status()?;
     ensure!(status.journal_problem.is_none(), "{:?}", status.journal_problem);
     let (code, handed) = verify(&rig.installation, &["--key", &path(&rig, KEPT)])?;
-    assert_eq!((code, &handed["keys"][1]["handedOver"]), (Some(0), &true.into()), "{handed}");
-    assert_eq!((&handed["signed"], &handed["warnings"]), (&handed["entries"], &serde_json::json!([])), "{handed}");
+    assert_eq!(
+        (code, &handed["keys"][1]["handedOver"]),
+        (Some(0), &true.into()),
+        "{handed}"
+    );
+    assert_eq!(
+        (&handed["signed"], &handed["warnings"]),
+        (&handed["entries"], &serde_json::json!([])),
+        "{handed}"
+    );
     Ok(())
 }
 
 #[test]
 fn change_whose_head_cannot_be_signed_is_made_all_the_same() -> Result<()> {
     let mut rig = lived()?;
-    store(&rig)?.execute_batch(
-        "CREATE TRIGGER no_heads BEFORE INSERT ON heads BEGIN SELECT RAISE(ABORT, 'no room'); END",
-    )?;
+    store(&rig)?
+        .execute_batch("CREATE TRIGGER no_heads BEFORE INSERT ON heads BEGIN SELECT RAISE(ABORT, 'no room'); END")?;
     let applied = rig.installation.apply(&rig.fleet.clone().weighing("web", "be1", 90))?;
     let status = rig.installation.status()?;
-    assert_eq!((status.generation, status.mode.as_str()), (applied.generation, "normal"));
+    assert_eq!(
+        (status.generation, status.mode.as_str()),
+        (applied.generation, "normal")
+    );
     ensure!(status.journal_problem.is_some(), "nothing is said");
     ensure!(rig.daemon_log().contains("HeadNotSigned"), "no event");
     store(&rig)?.execute_batch("DROP TRIGGER no_heads")?;

@@ -96,9 +96,11 @@ pub const ROUTES: &[Route] = &[
         get(bpf_verify)
     }),
     reads("/v1/journal", "Entries of the journal, oldest first", || get(journal)),
-    reads("/v1/journal/verify", "The journal against its hashes and signatures", || {
-        get(journal_verify)
-    }),
+    reads(
+        "/v1/journal/verify",
+        "The journal against its hashes and signatures",
+        || get(journal_verify),
+    ),
     reads("/v1/journal/export", "A page of the journal as it is stored", || {
         get(journal_export)
     }),
@@ -281,10 +283,7 @@ async fn journal_verify(
     reply(api.backing.journal_verify(query).await)
 }
 
-async fn journal_export(
-    State(api): State<Api>,
-    query: Result<Query<ExportQuery>, QueryRejection>,
-) -> Reply<Page> {
+async fn journal_export(State(api): State<Api>, query: Result<Query<ExportQuery>, QueryRejection>) -> Reply<Page> {
     let Query(query) = query.map_err(|rejection| bad_request(rejection.body_text()))?;
     reply(api.backing.journal_export(query).await)
 }

@@ -21,7 +21,7 @@ use crate::{
         client::{Client, ClientError},
         model::{Document, Journal, JournalVerify, VerifyQuery},
     },
-    store::{self, Audited, Exporter, ExportError, Head, JournalDamage, StoreError},
+    store::{self, Audited, ExportError, Exporter, Head, JournalDamage, StoreError},
 };
 
 pub(super) async fn journal(
@@ -91,11 +91,7 @@ fn read_key(path: &Path) -> Result<String, Error> {
     Ok(store::fingerprint(&key))
 }
 
-fn verify_copy(
-    path: &Path,
-    key: Option<String>,
-    kept: Vec<Head>,
-) -> Result<Result<Audited, JournalDamage>, Error> {
+fn verify_copy(path: &Path, key: Option<String>, kept: Vec<Head>) -> Result<Result<Audited, JournalDamage>, Error> {
     match store::Copy::open(path).and_then(|copy| copy.verify(key, kept)) {
         Ok(audited) => Ok(Ok(audited)),
         Err(StoreError::Journal(damage)) => Ok(Err(damage)),
@@ -103,11 +99,7 @@ fn verify_copy(
     }
 }
 
-fn verify_export(
-    path: &Path,
-    key: Option<String>,
-    kept: Vec<Head>,
-) -> Result<Result<Audited, JournalDamage>, Error> {
+fn verify_export(path: &Path, key: Option<String>, kept: Vec<Head>) -> Result<Result<Audited, JournalDamage>, Error> {
     let failed = |source| Error::Export {
         path: path.to_owned(),
         source,
@@ -131,7 +123,10 @@ fn verify_text(verify: &JournalVerify, look: Look) -> String {
     }
     let entries = count(verify.entries);
     let (tone, line) = match verify.warnings.len() {
-        0 => (Tone::Good, format!("● VERIFIED: {entries} entries, each as it was written")),
+        0 => (
+            Tone::Good,
+            format!("● VERIFIED: {entries} entries, each as it was written"),
+        ),
         warnings => (
             Tone::Caution,
             format!("● VERIFIED: {entries} entries, each as it was written; {warnings} warnings"),
@@ -139,7 +134,11 @@ fn verify_text(verify: &JournalVerify, look: Look) -> String {
     };
     let mut lines = vec![
         paint(look.color, tone, &line),
-        format!("{} signed heads, the last one of entry {}", count(verify.heads), verify.signed),
+        format!(
+            "{} signed heads, the last one of entry {}",
+            count(verify.heads),
+            verify.signed
+        ),
     ];
     if let Some(hash) = verify.hash {
         let seq = verify.entries;

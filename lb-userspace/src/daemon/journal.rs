@@ -22,7 +22,9 @@ impl Daemon {
     /// Against the file, the signatures, and what this daemon knows that it wrote.
     pub async fn verify_journal(&self, query: VerifyQuery) -> Result<JournalVerify, Failure> {
         let head: Option<Result<Head, NotAHead>> = query.head.map(|head| head.parse());
-        let head = head.transpose().map_err(|error| failure::bad_request(error.to_string()))?;
+        let head = head
+            .transpose()
+            .map_err(|error| failure::bad_request(error.to_string()))?;
         let (mut walk, unsigned) = {
             let serving = self.serving.lock().await;
             let store = serving.store.as_ref().ok_or_else(|| failure::absent("store"))?;

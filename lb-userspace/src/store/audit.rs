@@ -228,10 +228,13 @@ impl Audit {
             let (seq, what) = (end.seq + 1, Damage::Added);
             return Err(JournalDamage { seq, what });
         }
+        if self.at != end {
+            return Err(self.cut_off());
+        }
         if let Some(stray) = self.stray {
             return Err(stray);
         }
-        if self.at != end || self.terms.kept.iter().any(|kept| kept.seq > self.at.seq) {
+        if self.terms.kept.iter().any(|kept| kept.seq > self.at.seq) {
             return Err(self.cut_off());
         }
         if self.trust == Trust::Waiting {

@@ -222,7 +222,10 @@ async fn journal_that_is_not_sound_ends_with_1_and_says_where() {
     assert!(damaged.out.starts_with("▲ NOT VERIFIED (HF4004): "), "{}", damaged.out);
     let none = bench.file("none.pub", "nothing");
     let refused = bench.run(&["journal", "verify", "--key", &none]).await;
-    assert!(refused.exit == 1 && refused.err.starts_with("error[HF5006]: "), "{refused:?}");
+    assert!(
+        refused.exit == 1 && refused.err.starts_with("error[HF5006]: "),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -236,12 +239,21 @@ async fn journal_is_exported_page_by_page_as_lines() {
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
     assert_eq!(lines[0]["journal"]["storeId"], "5a");
-    assert_eq!((&lines[1]["entry"]["seq"], &lines[2]["entry"]["seq"]), (&1.into(), &2.into()));
+    assert_eq!(
+        (&lines[1]["entry"]["seq"], &lines[2]["entry"]["seq"]),
+        (&1.into(), &2.into())
+    );
     assert_eq!((&lines[3]["end"]["seq"], lines.len()), (&2.into(), 4));
     // The fake's hashes are none.
     let file = bench.file("journal.jsonl", &ran.out);
     let judged = bench.run(&["journal", "verify", "--export", &file]).await;
-    assert!(judged.exit == 1 && judged.out.contains("damaged at entry 1"), "{judged:?}");
+    assert!(
+        judged.exit == 1 && judged.out.contains("damaged at entry 1"),
+        "{judged:?}"
+    );
     let judged = bench.run(&["journal", "verify", "--file", &file]).await;
-    assert!(judged.exit == 1 && judged.err.starts_with("error[HF4003]: "), "{judged:?}");
+    assert!(
+        judged.exit == 1 && judged.err.starts_with("error[HF4003]: "),
+        "{judged:?}"
+    );
 }

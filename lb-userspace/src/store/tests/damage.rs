@@ -1,7 +1,8 @@
 use super::*;
 
 const DROP: &str = "DROP TRIGGER journal_is_not_edited; DROP TRIGGER journal_is_not_cut;
-                    DROP TRIGGER contents_are_not_edited; DROP TRIGGER contents_are_not_deleted;";
+                    DROP TRIGGER contents_are_not_edited; DROP TRIGGER contents_are_not_deleted;
+                    DROP TRIGGER heads_are_not_edited; DROP TRIGGER heads_are_not_deleted;";
 
 /// What `verify` and `open` say after somebody ran `sql`, who took the triggers
 /// away and put them back.

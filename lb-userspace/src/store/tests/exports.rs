@@ -45,7 +45,10 @@ fn long() -> (TempDir, Store) {
 fn export_proves_what_the_store_proves() {
     let (_dir, store) = long();
     let text = export(&store, 1);
-    assert_eq!(text.lines().count() as u64, 1 + 615 + judge(&store, None, Vec::new()).expect("sound").heads + 1);
+    assert_eq!(
+        text.lines().count() as u64,
+        1 + 615 + judge(&store, None, Vec::new()).expect("sound").heads + 1
+    );
     let audited = verify(&text, store.key_fingerprint(), vec![store.end()]).expect("a sound export");
     assert_eq!(audited, judge(&store, None, Vec::new()).expect("a sound journal"));
     assert_eq!(audited.warnings, []);
@@ -70,7 +73,10 @@ fn line_that_is_gone_changed_or_out_of_its_place_is_located() {
         let at = |what| JournalDamage { seq: seq as u64, what };
         let mut without = lines.clone();
         without.remove(seq);
-        assert_eq!(damage(&joined(&without)), at(if seq == 13 { Damage::CutOff } else { Damage::Missing }));
+        assert_eq!(
+            damage(&joined(&without)),
+            at(if seq == 13 { Damage::CutOff } else { Damage::Missing })
+        );
         let edited = lines[seq].replace("uid 1000", "uid 0");
         let mut with = lines.clone();
         with[seq] = &edited;
@@ -90,7 +96,17 @@ fn line_that_is_gone_changed_or_out_of_its_place_is_located() {
 
 #[test]
 fn file_that_is_no_export_is_said_to_be_none() {
-    for text in ["", "\n", "{}", "{\"entry\":{}}", "not JSON", "{\"end\":{\"seq\":0,\"hash\":\"\"}}"] {
-        assert!(matches!(verify(text, None, Vec::new()), Err(ExportError::NoHeader)), "{text}");
+    for text in [
+        "",
+        "\n",
+        "{}",
+        "{\"entry\":{}}",
+        "not JSON",
+        "{\"end\":{\"seq\":0,\"hash\":\"\"}}",
+    ] {
+        assert!(
+            matches!(verify(text, None, Vec::new()), Err(ExportError::NoHeader)),
+            "{text}"
+        );
     }
 }

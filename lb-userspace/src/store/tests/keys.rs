@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use super::*;
 use crate::store::key::{KEY_FILE, OLD_KEY_FILE};
 
@@ -37,7 +39,13 @@ fn key_is_made_for_its_owner_alone_and_the_journal_names_it() {
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     let public_key = fs::read_to_string(dir.path().join("journal.key.pub")).expect("a file");
     let public_key = public_key.trim().to_owned();
-    assert_eq!(last(&store), Entry::KeyMade { public_key, fingerprint });
+    assert_eq!(
+        last(&store),
+        Entry::KeyMade {
+            public_key,
+            fingerprint
+        }
+    );
     let audited = judge(&store, Some(&key_of(&store)), Vec::new()).expect("a sound journal");
     assert_eq!((audited.signed, audited.heads, audited.warnings), (14, 1, Vec::new()));
     // It is taken again as it is.
@@ -72,6 +80,25 @@ fn head_is_due_when_a_generation_has_its_outcome_and_after_many_entries() {
 }
 
 #[test]
+fn heads_are_signed_one_for_one_and_say_what_they_cost() {
+    let dir = TempDir::new().expect("a directory");
+    let mut store = open(dir.path());
+    store.take_key(at(0)).expect("a key");
+    let (mut entry, mut head) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..20 {
+        let begun = Instant::now();
+        store.append(&note("something"), "ann", at(1)).expect("room");
+        entry += begun.elapsed();
+        let begun = Instant::now();
+        store.sign_head(at(1)).expect("room");
+        head += begun.elapsed();
+    }
+    println!("an entry costs {:?}, its head {:?} more", entry / 20, head / 20);
+    let audited = judge(&store, None, Vec::new()).expect("a sound journal");
+    assert_eq!((audited.heads, audited.signed), (21, store.end().seq));
+}
+
+#[test]
 fn long_stretch_without_a_head_is_warned_of() {
     let dir = TempDir::new().expect("a directory");
     let mut store = open(dir.path());
@@ -93,7 +120,10 @@ fn key_that_hands_over_is_followed_by_one_that_is_trusted() {
     fs::rename(dir.path().join(KEY_FILE), dir.path().join(OLD_KEY_FILE)).expect("our file");
     let mut store = open(dir.path());
     let taken = store.take_key(at(100)).expect("a key");
-    assert!(matches!(taken, KeyTaken::Rotated { handed_over: true, .. }), "{taken:?}");
+    assert!(
+        matches!(taken, KeyTaken::Rotated { handed_over: true, .. }),
+        "{taken:?}"
+    );
     assert_ne!(key_of(&store), first);
     write(&mut store, &[note("and on")]);
     store.sign_head(at(101)).expect("room");
@@ -113,7 +143,10 @@ fn key_that_was_lost_is_replaced_loudly_and_not_trusted() {
     fs::remove_file(dir.path().join(KEY_FILE)).expect("our file");
     let mut store = open(dir.path());
     let taken = store.take_key(at(100)).expect("a key");
-    assert!(matches!(taken, KeyTaken::Rotated { handed_over: false, .. }), "{taken:?}");
+    assert!(
+        matches!(taken, KeyTaken::Rotated { handed_over: false, .. }),
+        "{taken:?}"
+    );
     let audited = judge(&store, None, Vec::new()).expect("a sound journal");
     assert_eq!(audited.warnings, [Warning::KeyLost { seq: 15 }]);
     let found = judge(&store, Some(&first), Vec::new());
@@ -152,7 +185,10 @@ fn key_that_others_can_read_or_that_is_none_is_refused() {
     fs::write(&path, "no key").expect("a file");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("our file");
     let error = store.take_key(at(0)).expect_err("it is open");
-    assert!(matches!(error, StoreError::Key(KeyError::OpenToOthers { .. })), "{error}");
+    assert!(
+        matches!(error, StoreError::Key(KeyError::OpenToOthers { .. })),
+        "{error}"
+    );
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("our file");
     let error = store.take_key(at(0)).expect_err("no key");
     assert!(matches!(error, StoreError::Key(KeyError::NotAKey { .. })), "{error}");
@@ -166,7 +202,10 @@ fn full_disk_costs_the_head_and_nothing_else() {
     store.take_key(at(99)).expect("a key");
     let pages = |store: &Store, most: u64| -> i64 {
         let sql = format!("PRAGMA max_page_count = {most}");
-        store.connection.query_row(&sql, [], |row| row.get(0)).expect("a pragma")
+        store
+            .connection
+            .query_row(&sql, [], |row| row.get(0))
+            .expect("a pragma")
     };
     // As many as there are, then entries until one more does not fit.
     pages(&store, 1);
@@ -212,7 +251,15 @@ fn foreign_entry_is_never_signed() {
         row.seq, row.time, row.author, row.kind, row.payload, row.previous, row.seq
     );
     behind(dir.path(), &sql);
-    let added = |error: StoreError| matches!(error, StoreError::Journal(JournalDamage { seq: 15, what: Damage::Added }));
+    let added = |error: StoreError| {
+        matches!(
+            error,
+            StoreError::Journal(JournalDamage {
+                seq: 15,
+                what: Damage::Added
+            })
+        )
+    };
     store.append(&note("ours"), "ann", at(100)).expect("room");
     assert!(added(store.sign_head(at(101)).expect_err("a foreign entry")));
     store.append(&note("ours"), "ann", at(102)).expect("room");

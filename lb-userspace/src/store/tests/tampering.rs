@@ -103,7 +103,14 @@ impl Lived {
         let mut head = Head::START;
         for row in rows {
             let hash = row.hash_after(head.hash);
-            let Row { seq, time, author, kind, payload, .. } = row;
+            let Row {
+                seq,
+                time,
+                author,
+                kind,
+                payload,
+                ..
+            } = row;
             let payload = payload.replace('\'', "''");
             sql += &format!(
                 "INSERT INTO journal VALUES ({seq}, '{time}', '{author}', '{kind}', '{payload}', '{}', '{hash}');",
@@ -111,7 +118,10 @@ impl Lived {
             );
             head = Head { seq: *seq, hash };
         }
-        sql + &format!("UPDATE identity SET head_seq = {}, head_hash = '{}';", head.seq, head.hash)
+        sql + &format!(
+            "UPDATE identity SET head_seq = {}, head_hash = '{}';",
+            head.seq, head.hash
+        )
     }
 
     /// The first head at or after an entry; and the entry after the last head before.
