@@ -4,6 +4,7 @@
 mod backing;
 mod follow;
 mod health;
+mod journal;
 mod links;
 mod notify;
 mod requests;
@@ -151,7 +152,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     }
     prober.close().await;
     // A change under way is finished; then the process may go.
-    drop(daemon.serving.lock().await);
+    daemon.serving.lock().await.sign_all(Now::read());
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
 }

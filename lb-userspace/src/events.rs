@@ -126,6 +126,16 @@ events! {
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",
     /// Checks through the encapsulation may not work, or left something behind.
     TunnelProblem = "dd3c743e179599dc341510b7b84e0acf",
+    /// There was no key for the journal's heads: one was made.
+    JournalKeyMade = "ca113995d1a3eee8d4688e4f5402b904",
+    /// The journal's heads are signed with another key from now on.
+    JournalKeyRotated = "91094662790c4a425233e069c3d48a40",
+    /// The key in the state directory is not the journal's, and nobody handed over to it: nothing is signed.
+    JournalKeyReplaced = "df2263aad8049b9a532c2f30c57587bd",
+    /// The journal's head could not be signed; changes and traffic go on.
+    HeadNotSigned = "e7ae65d254c509dc6a3ca091152fbd35",
+    /// The journal is not what was written, or not what was signed.
+    JournalAltered = "ffe649a959162d05315ee42bbab40be2",
 }
 
 /// Logs an event, at a level of tracing, and counts it:

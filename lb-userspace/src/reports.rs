@@ -48,6 +48,7 @@ impl Serving {
             mode: self.mode,
             mode_reason: self.mode_reason.clone(),
             program_problem: self.program_problem.clone(),
+            journal_problem: self.signing.said().map(str::to_owned),
             trial: self.trial_status(now),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
@@ -333,7 +334,7 @@ impl Serving {
             return check("journal", false, "the store cannot be used".to_owned());
         };
         match store.verify() {
-            Ok(entries) => check("journal", true, format!("{entries} entries, chain whole")),
+            Ok(end) => check("journal", true, format!("{} entries, chain whole", end.seq)),
             Err(error) => check("journal", false, error.to_string()),
         }
     }

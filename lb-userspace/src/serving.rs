@@ -4,6 +4,7 @@
 mod publish;
 mod record;
 mod revise;
+mod signing;
 mod trial;
 
 use std::{
@@ -30,6 +31,8 @@ use crate::{
     revision::Revision,
     store::{By, Store},
 };
+
+pub use signing::Signing;
 
 /// The one writer.
 pub struct Serving {
@@ -60,6 +63,8 @@ pub struct Serving {
     pub(crate) on_trial: Option<OnTrial>,
     /// The kernel's boot id.
     pub(crate) boot: String,
+    /// Of the journal's heads.
+    pub(crate) signing: Signing,
 }
 
 /// What the kernel serves.

@@ -24,7 +24,7 @@ use crate::{
     publish::{AdoptError, Adopted, Publisher},
     reports::FileJudged,
     revision::{MemberHealth, PoolState, Revision},
-    serving::{Purpose, Served, Serving},
+    serving::{Purpose, Served, Serving, Signing},
     store::{self, Entry, Outcome, Store, StoreError},
     takeover,
 };
@@ -123,6 +123,7 @@ impl Found {
             program_problem,
             on_trial: None,
             boot: places.boot.to_owned(),
+            signing: Signing::default(),
         };
         Ok(Self {
             serving,
@@ -191,6 +192,7 @@ impl Found {
             self.serving.file_judged = Some(judged);
         }
         self.serving.tend_interfaces(resolution);
+        self.serving.begin_signing(now);
         Ok(self.serving)
     }
 

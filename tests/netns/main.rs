@@ -15,6 +15,7 @@ mod guards;
 mod guide;
 mod health;
 mod host;
+mod journal;
 mod links;
 mod many_checks;
 mod metrics;

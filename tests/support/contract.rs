@@ -21,6 +21,7 @@ pub struct Status {
     pub in_sync: bool,
     pub mode: String,
     pub program_problem: Option<String>,
+    pub journal_problem: Option<String>,
     pub interfaces: Vec<Interface>,
     pub verdicts: BTreeMap<String, Traffic>,
     pub vips: Vec<Vip>,

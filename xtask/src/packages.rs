@@ -26,10 +26,15 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 8] = [
+const COMMANDS: [(&str, &str, &str); 9] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
     ("curl", "curl", "asks for metrics, in tests of the operator's guide"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
+    (
+        "ssh-keygen",
+        "openssh-client",
+        "checks signatures from outside, in the tests of the level `netns`",
+    ),
     (
         "bpftool",
         "bpftool",

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use super::{
     auth::Peer,
     model::{
-        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, ExportQuery, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, JournalVerify, PlanRequest, RollbackRequest, Status, VerifyQuery, Why, WhyQuery,
     },
 };
-use crate::{config::Access, metrics::Sample, plan::Plan};
+use crate::{config::Access, metrics::Sample, plan::Plan, store::Page};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -45,4 +45,7 @@ pub trait Backing: Send + Sync + 'static {
     fn bpf_dump(&self) -> Answer<'_, BpfDump>;
     fn bpf_verify(&self) -> Answer<'_, BpfVerify>;
     fn journal(&self) -> Answer<'_, Journal>;
+    /// A journal that is not sound is an answer, not a failure.
+    fn journal_verify(&self, query: VerifyQuery) -> Answer<'_, JournalVerify>;
+    fn journal_export(&self, query: ExportQuery) -> Answer<'_, Page>;
 }

@@ -1,6 +1,7 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
 mod health;
+mod journal;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,10 @@ use crate::{
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
-pub use self::health::{GuestStatus, HealthState, HealthStatus};
+pub use self::{
+    health::{GuestStatus, HealthState, HealthStatus},
+    journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
+};
 
 /// `apiVersion` and `kind`, at the head of every document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -84,6 +88,9 @@ pub struct Status {
     /// the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program_problem: Option<String>,
+    /// What is wrong with the journal or its signatures; absent: nothing known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_problem: Option<String>,
     /// The running generation is on trial; absent: it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialStatus>,

@@ -20,8 +20,8 @@ use super::{
     body::{Asked, Body, Named, Refusal, Reply, bad_by, reply, spill},
     describe::{Described, Operation, Part},
     model::{
-        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, ExportQuery, Failure, GenerationDetail, History,
+        InterfacesRequest, Journal, JournalVerify, PlanRequest, RollbackRequest, Status, VerifyQuery, Why, WhyQuery,
     },
     openapi,
     roles::{Accounts, Role, Standing},
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     metrics::{self, Sample},
     plan::Plan,
+    store::Page,
 };
 
 /// A route: what it is for, who may, and what its handler takes and answers.
@@ -122,6 +123,16 @@ pub fn routes() -> Vec<Route> {
             bpf_verify,
         ),
         reads("/v1/journal", "Entries of the journal, oldest first", journal),
+        reads(
+            "/v1/journal/verify",
+            "The journal against its hashes and signatures",
+            journal_verify,
+        ),
+        reads(
+            "/v1/journal/export",
+            "A page of the journal as it is stored",
+            journal_export,
+        ),
     ]
 }
 
@@ -317,6 +328,14 @@ async fn bpf_verify(State(api): State<Api>) -> Reply<BpfVerify> {
 
 async fn journal(State(api): State<Api>) -> Reply<Journal> {
     reply(api.backing.journal().await)
+}
+
+async fn journal_verify(State(api): State<Api>, Asked(query): Asked<VerifyQuery>) -> Reply<JournalVerify> {
+    reply(api.backing.journal_verify(query).await)
+}
+
+async fn journal_export(State(api): State<Api>, Asked(query): Asked<ExportQuery>) -> Reply<Page> {
+    reply(api.backing.journal_export(query).await)
 }
 
 async fn unknown_route(uri: Uri) -> Refusal {

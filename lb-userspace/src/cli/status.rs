@@ -63,6 +63,9 @@ fn head(status: &Status, look: Look) -> String {
             &plain(&format!("▲ OLD PROGRAM {problem}")),
         ));
     }
+    if let Some(problem) = &status.journal_problem {
+        lines.push(paint(look.color, Tone::Bad, &plain(&format!("▲ JOURNAL {problem}"))));
+    }
     lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     lines.push(format!("environment {}", status.environment));
     lines.extend(overridden(status).map(|line| plain(&line)));

@@ -6,14 +6,16 @@ use crate::{
         auth::Peer,
         backing::{Answer, Backing},
         model::{
-            Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, GenerationDetail, History, InterfacesRequest,
-            Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+            Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, ExportQuery, GenerationDetail, History,
+            InterfacesRequest, Journal, JournalVerify, PlanRequest, RollbackRequest, Status, VerifyQuery, Why,
+            WhyQuery,
         },
     },
     config::Access,
     failure,
     metrics::Sample,
     plan::Plan,
+    store::Page,
 };
 
 impl Backing for Daemon {
@@ -109,6 +111,14 @@ impl Backing for Daemon {
                 entries: entries.collect(),
             })
         })
+    }
+
+    fn journal_verify(&self, query: VerifyQuery) -> Answer<'_, JournalVerify> {
+        Box::pin(self.verify_journal(query))
+    }
+
+    fn journal_export(&self, query: ExportQuery) -> Answer<'_, Page> {
+        Box::pin(self.journal_page(query))
     }
 }
 

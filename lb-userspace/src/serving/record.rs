@@ -70,7 +70,9 @@ impl Serving {
             | Entry::Confirmed { .. }
             | Entry::Refused { .. }
             | Entry::ReadOnly { .. }
-            | Entry::Note { .. } => unreachable!("only intents and revisions are made above"),
+            | Entry::Note { .. }
+            | Entry::KeyMade { .. }
+            | Entry::KeyRotated { .. } => unreachable!("only intents and revisions are made above"),
         };
         store.append(&entry, author, now.time)?;
         Ok((generation, revision))
@@ -86,6 +88,7 @@ impl Serving {
             event!(error, JournalFailed, %error, "the outcome could not be journaled");
             self.become_read_only(format!("the journal could not be written ({error})"));
         }
+        self.sign_if_due(now);
     }
 
     pub(super) fn note_refusal(&mut self, plan: &Plan, digest: Digest, author: &str, by: Option<By>, now: Now) {

@@ -201,7 +201,9 @@ pub fn check_order(transaction: &Transaction<'_>, entry: &Filed) -> Result<(), S
         | Entry::ServedAgain { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
-        | Entry::Note { .. } => {}
+        | Entry::Note { .. }
+        | Entry::KeyMade { .. }
+        | Entry::KeyRotated { .. } => {}
     }
     Ok(())
 }
@@ -261,7 +263,9 @@ pub fn project(connection: &Connection, record: &Record) -> Result<(), StoreErro
         | Entry::Confirmed { .. }
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
-        | Entry::Note { .. } => {}
+        | Entry::Note { .. }
+        | Entry::KeyMade { .. }
+        | Entry::KeyRotated { .. } => {}
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use agent::{Agent, AgentRun, Mode};
 pub use backend::{BackendObjects, Drain, Weight, Wished};
 pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
-pub use look::{BackendPath, Bpf, Journal, Objects, Show, Why};
+pub use look::{BackendPath, Bpf, Journal, JournalExport, JournalVerify, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
 pub use watch::{Doctor, Top};
 
@@ -152,7 +152,7 @@ Examples:
         #[command(subcommand)]
         command: Bpf,
     },
-    /// Look at the journal of changes
+    /// Look at the journal of changes, check it, take it elsewhere
     Journal {
         #[command(subcommand)]
         command: Journal,
