@@ -12,7 +12,8 @@ use std::{
 };
 
 use crate::{
-    api::model::{Applied, ApplyRequest, Failure, Mode},
+    activity::Activity,
+    api::model::{Applied, ApplyRequest, Failure, Mode, TakenBack},
     clock::Now,
     config::{self, ObjectName},
     confirm::OnTrial,
@@ -60,6 +61,10 @@ pub struct Serving {
     pub(crate) on_trial: Option<OnTrial>,
     /// The kernel's boot id.
     pub(crate) boot: String,
+    /// What is live now.
+    pub(crate) activity: Activity,
+    /// The generation that the served one took back.
+    pub(crate) taken_back: Option<TakenBack>,
 }
 
 /// What the kernel serves.

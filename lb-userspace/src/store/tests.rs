@@ -14,6 +14,7 @@ mod damage;
 mod history;
 mod opening;
 mod order;
+mod trials;
 
 /// The only clock there is.
 fn at(second: i64) -> Timestamp {
