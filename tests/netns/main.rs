@@ -26,5 +26,6 @@ mod roles;
 mod sizes;
 mod switches;
 mod top;
+mod trials;
 mod upgrade;
 mod ways;
