@@ -104,6 +104,10 @@ events! {
     PinsLost = "3dcb8d3997380360821caec592cc2202",
     /// What is served waits for `holdfast confirm`.
     OnTrial = "289d45c17fde5fc921b750070b877bd6",
+    /// A generation on trial is worse than what was before, and is taken back.
+    TrialWorse = "f478aa783b3bc74ce5e6544c36081909",
+    /// A generation on trial gets less than half of the packets of before; it stays on trial.
+    TrafficFell = "1eb418a2aeea10fefe7cde9129a0ba1f",
     /// A generation that nobody confirmed was taken back.
     TakenBack = "94f16dea1c5317acd161e9e70669a082",
     /// A generation that nobody confirmed could not be taken back yet; it is tried again.

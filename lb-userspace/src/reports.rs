@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use lb_common::abi::root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS};
 
-pub(crate) use self::file::FileJudged;
-use self::objects::{Counted, pools, vips};
+use self::objects::{pools, vips};
+pub(crate) use self::{file::FileJudged, objects::Counted};
 use crate::{
     api::model::{BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, Status, Why, WhyQuery},
     clock::Now,
@@ -50,10 +50,13 @@ impl Serving {
             program_problem: self.program_problem.clone(),
             journal_problem: self.signing.said().map(str::to_owned),
             trial: self.trial_status(now),
+            taken_back: self.taken_back.clone(),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
-            vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),
-            pools: served.map_or_else(Vec::new, |served| pools(served, resolution, &traffic, &paths)),
+            vips: served.map_or_else(Vec::new, |served| vips(served, &traffic, &self.activity)),
+            pools: served.map_or_else(Vec::new, |served| {
+                pools(served, resolution, &traffic, &self.activity, &paths)
+            }),
             flow_events: traffic.flow_events(),
             pins: self.pins()?,
         })

@@ -13,7 +13,8 @@ use std::{
 };
 
 use crate::{
-    api::model::{Applied, ApplyRequest, Failure, Mode},
+    activity::Activity,
+    api::model::{Applied, ApplyRequest, Failure, Mode, TakenBack},
     clock::Now,
     config::{self, ObjectName},
     confirm::OnTrial,
@@ -65,6 +66,10 @@ pub struct Serving {
     pub(crate) boot: String,
     /// Of the journal's heads.
     pub(crate) signing: Signing,
+    /// What is live now.
+    pub(crate) activity: Activity,
+    /// The generation that the served one took back.
+    pub(crate) taken_back: Option<TakenBack>,
 }
 
 /// What the kernel serves.

@@ -10,6 +10,7 @@ mod hash_key;
 use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::{
+    activity::Activity,
     api::model::{ApplyRequest, Failure, Mode},
     clock::Now,
     config::{self, Config},
@@ -124,6 +125,8 @@ impl Found {
             on_trial: None,
             boot: places.boot.to_owned(),
             signing: Signing::default(),
+            activity: Activity::default(),
+            taken_back: None,
         };
         Ok(Self {
             serving,
@@ -270,6 +273,7 @@ impl Found {
                 };
                 store.append(&adopted, AUTHOR, now.time)?;
                 serving.on_trial = store.on_trial()?;
+                serving.taken_back = store.taken_back()?;
                 if let Some(trial) = &serving.on_trial {
                     event!(warn, OnTrial, generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
                 }
@@ -339,6 +343,7 @@ impl Found {
             layout: None,
         });
         let rebooted = self.note_served_again(generation, revision, now)?;
+        self.serving.taken_back = self.taken_back()?;
         let why = if rebooted { "reboot" } else { "the pins are gone" };
         if let Some(before) = self.not_confirmed()? {
             let cause = format!("not confirmed before the {why}");

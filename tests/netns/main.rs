@@ -32,5 +32,6 @@ mod roles;
 mod sizes;
 mod switches;
 mod top;
+mod trials;
 mod upgrade;
 mod ways;

@@ -2,6 +2,7 @@
 
 mod health;
 mod journal;
+mod live;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +23,7 @@ use crate::{
 pub use self::{
     health::{GuestStatus, HealthState, HealthStatus},
     journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
+    live::{LiveStatus, TakenBack, TrialStatus},
 };
 
 /// `apiVersion` and `kind`, at the head of every document.
@@ -94,6 +96,9 @@ pub struct Status {
     /// The running generation is on trial; absent: it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialStatus>,
+    /// What the running generation took back; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<TakenBack>,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,
@@ -107,18 +112,6 @@ pub struct Status {
 
 impl Kind for Status {
     const KIND: &'static str = "Status";
-}
-
-/// A generation that is taken back unless it is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TrialStatus {
-    pub generation: u64,
-    /// Who applied it.
-    pub author: String,
-    pub until: Timestamp,
-    /// The generation whose content is served again then.
-    pub back_to: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -156,6 +149,8 @@ pub struct VipStatus {
     pub pool: String,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(flatten)]
+    pub live: LiveStatus,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -216,6 +211,8 @@ pub struct BackendStatus {
     pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(flatten)]
+    pub live: LiveStatus,
 }
 
 /// What an operator set by command, and what the file says instead.

@@ -4,7 +4,6 @@ use super::{Purpose, Serving};
 use crate::{
     api::model::{Failure, Mode},
     clock::Now,
-    confirm::Term,
     digest::Digest,
     event,
     plan::{Plan, Severity},
@@ -20,6 +19,7 @@ impl Serving {
         author: &str,
         now: Now,
     ) -> Result<(u64, u64), Failure> {
+        let confirm = self.term_of(purpose, next, now);
         // A daemon that may not use its store changes no generation, but
         // follows next hops: connections matter more than the record of them.
         let running = self.served.as_ref();
@@ -35,7 +35,7 @@ impl Serving {
                 plan_digest,
                 cause,
                 message,
-                confirm_within,
+                confirm_within: _,
                 by,
             } => Entry::Intent(Intent {
                 generation: store
@@ -47,10 +47,7 @@ impl Serving {
                 plan_digest: *plan_digest,
                 cause: cause.clone(),
                 message: message.clone(),
-                confirm: confirm_within.map(|within| {
-                    let back_to = running.map_or(0, |served| served.generation);
-                    Term::from(now.coarse, within, &self.boot, back_to)
-                }),
+                confirm,
                 by: *by,
             }),
             Purpose::Revision { cause } => Entry::Revision(crate::store::Revision {

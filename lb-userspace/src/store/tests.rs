@@ -17,6 +17,7 @@ mod keys;
 mod opening;
 mod order;
 mod tampering;
+mod trials;
 
 /// The only clock there is.
 fn at(second: i64) -> Timestamp {
