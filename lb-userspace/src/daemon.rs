@@ -1,9 +1,11 @@
 //! `holdfastd`: the only place that spawns tasks and reads the clock. `follow`
 //! does what nobody asks for, `requests` what somebody does.
 
+mod activity;
 mod backing;
 mod follow;
 mod health;
+mod journal;
 mod links;
 mod lock;
 mod notify;
@@ -138,6 +140,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         Runner::start(sender, Arc::clone(&prober)),
     ));
     let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
+    let counting = tokio::spawn(activity::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
     tokio::spawn(notify::reload_on_hangup(Arc::clone(&daemon)));
@@ -149,12 +152,12 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         stopping.say_stopping().await;
     };
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
-    for task in [follower, observer, publisher, watcher, trials] {
+    for task in [follower, observer, publisher, watcher, counting, trials] {
         task.abort();
     }
     prober.close().await;
     // A change under way is finished; then the process may go.
-    drop(daemon.serving.lock().await);
+    daemon.serving.lock().await.sign_all(Now::read());
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
 }

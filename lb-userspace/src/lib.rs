@@ -5,6 +5,7 @@
 //! `daemon`). `serving` is the one writer.
 #![deny(unsafe_code)]
 
+pub mod activity;
 pub mod agent;
 pub mod api;
 pub mod approval;

@@ -10,6 +10,7 @@ mod hash_key;
 use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::{
+    activity::Activity,
     api::model::{ApplyRequest, Failure, Mode},
     approval::Signers,
     approvers::signers_of,
@@ -26,7 +27,7 @@ use crate::{
     publish::{AdoptError, Adopted, Publisher},
     reports::FileJudged,
     revision::{MemberHealth, PoolState, Revision},
-    serving::{Asked, Purpose, Served, Serving, Wish},
+    serving::{Asked, Purpose, Served, Serving, Signing, Wish},
     store::{self, Entry, Outcome, Store, StoreError},
     takeover,
 };
@@ -128,6 +129,9 @@ impl Found {
             on_trial: None,
             boot: places.boot.to_owned(),
             host: places.host.to_owned(),
+            signing: Signing::default(),
+            activity: Activity::default(),
+            taken_back: None,
         };
         Ok(Self {
             serving,
@@ -196,6 +200,7 @@ impl Found {
             self.serving.file_judged = Some(judged);
         }
         self.serving.tend_interfaces(resolution);
+        self.serving.begin_signing(now);
         Ok(self.serving)
     }
 
@@ -273,6 +278,7 @@ impl Found {
                 };
                 store.append(&adopted, AUTHOR, now.time)?;
                 serving.on_trial = store.on_trial()?;
+                serving.taken_back = store.taken_back()?;
                 if let Some(trial) = &serving.on_trial {
                     event!(warn, OnTrial, generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
                 }
@@ -342,6 +348,7 @@ impl Found {
             layout: None,
         });
         let rebooted = self.note_served_again(generation, revision, now)?;
+        self.serving.taken_back = self.taken_back()?;
         let why = if rebooted { "reboot" } else { "the pins are gone" };
         if let Some(before) = self.not_confirmed()? {
             let cause = format!("not confirmed before the {why}");

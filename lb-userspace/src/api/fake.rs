@@ -12,12 +12,10 @@ use super::{
     auth::Peer,
     backing::{Answer, Backing},
     model::{
-        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BreakGlassRequest, HoldRequest,
-        RejectRequest, UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
-use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan};
+use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, store::Page};
 
 /// The digest of nothing in particular.
 pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
@@ -239,6 +237,42 @@ impl Backing for Fake {
             ))
         })
     }
+
+    fn journal_verify(&self, query: VerifyQuery) -> Answer<'_, JournalVerify> {
+        Box::pin(async move {
+            // A key that is not the host's.
+            if query.key.is_some_and(|key| key.contains('+')) {
+                return Ok(sample(json!({
+                    "ok": false, "damage": {"code": "HF4004", "seq": 2, "message": "the journal is damaged at entry 2"},
+                    "entries": 0, "signed": 0, "heads": 0, "keys": [], "warnings": [],
+                })));
+            }
+            Ok(sample(json!({
+                "ok": true, "entries": 3, "hash": DIGEST, "signed": 3, "heads": 1,
+                "keys": [{"fingerprint": "SHA256:abc", "since": 2}], "warnings": ["entry 3 is odd"],
+            })))
+        })
+    }
+
+    fn journal_export(&self, query: ExportQuery) -> Answer<'_, Page> {
+        Box::pin(async move { Ok(page(query.after)) })
+    }
+}
+
+/// Two pages of one entry each, then nothing.
+fn page(after: u64) -> Page {
+    let entry = |seq: u64| {
+        json!({"seq": seq, "time": "2026-01-02T03:04:05Z", "author": "ann", "kind": "note", "payload": "{}",
+               "previous": DIGEST, "hash": DIGEST})
+    };
+    let (entries, next) = match after {
+        0 => (json!([entry(1)]), json!(1)),
+        1 => (json!([entry(2)]), Value::Null),
+        _ => (json!([]), Value::Null),
+    };
+    sample(json!({
+        "storeId": "5a", "host": "", "end": {"seq": 2, "hash": DIGEST}, "entries": entries, "heads": [], "next": next,
+    }))
 }
 
 /// A value of the model, written as its JSON.

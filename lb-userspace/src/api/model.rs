@@ -2,6 +2,8 @@
 
 mod health;
 mod lock;
+mod journal;
+mod live;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,10 +21,13 @@ use crate::{
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
-pub use self::health::{GuestStatus, HealthState, HealthStatus};
 pub use self::lock::{
     Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
     RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
+pub use self::{
+    health::{GuestStatus, HealthState, HealthStatus},
+    journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
+    live::{LiveStatus, TakenBack, TrialStatus},
 };
 
 /// `apiVersion` and `kind`, at the head of every document.
@@ -89,12 +94,18 @@ pub struct Status {
     /// the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program_problem: Option<String>,
+    /// What is wrong with the journal or its signatures; absent: nothing known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_problem: Option<String>,
     /// The running generation is on trial; absent: it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialStatus>,
     /// The approval lock is not as it is on quiet days.
     #[serde(default, skip_serializing_if = "LockStatus::is_quiet")]
     pub lock: LockStatus,
+    /// What the running generation took back; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<TakenBack>,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,
@@ -108,18 +119,6 @@ pub struct Status {
 
 impl Kind for Status {
     const KIND: &'static str = "Status";
-}
-
-/// A generation that is taken back unless it is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TrialStatus {
-    pub generation: u64,
-    /// Who applied it.
-    pub author: String,
-    pub until: Timestamp,
-    /// The generation whose content is served again then.
-    pub back_to: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -157,6 +156,8 @@ pub struct VipStatus {
     pub pool: String,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(flatten)]
+    pub live: LiveStatus,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -217,6 +218,8 @@ pub struct BackendStatus {
     pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(flatten)]
+    pub live: LiveStatus,
 }
 
 /// What an operator set by command, and what the file says instead.

@@ -20,9 +20,7 @@ use super::{
     body::{Asked, Body, Named, Refusal, Reply, bad_by, reply, spill},
     describe::{Described, Operation, Part},
     model::{
-        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BreakGlassRequest, HoldRequest, RejectRequest,
-        UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
     openapi,
     roles::{Accounts, Role, Standing},
@@ -31,6 +29,7 @@ use crate::{
     digest::Digest,
     metrics::{self, Sample},
     plan::Plan,
+    store::Page,
 };
 
 /// A route: what it is for, who may, and what its handler takes and answers.
@@ -135,6 +134,16 @@ pub fn routes() -> Vec<Route> {
             bpf_verify,
         ),
         reads("/v1/journal", "Entries of the journal, oldest first", journal),
+        reads(
+            "/v1/journal/verify",
+            "The journal against its hashes and signatures",
+            journal_verify,
+        ),
+        reads(
+            "/v1/journal/export",
+            "A page of the journal as it is stored",
+            journal_export,
+        ),
     ]
 }
 
@@ -394,6 +403,14 @@ async fn bpf_verify(State(api): State<Api>) -> Reply<BpfVerify> {
 
 async fn journal(State(api): State<Api>) -> Reply<Journal> {
     reply(api.backing.journal().await)
+}
+
+async fn journal_verify(State(api): State<Api>, Asked(query): Asked<VerifyQuery>) -> Reply<JournalVerify> {
+    reply(api.backing.journal_verify(query).await)
+}
+
+async fn journal_export(State(api): State<Api>, Asked(query): Asked<ExportQuery>) -> Reply<Page> {
+    reply(api.backing.journal_export(query).await)
 }
 
 async fn unknown_route(uri: Uri) -> Refusal {

@@ -6,9 +6,7 @@ use crate::{
         auth::Peer,
         backing::{Answer, Backing},
         model::{
-            Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
-            GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, PlanRequest, RejectRequest,
-            RollbackRequest, Status, UndeleteRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+            Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, ExportQuery, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     config::Access,
@@ -16,6 +14,7 @@ use crate::{
     failure,
     metrics::Sample,
     plan::Plan,
+    store::Page,
 };
 
 impl Backing for Daemon {
@@ -155,6 +154,14 @@ impl Backing for Daemon {
                 entries: entries.collect(),
             })
         })
+    }
+
+    fn journal_verify(&self, query: VerifyQuery) -> Answer<'_, JournalVerify> {
+        Box::pin(self.verify_journal(query))
+    }
+
+    fn journal_export(&self, query: ExportQuery) -> Answer<'_, Page> {
+        Box::pin(self.journal_page(query))
     }
 }
 

@@ -80,7 +80,7 @@ async fn why_holds_the_contract() {
 #[tokio::test]
 async fn every_answer_is_one_document_on_one_line() {
     let bench = Bench::new();
-    let commands: [(&[&str], &str); 12] = [
+    let commands: [(&[&str], &str); 13] = [
         (&["vip", "list"], "VipList"),
         (&["vip", "show", "web4"], "Vip"),
         (&["pool", "list"], "PoolList"),
@@ -93,6 +93,7 @@ async fn every_answer_is_one_document_on_one_line() {
         (&["bpf", "dump"], "BpfDump"),
         (&["bpf", "verify"], "BpfVerify"),
         (&["journal", "list"], "Journal"),
+        (&["journal", "verify"], "JournalVerify"),
     ];
     for (command, kind) in commands {
         let ran = bench.run(&[command, &["-j"]].concat()).await;
