@@ -21,6 +21,7 @@ mod notify;
 mod overrides;
 mod path_mtu;
 mod refusals;
+mod relayout;
 mod restart;
 mod roles;
 mod sizes;
