@@ -74,7 +74,11 @@ pub fn open(
         let found = FoundRoot::read(pins);
         let serving = upgrade::serving(pins);
         let ready = ready(pins, object, found.as_ref(), store)?;
-        let (facts, revision) = ready.map_err(|why| StartError::Layout { misfit, serving, why })?;
+        let (facts, revision) = ready.map_err(|why| StartError::Layout {
+            misfit,
+            serving,
+            why: Box::new(why),
+        })?;
         if !take_over(pins, object, &facts, &revision, reach)? {
             return Ok(None);
         }

@@ -63,8 +63,7 @@ pub enum StartError {
         misfit: String,
         /// Version of the layout, and generation.
         serving: Option<(u32, u64)>,
-        #[source]
-        why: Obstacle,
+        why: Box<Obstacle>,
     },
     #[error("stopped on the way to another layout, as it was told to")]
     Stopped,
