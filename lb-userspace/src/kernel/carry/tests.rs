@@ -56,7 +56,7 @@ fn flows_are_found_in_tables_of_more_and_of_fewer_lines() {
 fn line_that_is_full_keeps_what_it_has() {
     let (before, after) = (cells(MANY), cells(FEW));
     // The same line of few, two lines of many.
-    let tags = (0..=FLOWS_PER_LINE as u32).map(|number| number % 2 << 16 | (number + 1) << 20 | 7);
+    let tags = (0..=FLOWS_PER_LINE as u32).map(|number| ((number % 2) << 16) | ((number + 1) << 20) | 7);
     for tag in tags {
         note(&before, MANY, 9, FlowEntry::new(tag, 5, true, 100));
     }
