@@ -32,8 +32,9 @@ use crate::{
     log::LogFormat,
     metrics,
     neighbours::{self, Resolution, Resolver, Targets},
+    relayout::Reach,
     serving::Serving,
-    startup::{Found, Places},
+    startup::{Found, Places, StartError},
 };
 
 /// Serves VIPs: loads the XDP programs, publishes the configuration into the
@@ -65,6 +66,9 @@ pub struct Arguments {
     /// this version, for tests and for tracing on a host that serves.
     #[arg(long, hide = true)]
     pub program: Option<PathBuf>,
+    /// For tests: on the way to maps of another layout, be killed after so many steps.
+    #[arg(long, hide = true)]
+    pub end_after: Option<usize>,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -108,8 +112,12 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         boot: boot.trim(),
         host: &host,
         program: arguments.program.as_deref(),
+        reach: arguments.end_after.map_or(Reach::Whole, Reach::Steps),
     };
-    let found = Found::look(&places)?;
+    let found = match Found::look(&places) {
+        Err(StartError::Stopped) => end_at_once()?,
+        found => found?,
+    };
     let resolver = Mutex::new(Resolver::default());
     let resolution = match found.unresolved()? {
         Some(config) => follow::resolve_within(&resolver, &Targets::of(&config), RESOLVE_AT_START).await?,
@@ -160,6 +168,13 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     daemon.serving.lock().await.sign_all(Now::read());
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
+}
+
+/// As `kill -9` ends it: nothing is put in order.
+fn end_at_once() -> anyhow::Result<Found> {
+    use rustix::process::{Signal, getpid, kill_process};
+    kill_process(getpid(), Signal::KILL).context("killing this process")?;
+    Err(StartError::Stopped.into())
 }
 
 async fn told_to_stop() {

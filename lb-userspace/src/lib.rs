@@ -33,6 +33,7 @@ pub mod part;
 pub mod plan;
 pub mod publish;
 pub mod rehearsal;
+pub mod relayout;
 pub mod reports;
 pub mod revision;
 pub mod serving;

@@ -18,13 +18,14 @@ use crate::{
     config::{self, Config},
     drain::Blind,
     event,
-    kernel::{KernelError, aya::KernelBalancer, bpffs, upgrade::Object},
+    kernel::{KernelError, bpffs, upgrade::Object, what_serves},
     layout::RootFacts,
     metrics::Tally,
     neighbours::Resolution,
     part::Part,
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
+    relayout::{self, Obstacle, Reach},
     reports::FileJudged,
     revision::{MemberHealth, PoolState, Revision},
     serving::{Asked, Purpose, Served, Serving, Signing, Wish},
@@ -44,6 +45,8 @@ pub struct Places<'a> {
     pub host: &'a str,
     /// Instead of the program that is built in.
     pub program: Option<&'a Path>,
+    /// How far maps of another layout are taken over from.
+    pub reach: Reach,
 }
 
 /// Why there is no daemon.
@@ -55,6 +58,20 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// It is served by another version, which alone may touch it.
+    #[error(
+        "HF3013: {}, with maps of another layout than this build's ({misfit}), which cannot take over: {why}. It goes on \
+         serving, and nothing was touched: start the holdfastd that serves, or see docs/failures.md",
+        what_serves(*.serving)
+    )]
+    Layout {
+        misfit: String,
+        /// Version of the layout, and generation.
+        serving: Option<(u32, u64)>,
+        why: Box<Obstacle>,
+    },
+    #[error("stopped on the way to another layout, as it was told to")]
+    Stopped,
     #[error("the hash key file {path} cannot be used")]
     HashKey {
         path: std::path::PathBuf,
@@ -100,7 +117,8 @@ impl Found {
             Some(path) => Object::read(path).map_err(KernelError::call("reading the program"))?,
             None => Object::built_in(),
         };
-        let mut publisher = Publisher::new(KernelBalancer::open(&pins, object)?);
+        let kernel = relayout::open(&pins, &object, store.as_ref(), places.reach)?;
+        let mut publisher = Publisher::new(kernel.ok_or(StartError::Stopped)?);
         let adopted = publisher.adopt();
         let program_problem = takeover::take_over(&mut publisher, &adopted);
         if matches!(adopted, Ok(None))

@@ -27,6 +27,7 @@ mod overrides;
 mod path_mtu;
 mod prometheus;
 mod refusals;
+mod relayout;
 mod restart;
 mod roles;
 mod sizes;

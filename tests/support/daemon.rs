@@ -64,6 +64,12 @@ impl Binaries {
         self.directory.join("holdfastd")
     }
 
+    /// The daemon of a build whose maps have another layout.
+    #[must_use]
+    pub fn relaid(&self) -> PathBuf {
+        self.directory.join("holdfastd-relaid")
+    }
+
     /// A build of the balancer for tests of upgrades: `later`, `refused`.
     #[must_use]
     pub fn program(&self, build: &str) -> PathBuf {

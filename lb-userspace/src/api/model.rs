@@ -21,10 +21,11 @@ use crate::{
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
-pub use self::lock::{
-    Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
-    RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
 pub use self::{
+    lock::{
+        Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
+        RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
+    },
     health::{GuestStatus, HealthState, HealthStatus},
     journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
     live::{LiveStatus, TakenBack, TrialStatus},
