@@ -15,7 +15,7 @@ pub const NAMESPACE: &str = "holdfast-journal-v1";
 
 /// What is signed. Text as it is stored: whatever was done to it, the
 /// signature is judged over just that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Statement {
     pub store_id: String,
