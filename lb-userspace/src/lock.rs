@@ -193,6 +193,8 @@ impl Lock {
             | Entry::ServedAgain { .. }
             | Entry::Confirmed { .. }
             | Entry::ReadOnly { .. }
+            | Entry::KeyMade { .. }
+            | Entry::KeyRotated { .. }
             | Entry::Note { .. } => {}
         }
     }

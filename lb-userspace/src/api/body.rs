@@ -16,8 +16,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
-    ApplyRequest, ApproveRequest, BackendRequest, BreakGlassRequest, HoldRequest, RejectRequest, UndeleteRequest,
-    WhyRefusedRequest, WipeRequest, Document, Failure, InterfacesRequest, Kind, PlanRequest, RollbackRequest,
+    ApplyRequest, ApproveRequest, BackendRequest, BreakGlassRequest, Document, Failure, HoldRequest, InterfacesRequest,
+    Kind, PlanRequest, RejectRequest, RollbackRequest, UndeleteRequest, WhyRefusedRequest, WipeRequest,
 };
 use crate::{config::limits::MAX_FILE_BYTES, digest::Digest, plan::file::MAX_PLAN_BYTES};
 

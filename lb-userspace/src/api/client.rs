@@ -11,7 +11,10 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
-    Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, Document, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, Kind, PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+    Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, Document,
+    Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, Kind, PlanRequest,
+    RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest,
+    WipeRequest,
 };
 use crate::{config::API_VERSION, digest::Digest, plan::Plan, store::Page};
 

@@ -1,9 +1,9 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
 mod health;
-mod lock;
 mod journal;
 mod live;
+mod lock;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,13 +22,13 @@ use crate::{
 };
 
 pub use self::{
+    health::{GuestStatus, HealthState, HealthStatus},
+    journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
+    live::{LiveStatus, TakenBack, TrialStatus},
     lock::{
         Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
         RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
-    health::{GuestStatus, HealthState, HealthStatus},
-    journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
-    live::{LiveStatus, TakenBack, TrialStatus},
 };
 
 /// `apiVersion` and `kind`, at the head of every document.

@@ -20,7 +20,10 @@ use super::{
     body::{Asked, Body, Named, Refusal, Reply, bad_by, reply, spill},
     describe::{Described, Operation, Part},
     model::{
-        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
+        ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
+        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused,
+        WhyRefusedRequest, WipeRequest,
     },
     openapi,
     roles::{Accounts, Role, Standing},

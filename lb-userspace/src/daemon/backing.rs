@@ -6,7 +6,10 @@ use crate::{
         auth::Peer,
         backing::{Answer, Backing},
         model::{
-            Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, ExportQuery, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+            Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
+            ExportQuery, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
+            PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery,
+            WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     config::Access,

@@ -41,20 +41,6 @@ impl Reading {
     }
 }
 
-/// Nothing is known, and nothing is live.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unknown;
-
-impl Live for Unknown {
-    fn vip(&self, _: &str) -> Reading {
-        Reading::default()
-    }
-
-    fn backend(&self, _: &BackendId) -> Reading {
-        Reading::default()
-    }
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Blast {
