@@ -177,7 +177,7 @@ impl Activity {
         let seen = self.seen[index];
         Live {
             pps_now: self.rate(index, NOW),
-            pps_minute: self.rate(index, Duration::from_secs(60)),
+            pps_minute: self.rate(index, Duration::from_mins(1)),
             quiet_for: (seen != NEVER).then(|| TICK * (now - seen)),
             known_for,
         }

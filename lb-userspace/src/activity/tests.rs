@@ -193,7 +193,9 @@ fn largest_configuration_takes_six_megabytes_and_little_time() {
     let start = Instant::now();
     let looks = 130_u32;
     for second in 0..looks {
-        counted.iter_mut().for_each(|counter| counter.packets += 1000);
+        for counter in &mut counted {
+            counter.packets += 1000;
+        }
         activity.look(&counted, start + SECOND * second);
     }
     assert!(activity.bytes() < 6_000_000, "{} bytes", activity.bytes());

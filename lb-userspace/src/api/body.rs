@@ -89,7 +89,9 @@ impl<S: Sync, T: DeserializeOwned + Bounded> FromRequest<S> for Body<T> {
 }
 
 fn is_too_long(error: &axum::Error) -> bool {
-    error.source().is_some_and(|source| source.is::<LengthLimitError>())
+    error
+        .source()
+        .is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
 }
 
 /// A request's query.

@@ -170,7 +170,7 @@ impl Judge {
         })
     }
 
-    fn traffic(&mut self, baseline: &Baseline, rates: &Rates) -> Judgement {
+    const fn traffic(&mut self, baseline: &Baseline, rates: &Rates) -> Judgement {
         let (now, before) = (rates.forwarded, baseline.forwarded);
         if before < LITTLE || now >= before / 2 {
             // Once said, it is not said again.

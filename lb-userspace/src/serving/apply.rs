@@ -52,10 +52,13 @@ impl Serving {
     ) -> Result<Applied, Failure> {
         let (digest, plan) = (request.digest, &request.plan);
         let opened = self.may_apply(plan, digest, request.confirm_within, asked, resolution, now);
-        let opened = opened.map_err(|failure| {
-            self.note_refusal(vec![failure.code.clone()], Some(digest), asked, now);
-            failure
-        })?;
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(failure) => {
+                self.note_refusal(vec![failure.code.clone()], Some(digest), asked, now);
+                return Err(failure);
+            }
+        };
         if let (true, Some(served)) = (plan.is_empty(), &self.served) {
             return Ok(unchanged(served));
         }
@@ -102,7 +105,7 @@ impl Serving {
                 .map(|trial| trial.0);
             permit.opened.expense = expense(&measured.blast, now);
         }
-        self.check_findings(&findings, glass, &mut permit)?;
+        check_findings(&findings, glass, &mut permit)?;
         if let Some(measured) = &measured {
             self.check_measured(plan, digest, measured, glass, asked, now, &mut permit)?;
         }
@@ -148,22 +151,6 @@ impl Serving {
             return Err(policy::Altered::Changes.into());
         }
         self.check_rollback(plan)
-    }
-
-    /// Refusals refuse, but those that a broken glass is for.
-    fn check_findings(&self, findings: &[Finding], glass: bool, permit: &mut Permit) -> Result<(), Failure> {
-        let refusals: Vec<&Finding> = findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Refuse)
-            .collect();
-        if refusals.is_empty() {
-            return Ok(());
-        }
-        if glass && refusals.iter().all(|finding| Code::yields_to_glass(&finding.code)) {
-            permit.opened.glass = true;
-            return Ok(());
-        }
-        Err(failure::refused(&refusals))
     }
 
     /// It does no more than it says, and others have approved it if they must.
@@ -231,6 +218,22 @@ impl Serving {
             (Ok(_), None) => Ok(Signers::default()),
         }
     }
+}
+
+/// Refusals refuse, but those that a broken glass is for.
+fn check_findings(findings: &[Finding], glass: bool, permit: &mut Permit) -> Result<(), Failure> {
+    let refusals: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refuse)
+        .collect();
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    if glass && refusals.iter().all(|finding| Code::yields_to_glass(&finding.code)) {
+        permit.opened.glass = true;
+        return Ok(());
+    }
+    Err(failure::refused(&refusals))
 }
 
 /// A change that may be made, and how.

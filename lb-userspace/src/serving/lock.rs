@@ -57,7 +57,7 @@ impl Serving {
     pub fn kept_plan(&self, digest: Digest) -> Result<Plan, Failure> {
         let store = self.store.as_ref().ok_or_else(|| failure::absent("store"))?;
         store.lock().kept(&digest).ok_or_else(failure::not_kept)?;
-        Ok(store.kept_plan(digest)?.ok_or_else(failure::not_kept)?)
+        store.kept_plan(digest)?.ok_or_else(failure::not_kept)
     }
 
     /// Takes a signature of a plan, if it is one of somebody who may approve it.
@@ -219,7 +219,7 @@ impl Serving {
     ///
     /// # Errors
     /// Without a reason, for too long, or when the store does not take it.
-    pub fn break_glass(&mut self, why: String, within: u32, asked: &Asked<'_>, now: Now) -> Result<(), Failure> {
+    pub fn break_glass(&mut self, why: &str, within: u32, asked: &Asked<'_>, now: Now) -> Result<(), Failure> {
         if why.trim().is_empty() {
             return Err(failure::bad_request("breaking the glass needs a reason".to_owned()));
         }
@@ -231,7 +231,7 @@ impl Serving {
         let term = GlassTerm::from(now.coarse, within, &self.boot);
         let by = asked.by;
         let entry = Entry::GlassBroken {
-            why: why.clone(),
+            why: why.to_owned(),
             term,
             by,
         };

@@ -229,6 +229,7 @@ impl Outcome {
 impl Entry {
     /// What the journal keeps of it.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "an arm for each kind of entry")]
     pub fn filed(&self) -> Filed {
         match self {
             Self::FirstStart { environment, boot } => Entry::FirstStart {

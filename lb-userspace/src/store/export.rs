@@ -157,6 +157,10 @@ pub fn verify_export(
 }
 
 /// The next line, and what it says, if it can be read as one of ours.
+#[expect(
+    clippy::option_option,
+    reason = "no line, and a line that is none of ours, are two things"
+)]
 fn next(reader: &mut dyn BufRead, buffer: &mut Vec<u8>) -> io::Result<Option<Option<Line>>> {
     buffer.clear();
     let read = reader.take(LONGEST_LINE).read_until(b'\n', buffer)?;

@@ -30,7 +30,7 @@ fn counts(change: impl FnOnce(&mut Content), way: impl FnOnce(&mut Hops)) -> BTr
 fn counts_after(first: &Revision, change: impl FnOnce(&mut Content), way: impl FnOnce(&mut Hops)) -> BTreeSet<Verdict> {
     let mut target = Content::clone(&first.state.content);
     change(&mut target);
-    let target = Content::new(target.config.clone(), target.overrides.clone());
+    let target = Content::new(target.config, target.overrides);
     let mut hops = hops(&target);
     way(&mut hops);
     let next = revision(Some(first), target, &hops);

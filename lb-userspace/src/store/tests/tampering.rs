@@ -1,6 +1,8 @@
 //! Random journals with heads and keys, damaged in one place by somebody who can
 //! write to the file, and has no key: the place is found.
 
+use std::fmt::Write as _;
+
 use proptest::{prelude::*, sample::Index};
 
 use super::{
@@ -98,7 +100,7 @@ impl Lived {
     }
 
     /// Writes these rows, with all hashes and the journal's end made anew.
-    fn rewritten(&self, rows: &[Row]) -> String {
+    fn rewritten(rows: &[Row]) -> String {
         let mut sql = "DELETE FROM journal;".to_owned();
         let mut head = Head::START;
         for row in rows {
@@ -112,16 +114,21 @@ impl Lived {
                 ..
             } = row;
             let payload = payload.replace('\'', "''");
-            sql += &format!(
+            write!(
+                sql,
                 "INSERT INTO journal VALUES ({seq}, '{time}', '{author}', '{kind}', '{payload}', '{}', '{hash}');",
                 head.hash
-            );
+            )
+            .expect("a String takes all text");
             head = Head { seq: *seq, hash };
         }
-        sql + &format!(
+        write!(
+            sql,
             "UPDATE identity SET head_seq = {}, head_hash = '{}';",
             head.seq, head.hash
         )
+        .expect("a String takes all text");
+        sql
     }
 
     /// The first head at or after an entry; and the entry after the last head before.
@@ -129,7 +136,7 @@ impl Lived {
         let seqs = || self.heads.iter().map(|head| head.statement.seq);
         (
             seqs().find(|head| *head >= seq),
-            seqs().filter(|head| *head < seq).last().unwrap_or(0) + 1,
+            seqs().rfind(|head| *head < seq).unwrap_or(0) + 1,
         )
     }
 }
@@ -178,8 +185,7 @@ proptest! {
         // One after the other, from the end: numbers are unique.
         let shift: String = (seq..=lived.end())
             .rev()
-            .map(|at| format!("UPDATE journal SET seq = {at} + 1 WHERE seq = {at};"))
-            .collect();
+            .fold(String::new(), |sql, at| format!("{sql}UPDATE journal SET seq = {at} + 1 WHERE seq = {at};"));
         let sql = format!(
             "{shift} INSERT INTO journal SELECT {seq}, time, author, kind, payload, previous, hash
              FROM journal WHERE seq = {seq} + 1; UPDATE journal SET author = 'x' WHERE seq = {seq}"
@@ -192,7 +198,7 @@ proptest! {
     fn cut_end_is_located_by_a_later_head_or_one_that_was_kept(steps in steps(), which: Index) {
         let lived = live(&steps);
         let seq = which.index(lived.end() as usize) as u64 + 1;
-        let sql = lived.rewritten(&lived.rows()[..seq as usize - 1]);
+        let sql = Lived::rewritten(&lived.rows()[..seq as usize - 1]);
         let signed_later = lived.vouched(seq).0.is_some();
         let judged = lived.damaged(&sql, !signed_later);
         let JournalDamage { seq: at, what } = judged.expect_err("it was cut");
@@ -208,7 +214,7 @@ proptest! {
         let seq = which.index(lived.end() as usize) as u64 + 1;
         let mut rows = lived.rows();
         rows[seq as usize - 1].author = "nobody".to_owned();
-        let sql = lived.rewritten(&rows);
+        let sql = Lived::rewritten(&rows);
         let (later, since) = lived.vouched(seq);
         let until = later.unwrap_or_else(|| lived.end());
         let judged = lived.damaged(&sql, true);
@@ -242,14 +248,13 @@ proptest! {
         let head = &lived.heads[which.index(lived.heads.len())];
         let (seq, own) = (head.statement.seq, &head.fingerprint);
         let other = live(&[Step::Note]);
-        let (key, signature) = match theirs {
+        let (key, signature) = if theirs {
             // Genuine, under a key that is not the host's.
-            true => {
-                let key = key::SigningKey::read(other.dir.path(), "journal.key").expect("a key");
-                let signed = key.expect("a key").sign(head.statement.clone());
-                (signed.fingerprint, signed.signature)
-            }
-            false => (own.clone(), other.heads[0].signature.clone()),
+            let key = key::SigningKey::read(other.dir.path(), "journal.key").expect("a key");
+            let signed = key.expect("a key").sign(head.statement.clone());
+            (signed.fingerprint, signed.signature)
+        } else {
+            (own.clone(), other.heads[0].signature.clone())
         };
         let sql = format!(
             "UPDATE heads SET fingerprint = '{key}', signature = '{signature}' WHERE seq = {seq} AND fingerprint = '{own}'"

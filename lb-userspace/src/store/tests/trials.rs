@@ -11,14 +11,14 @@ fn baseline() -> Baseline {
 
 /// An intent with another cause, on trial or not.
 fn changed(generation: u64, revision: u64, cause: &str, confirm: Option<Term>) -> Entry {
-    match intent(generation, revision) {
-        Entry::Intent(intent) => Entry::Intent(Intent {
-            cause: cause.to_owned(),
-            confirm,
-            ..intent
-        }),
-        other => other,
-    }
+    let Entry::Intent(intent) = intent(generation, revision) else {
+        unreachable!("it is an intent")
+    };
+    Entry::Intent(Intent {
+        cause: cause.to_owned(),
+        confirm,
+        ..intent
+    })
 }
 
 #[test]
