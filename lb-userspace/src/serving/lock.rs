@@ -13,7 +13,7 @@ use crate::{
     event, failure,
     lock::{Given, GlassTerm, Kept, LONGEST_BREAK, MAX_APPROVALS_KEPT},
     plan::{Plan, file},
-    store::{Entry, Store, StoreError},
+    store::{Entry, Store},
 };
 
 impl Serving {
@@ -31,14 +31,7 @@ impl Serving {
         if !store.lock().has_room(&plan.author, now.time) {
             return Err(failure::no_room(&plan.author));
         }
-        store.keep_plan(plan)?;
-        let kept = Entry::Kept {
-            plan: plan.digest(),
-            about: plan.about.clone(),
-            needs: plan.needs,
-            expires: plan.expires,
-        };
-        store.append(&kept, &plan.author, now.time)?;
+        store.keep_plan(plan, now.time)?;
         event!(
             info,
             PlanKept,
@@ -287,23 +280,5 @@ impl Serving {
             .iter()
             .map(|signature| signature.principals.join(","))
             .collect()
-    }
-}
-
-impl Store {
-    /// Keeps a plan beside the journal, under its digest.
-    ///
-    /// # Errors
-    /// If the disk does not take it.
-    pub fn keep_plan(&mut self, plan: &Plan) -> Result<(), StoreError> {
-        self.keep_content(plan.digest(), &crate::digest::canonical_json(plan))
-    }
-
-    /// A plan that was kept.
-    ///
-    /// # Errors
-    /// If the store cannot be read, or what it has is not that plan.
-    pub fn kept_plan(&self, digest: Digest) -> Result<Option<Plan>, StoreError> {
-        self.kept_content(digest)
     }
 }

@@ -98,6 +98,9 @@ impl Serving {
             "a plan was refused"
         );
         self.tally.refuse(&codes);
+        if self.is_said(&codes, plan, author, now) {
+            return;
+        }
         if let Some(store) = &mut self.store
             && let Err(error) = store.append(
                 &Entry::Refused {
@@ -111,6 +114,17 @@ impl Serving {
         {
             event!(error, JournalFailed, %error, "the refusal could not be journaled");
         }
+    }
+
+    /// The same refusal a moment ago: whoever tries a thousand times a second
+    /// does not fill the disk with it.
+    fn is_said(&self, codes: &[String], plan: Option<Digest>, author: &str, now: Now) -> bool {
+        const MOMENT_S: i64 = 10;
+        let last = self.store.as_ref().and_then(|store| store.lock().refusal());
+        last.is_some_and(|last| {
+            let age = now.time.as_second() - last.at.as_second();
+            last.codes == codes && last.plan == plan && last.author == author && (0..MOMENT_S).contains(&age)
+        })
     }
 
     pub(crate) fn become_read_only(&mut self, reason: String) {

@@ -13,7 +13,7 @@ use super::{StoreError, migration::OLDEST, sqlite::file_error};
 pub const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Hfst");
 
 /// `PRAGMA user_version`.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Looks at the file before SQLite does: a foreign one is none of its business.
 /// Gives its schema, which may be older than ours.

@@ -5,7 +5,6 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
@@ -110,32 +109,6 @@ impl Store {
             at => (at.seq + 1, Damage::CutOff),
         };
         Err(JournalDamage { seq, what }.into())
-    }
-}
-
-impl Store {
-    /// Keeps a text beside the journal, under its digest; for an entry that names
-    /// it later.
-    pub(crate) fn keep_content(&mut self, digest: Digest, json: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT INTO contents VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-            .execute((digest.to_string(), json))?;
-        Ok(())
-    }
-
-    /// What was kept under a digest; `None`: nothing.
-    pub(crate) fn kept_content<T: DeserializeOwned>(&self, digest: Digest) -> Result<Option<T>, StoreError> {
-        let json: Option<String> = self
-            .connection
-            .prepare_cached("SELECT json FROM contents WHERE digest = ?1")?
-            .query_row([digest.to_string()], |row| row.get(0))
-            .optional()?;
-        let Some(json) = json.filter(|json| Digest::of(json.as_bytes()) == digest) else {
-            return Ok(None);
-        };
-        serde_json::from_str(&json)
-            .map(Some)
-            .map_err(|_| StoreError::Projections)
     }
 }
 

@@ -9,12 +9,14 @@ use super::header::SCHEMA;
 pub const OLDEST: u32 = 2;
 /// The schema that brought signed heads.
 pub const HEADS: u32 = 3;
+/// The schema that brought plans that wait.
+pub const PLANS: u32 = 4;
 
 const FIRST: &str = include_str!("schema.sql");
 
 /// What each later schema adds. A new store is made of the same pieces, so a
 /// converted one does not differ from it.
-const ADDED: [(u32, &str); 1] = [(HEADS, include_str!("heads.sql"))];
+const ADDED: [(u32, &str); 2] = [(HEADS, include_str!("heads.sql")), (PLANS, include_str!("plans.sql"))];
 
 /// A store's definition in a schema from [`OLDEST`] on.
 pub fn definition(schema: u32) -> String {

@@ -30,6 +30,7 @@ mod journal;
 mod key;
 mod migration;
 mod page;
+mod plans;
 mod projection;
 mod signing;
 mod sqlite;
