@@ -1,9 +1,11 @@
 //! `holdfastd`: the only place that spawns tasks and reads the clock. `follow`
 //! does what nobody asks for, `requests` what somebody does.
 
+mod activity;
 mod backing;
 mod follow;
 mod health;
+mod journal;
 mod links;
 mod lock;
 mod notify;
@@ -30,8 +32,9 @@ use crate::{
     log::LogFormat,
     metrics,
     neighbours::{self, Resolution, Resolver, Targets},
+    relayout::Reach,
     serving::Serving,
-    startup::{Found, Places},
+    startup::{Found, Places, StartError},
 };
 
 /// Serves VIPs: loads the XDP programs, publishes the configuration into the
@@ -63,6 +66,9 @@ pub struct Arguments {
     /// this version, for tests and for tracing on a host that serves.
     #[arg(long, hide = true)]
     pub program: Option<PathBuf>,
+    /// For tests: on the way to maps of another layout, be killed after so many steps.
+    #[arg(long, hide = true)]
+    pub end_after: Option<usize>,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -106,8 +112,12 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         boot: boot.trim(),
         host: &host,
         program: arguments.program.as_deref(),
+        reach: arguments.end_after.map_or(Reach::Whole, Reach::Steps),
     };
-    let found = Found::look(&places)?;
+    let found = match Found::look(&places) {
+        Err(StartError::Stopped) => end_at_once()?,
+        found => found?,
+    };
     let resolver = Mutex::new(Resolver::default());
     let resolution = match found.unresolved()? {
         Some(config) => follow::resolve_within(&resolver, &Targets::of(&config), RESOLVE_AT_START).await?,
@@ -138,6 +148,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         Runner::start(sender, Arc::clone(&prober)),
     ));
     let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
+    let counting = tokio::spawn(activity::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
     tokio::spawn(notify::reload_on_hangup(Arc::clone(&daemon)));
@@ -149,14 +160,21 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         stopping.say_stopping().await;
     };
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
-    for task in [follower, observer, publisher, watcher, trials] {
+    for task in [follower, observer, publisher, watcher, counting, trials] {
         task.abort();
     }
     prober.close().await;
     // A change under way is finished; then the process may go.
-    drop(daemon.serving.lock().await);
+    daemon.serving.lock().await.sign_all(Now::read());
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
+}
+
+/// As `kill -9` ends it: nothing is put in order.
+fn end_at_once() -> anyhow::Result<Found> {
+    use rustix::process::{Signal, getpid, kill_process};
+    kill_process(getpid(), Signal::KILL).context("killing this process")?;
+    Err(StartError::Stopped.into())
 }
 
 async fn told_to_stop() {

@@ -104,6 +104,10 @@ events! {
     PinsLost = "3dcb8d3997380360821caec592cc2202",
     /// What is served waits for `holdfast confirm`.
     OnTrial = "289d45c17fde5fc921b750070b877bd6",
+    /// A generation on trial is worse than what was before, and is taken back.
+    TrialWorse = "f478aa783b3bc74ce5e6544c36081909",
+    /// A generation on trial gets less than half of the packets of before; it stays on trial.
+    TrafficFell = "1eb418a2aeea10fefe7cde9129a0ba1f",
     /// A generation that nobody confirmed was taken back.
     TakenBack = "94f16dea1c5317acd161e9e70669a082",
     /// A generation that nobody confirmed could not be taken back yet; it is tried again.
@@ -126,6 +130,16 @@ events! {
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",
     /// Checks through the encapsulation may not work, or left something behind.
     TunnelProblem = "dd3c743e179599dc341510b7b84e0acf",
+    /// There was no key for the journal's heads: one was made.
+    JournalKeyMade = "ca113995d1a3eee8d4688e4f5402b904",
+    /// The journal's heads are signed with another key from now on.
+    JournalKeyRotated = "91094662790c4a425233e069c3d48a40",
+    /// The key in the state directory is not the journal's, and nobody handed over to it: nothing is signed.
+    JournalKeyReplaced = "df2263aad8049b9a532c2f30c57587bd",
+    /// The journal's head could not be signed; changes and traffic go on.
+    HeadNotSigned = "e7ae65d254c509dc6a3ca091152fbd35",
+    /// The journal is not what was written, or not what was signed.
+    JournalAltered = "ffe649a959162d05315ee42bbab40be2",
     /// A plan waits for approvals.
     PlanKept = "b302e4dd1b800683c7c73589fe02c8d4",
     /// Somebody signed a plan that waits.

@@ -230,10 +230,14 @@ pub fn no_trial() -> Failure {
 /// It is being taken back.
 #[must_use]
 pub fn too_late(trial: &OnTrial) -> Failure {
-    let message = format!(
-        "the {} s to confirm generation {} are over: generation {} is served again",
-        trial.term.within, trial.generation, trial.term.back_to
-    );
+    let over = match &trial.worse {
+        Some(worse) => format!("generation {} is worse than before ({worse})", trial.generation),
+        None => format!(
+            "the {} s to confirm generation {} are over",
+            trial.term.within, trial.generation
+        ),
+    };
+    let message = format!("{over}: generation {} is served again", trial.term.back_to);
     failure(
         Code::TrialOver.as_str(),
         ROLLED_BACK,

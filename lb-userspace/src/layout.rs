@@ -10,7 +10,7 @@ use lb_common::abi::{
     ABI_VERSION,
     chunk::{ChunkId, LINES},
     member::Member,
-    root::{ENTRIES_PER_LINE, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
+    root::{ENTRIES_PER_LINE, FORMATS, MAGIC, RootDigests, RootEntries, RootEntry, RootHeader},
     vip::{VipKey, VipRecord},
 };
 
@@ -234,7 +234,8 @@ pub fn root(facts: &RootFacts, entries: &[RootEntry]) -> ChunkImage {
         entries: entries.len() as u32,
         generation: facts.generation,
         revision: facts.revision,
-        reserved: [0; 4],
+        formats: FORMATS,
+        reserved: [0; 3],
     };
     *image.line_mut(1) = RootDigests {
         generation: facts.digest.0,
@@ -253,6 +254,8 @@ pub enum NotARoot {
     Magic,
     #[error("its layout is version {0}; this program knows {ABI_VERSION}")]
     Abi(u32),
+    #[error("its lines are of another format")]
+    Format,
     #[error("it names {0} chunks, more than there can be")]
     Entries(u32),
 }
@@ -263,11 +266,23 @@ pub enum NotARoot {
 /// When it is none, or of another version.
 pub fn read_root(image: &ChunkImage) -> Result<(RootFacts, Vec<RootEntry>), NotARoot> {
     let header: &RootHeader = image.line(0);
+    if header.magic == MAGIC && header.abi != ABI_VERSION {
+        return Err(NotARoot::Abi(header.abi));
+    }
+    read_root_of_any(image)
+}
+
+/// The same, of any version whose roots have this one's format.
+///
+/// # Errors
+/// When it is none.
+pub fn read_root_of_any(image: &ChunkImage) -> Result<(RootFacts, Vec<RootEntry>), NotARoot> {
+    let header: &RootHeader = image.line(0);
     if header.magic != MAGIC {
         return Err(NotARoot::Magic);
     }
-    if header.abi != ABI_VERSION {
-        return Err(NotARoot::Abi(header.abi));
+    if header.formats[0] != FORMATS[0] {
+        return Err(NotARoot::Format);
     }
     if header.entries as usize > lb_common::abi::root::MAX_ENTRIES {
         return Err(NotARoot::Entries(header.entries));

@@ -5,6 +5,7 @@
 //! `daemon`). `serving` is the one writer.
 #![deny(unsafe_code)]
 
+pub mod activity;
 pub mod agent;
 pub mod api;
 pub mod approval;
@@ -32,6 +33,7 @@ pub mod part;
 pub mod plan;
 pub mod publish;
 pub mod rehearsal;
+pub mod relayout;
 pub mod reports;
 pub mod revision;
 pub mod serving;

@@ -136,6 +136,7 @@ impl Lock {
                     spent: false,
                 };
                 self.kept.entry(*plan).or_insert(kept);
+                self.make_room(who, at);
             }
             Entry::Approved { plan, given, .. } => {
                 if let Some(kept) = self.kept.get_mut(plan) {
@@ -193,6 +194,8 @@ impl Lock {
             | Entry::ServedAgain { .. }
             | Entry::Confirmed { .. }
             | Entry::ReadOnly { .. }
+            | Entry::KeyMade { .. }
+            | Entry::KeyRotated { .. }
             | Entry::Note { .. } => {}
         }
     }
@@ -226,6 +229,22 @@ impl Lock {
             .retain(|_, kept| !kept.spent && kept.expires > now && kept.rejected.is_none());
     }
 
+    /// An author who plans again and again means the last plans: the oldest that
+    /// nobody approved gives way.
+    fn make_room(&mut self, author: &str, now: Timestamp) {
+        let own = |(_, kept): &(&Digest, &Kept)| kept.author == author;
+        while self.waiting(now).filter(own).count() > MAX_KEPT_OF_AUTHOR {
+            let unapproved = self
+                .waiting(now)
+                .filter(own)
+                .filter(|(_, kept)| kept.approvals.is_empty());
+            let Some(oldest) = unapproved.min_by_key(|(_, kept)| kept.kept).map(|(plan, _)| *plan) else {
+                return;
+            };
+            self.kept.remove(&oldest);
+        }
+    }
+
     #[must_use]
     pub fn kept(&self, plan: &Digest) -> Option<&Kept> {
         self.kept.get(plan)
@@ -239,7 +258,8 @@ impl Lock {
     /// There is room for another plan of this author.
     #[must_use]
     pub fn has_room(&self, author: &str, now: Timestamp) -> bool {
-        let own = self.waiting(now).filter(|(_, kept)| kept.author == author);
+        let approved = |(_, kept): &(&Digest, &Kept)| kept.author == author && !kept.approvals.is_empty();
+        let own = self.waiting(now).filter(approved);
         own.count() < MAX_KEPT_OF_AUTHOR && self.waiting(now).count() < MAX_KEPT
     }
 

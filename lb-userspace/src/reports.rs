@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use lb_common::abi::root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS};
 
-pub(crate) use self::file::FileJudged;
-use self::objects::{Counted, pools, vips};
+use self::objects::{pools, vips};
+pub(crate) use self::{file::FileJudged, objects::Counted};
 use crate::{
     api::model::{BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, Status, Why, WhyQuery},
     clock::Now,
@@ -50,12 +50,16 @@ impl Serving {
             mode,
             mode_reason,
             program_problem: self.program_problem.clone(),
+            journal_problem: self.signing.said().map(str::to_owned),
             trial: self.trial_status(now),
             lock: self.lock_status(now),
+            taken_back: self.taken_back.clone(),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
-            vips: served.map_or_else(Vec::new, |served| vips(served, &traffic)),
-            pools: served.map_or_else(Vec::new, |served| pools(served, resolution, &traffic, &paths)),
+            vips: served.map_or_else(Vec::new, |served| vips(served, &traffic, &self.activity)),
+            pools: served.map_or_else(Vec::new, |served| {
+                pools(served, resolution, &traffic, &self.activity, &paths)
+            }),
             flow_events: traffic.flow_events(),
             pins: self.pins()?,
         })
@@ -336,7 +340,7 @@ impl Serving {
             return check("journal", false, "the store cannot be used".to_owned());
         };
         match store.verify() {
-            Ok(entries) => check("journal", true, format!("{entries} entries, chain whole")),
+            Ok(end) => check("journal", true, format!("{} entries, chain whole", end.seq)),
             Err(error) => check("journal", false, error.to_string()),
         }
     }

@@ -7,6 +7,7 @@ mod plan;
 mod publish;
 mod record;
 mod revise;
+mod signing;
 mod trial;
 
 pub use self::{apply::Asked, plan::Wish};
@@ -14,7 +15,8 @@ pub use self::{apply::Asked, plan::Wish};
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    api::model::{Applied, Failure, Mode},
+    activity::Activity,
+    api::model::{Applied, Failure, Mode, TakenBack},
     confirm::OnTrial,
     digest::Digest,
     drain::Blind,
@@ -28,6 +30,8 @@ use crate::{
     revision::Revision,
     store::{By, Store},
 };
+
+pub use signing::Signing;
 
 /// The one writer.
 pub struct Serving {
@@ -60,6 +64,12 @@ pub struct Serving {
     pub(crate) boot: String,
     /// This host's name; plans are bound to it.
     pub(crate) host: String,
+    /// Of the journal's heads.
+    pub(crate) signing: Signing,
+    /// What is live now.
+    pub(crate) activity: Activity,
+    /// The generation that the served one took back.
+    pub(crate) taken_back: Option<TakenBack>,
 }
 
 /// What the kernel serves.

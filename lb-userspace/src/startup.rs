@@ -10,6 +10,7 @@ mod hash_key;
 use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use crate::{
+    activity::Activity,
     api::model::{ApplyRequest, Failure, Mode},
     approval::Signers,
     approvers::signers_of,
@@ -17,16 +18,17 @@ use crate::{
     config::{self, Config},
     drain::Blind,
     event,
-    kernel::{KernelError, aya::KernelBalancer, bpffs, upgrade::Object},
+    kernel::{KernelError, bpffs, upgrade::Object, what_serves},
     layout::RootFacts,
     metrics::Tally,
     neighbours::Resolution,
     part::Part,
     plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
+    relayout::{self, Obstacle, Reach},
     reports::FileJudged,
     revision::{MemberHealth, PoolState, Revision},
-    serving::{Asked, Purpose, Served, Serving, Wish},
+    serving::{Asked, Purpose, Served, Serving, Signing, Wish},
     store::{self, Entry, Outcome, Store, StoreError},
     takeover,
 };
@@ -43,6 +45,8 @@ pub struct Places<'a> {
     pub host: &'a str,
     /// Instead of the program that is built in.
     pub program: Option<&'a Path>,
+    /// How far maps of another layout are taken over from.
+    pub reach: Reach,
 }
 
 /// Why there is no daemon.
@@ -54,6 +58,20 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// It is served by another version, which alone may touch it.
+    #[error(
+        "HF3013: {}, with maps of another layout than this build's ({misfit}), which cannot take over: {why}. It goes on \
+         serving, and nothing was touched: start the holdfastd that serves, or see docs/failures.md",
+        what_serves(*.serving)
+    )]
+    Layout {
+        misfit: String,
+        /// Version of the layout, and generation.
+        serving: Option<(u32, u64)>,
+        why: Box<Obstacle>,
+    },
+    #[error("stopped on the way to another layout, as it was told to")]
+    Stopped,
     #[error("the hash key file {path} cannot be used")]
     HashKey {
         path: std::path::PathBuf,
@@ -99,7 +117,8 @@ impl Found {
             Some(path) => Object::read(path).map_err(KernelError::call("reading the program"))?,
             None => Object::built_in(),
         };
-        let mut publisher = Publisher::new(KernelBalancer::open(&pins, object)?);
+        let kernel = relayout::open(&pins, &object, store.as_ref(), places.reach)?;
+        let mut publisher = Publisher::new(kernel.ok_or(StartError::Stopped)?);
         let adopted = publisher.adopt();
         let program_problem = takeover::take_over(&mut publisher, &adopted);
         if matches!(adopted, Ok(None))
@@ -128,6 +147,9 @@ impl Found {
             on_trial: None,
             boot: places.boot.to_owned(),
             host: places.host.to_owned(),
+            signing: Signing::default(),
+            activity: Activity::default(),
+            taken_back: None,
         };
         Ok(Self {
             serving,
@@ -196,6 +218,7 @@ impl Found {
             self.serving.file_judged = Some(judged);
         }
         self.serving.tend_interfaces(resolution);
+        self.serving.begin_signing(now);
         Ok(self.serving)
     }
 
@@ -273,6 +296,7 @@ impl Found {
                 };
                 store.append(&adopted, AUTHOR, now.time)?;
                 serving.on_trial = store.on_trial()?;
+                serving.taken_back = store.taken_back()?;
                 if let Some(trial) = &serving.on_trial {
                     event!(warn, OnTrial, generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
                 }
@@ -342,6 +366,7 @@ impl Found {
             layout: None,
         });
         let rebooted = self.note_served_again(generation, revision, now)?;
+        self.serving.taken_back = self.taken_back()?;
         let why = if rebooted { "reboot" } else { "the pins are gone" };
         if let Some(before) = self.not_confirmed()? {
             let cause = format!("not confirmed before the {why}");

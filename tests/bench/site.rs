@@ -33,6 +33,7 @@ use lb_common::{
     verdict::Verdict,
 };
 use rustix::time::{ClockId, clock_gettime};
+use support::config::UNPROTECTED;
 
 /// The first VIP of every site; the others follow it, one address each.
 pub const FIRST_VIP: Ipv4Addr = Ipv4Addr::new(172, 20, 0, 1);
@@ -128,7 +129,7 @@ impl Arm {
 
 /// The configuration's text. Backends are behind the last of the arms.
 pub fn yaml(shape: Shape, arms: &[Arm]) -> String {
-    let mut text = String::from("apiVersion: holdfast/v1\nenvironment: bench\nnode:\n  interfaces:\n");
+    let mut text = format!("apiVersion: holdfast/v1\nenvironment: bench\n{UNPROTECTED}\nnode:\n  interfaces:\n");
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all that is written");
     for arm in arms {
         line(format!("    - {{ name: {}, mode: native }}", arm.name));

@@ -24,11 +24,11 @@ const CHECKED: u16 = 8080;
 
 /// Interval · fall, with its jitter, and a timeout.
 const NOTICED: Duration = Duration::from_millis(3 * 220 + 200);
-const CHECK: &str = "tcp: { port: 8080 }, interval: 200ms, timeout: 200ms, rise: 2, fall: 3";
+pub const CHECK: &str = "tcp: { port: 8080 }, interval: 200ms, timeout: 200ms, rise: 2, fall: 3";
 
 /// A rig whose backends are checked.
-struct Checked {
-    rig: Rig,
+pub struct Checked {
+    pub rig: Rig,
     /// What is checked, by backend.
     doors: Vec<Option<Service>>,
 }
@@ -57,7 +57,7 @@ impl Checked {
     }
 
     /// Four backends in one pool, each seen to be up.
-    fn up(keys: &str) -> Result<Self> {
+    pub fn up(keys: &str) -> Result<Self> {
         let checked = Self::build(4, |fleet| fleet.saying("web", &format!("health: {{ {CHECK}{keys} }}")))?;
         checked.wait("all backends up", NOTICED * 4, |status| {
             status
@@ -86,7 +86,7 @@ impl Checked {
         self.rig.installation.status()
     }
 
-    fn wait(&self, what: &str, within: Duration, holds: impl Fn(&Status) -> bool) -> Result<Status> {
+    pub fn wait(&self, what: &str, within: Duration, holds: impl Fn(&Status) -> bool) -> Result<Status> {
         wait::until(within, what, || self.status().ok().filter(&holds)).with_context(|| {
             format!(
                 "{:?}\n{}",
@@ -96,7 +96,7 @@ impl Checked {
         })
     }
 
-    fn streams(&self) -> Result<Load> {
+    pub fn streams(&self) -> Result<Load> {
         let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), OPEN);
         let load = Load::start(&self.rig.network.client, shape)?;
         load.wait(Duration::from_secs(10), "open streams", |report| {
@@ -142,7 +142,7 @@ fn reasons(status: &Status) -> &[String] {
 }
 
 /// Every stream went on, and no byte was wrong.
-fn ensure_unbroken(load: Load) -> Result<()> {
+pub fn ensure_unbroken(load: Load) -> Result<()> {
     let report = load.stop()?;
     println!("{report}");
     ensure!(

@@ -3,16 +3,21 @@
 //! needs root for it.
 
 mod affinity;
+mod api;
 mod changes;
 mod checks;
 mod confirm;
 mod dirty;
 mod doctor;
+mod drain_wait;
 mod forwarding;
 mod guards;
+mod guide;
 mod health;
 mod host;
+mod journal;
 mod links;
+mod many_checks;
 mod metrics;
 mod modes;
 mod network;
@@ -20,11 +25,14 @@ mod next_hops;
 mod notify;
 mod overrides;
 mod path_mtu;
+mod prometheus;
 mod refusals;
+mod relayout;
 mod restart;
 mod roles;
 mod sizes;
 mod switches;
 mod top;
+mod trials;
 mod upgrade;
 mod ways;

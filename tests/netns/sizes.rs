@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, time::Instant}
 
 use anyhow::{Context, Result, ensure};
 use support::{
+    config::UNPROTECTED,
     contract::Applied,
     daemon::{Binaries, Installation},
     netns::{Namespace, ip_batch},
@@ -121,7 +122,7 @@ fn report(daemon: &Process, installation: &Installation) -> Result<()> {
 /// Every pool has other weights; those of the first backend are given.
 fn yaml(hash_key: &Path, weight: usize) -> String {
     let mut text = format!(
-        "apiVersion: holdfast/v1\nenvironment: lab\n\
+        "apiVersion: holdfast/v1\nenvironment: lab\n{UNPROTECTED}\n\
          node: {{ interfaces: [{{ name: lb0 }}], encapSource: {{ v4: 10.255.0.0/16 }}, hashKeyFile: {} }}\npools:\n",
         hash_key.display()
     );

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use support::{
+    config::UNPROTECTED,
     contract::Status,
     daemon::{Binaries, Installation},
     generator::{Generator, Sink, Taken},
@@ -236,7 +237,7 @@ impl Bench {
             .collect();
         let list = lines.concat();
         let text = format!(
-            "apiVersion: holdfast/v1\nenvironment: lab\n\
+            "apiVersion: holdfast/v1\nenvironment: lab\n{UNPROTECTED}\n\
              node: {{ interfaces: [{{ name: lb0, mode: native }}], encapSource: {{ v4: 10.255.0.0/16 }}, \
              hashKeyFile: {key} }}\n\
              pools:\n- name: web\n  encap: ipip\n  table: maglev\n  backends:\n{list}\

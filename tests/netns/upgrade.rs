@@ -129,12 +129,12 @@ fn daemon_of_another_layout_touches_nothing_and_says_what_serves() -> Result<()>
     Ok(())
 }
 
-fn program_of(status: &Status) -> Result<u32> {
+pub fn program_of(status: &Status) -> Result<u32> {
     Ok(status.interfaces.first().context("no interface")?.prog_id)
 }
 
 /// Frames of one phase.
-struct Counted {
+pub struct Counted {
     sent: u64,
     taken: u64,
     mixed: u64,
@@ -153,7 +153,7 @@ impl Counted {
         start.until_now(bench, sent)
     }
 
-    fn under_mut(bench: &mut Bench, phase: impl FnOnce(&mut Bench) -> Result<()>) -> Result<Self> {
+    pub fn under_mut(bench: &mut Bench, phase: impl FnOnce(&mut Bench) -> Result<()>) -> Result<Self> {
         let start = Start::of(bench)?;
         let sending = bench.generator()?.start(&bench.outside, PACED)?;
         let done = phase(bench);
@@ -162,7 +162,7 @@ impl Counted {
         start.until_now(bench, sent)
     }
 
-    fn ensure_whole(&self, phase: &str) -> Result<()> {
+    pub fn ensure_whole(&self, phase: &str) -> Result<()> {
         ensure!(self.sent > 10 * u64::from(PACED), "{phase}: too few frames: {self}");
         ensure!(
             self.taken + self.lost_by_link == self.sent && self.mixed == 0,
@@ -221,6 +221,6 @@ impl Start {
 }
 
 /// As the program counts.
-fn forwarded(bench: &Bench) -> Result<u64> {
+pub fn forwarded(bench: &Bench) -> Result<u64> {
     Ok(counted(&bench.installation.status()?, "Forward"))
 }

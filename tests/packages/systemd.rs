@@ -1,90 +1,26 @@
 //! The Debian package under systemd: installed, started, restarted, upgraded and
 //! removed while connections are open.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use support::{
     addresses::Family,
     config::STREAMS,
     contract::Status,
-    guest::{Disk, Guest},
-    rig::{Layout, Rig},
-    streams::{Load, LoadShape, Report},
+    guest::Guest,
+    rig::Layout,
+    streams::{Load, LoadShape},
     topology::{Shape, Topology},
 };
 
-const OPEN: usize = 48;
-
-/// A unit has done what it was told within this.
-const SOON: Duration = Duration::from_secs(20);
+use crate::host::{Host, SOON, ensure_progress, ensure_whole};
 
 /// What the daemon may do: no more than its unit says (capabilities(7)).
 const CAPABILITIES: [(&str, u32); 4] = [("NET_ADMIN", 12), ("NET_RAW", 13), ("PERFMON", 38), ("BPF", 39)];
 
-/// A balancer of which only the network is there, and a guest in its place.
-struct Host {
-    rig: Rig,
-    disk: Disk,
-}
-
-impl Host {
-    fn make() -> Result<Self> {
-        let rig = Rig::without_daemon(&Layout::of(Shape::TwoArm, 2), |fleet| fleet)?;
-        let disk = Disk::over_this_machine(rig.directory().join("guest"))?;
-        for revision in 1..=2 {
-            let package = package(revision)?;
-            let inside = disk.path(&format!("/srv/holdfast_{revision}.deb"));
-            fs::copy(&package, inside).with_context(|| package.display().to_string())?;
-        }
-        Ok(Self { rig, disk })
-    }
-
-    fn boot(&self) -> Result<Guest> {
-        Guest::boot(
-            &self.disk,
-            &self.rig.network.balancer,
-            &self.rig.directory().join("guest.log"),
-        )
-    }
-
-    /// The configuration where the package looks for it.
-    fn configure(&self, guest: &Guest) -> Result<()> {
-        let mut fleet = self.rig.fleet.clone();
-        fleet.hash_key_file = PathBuf::from("/var/lib/holdfast/hash.key");
-        fs::write(self.disk.path("/etc/holdfast/config.yaml"), fleet.yaml())?;
-        guest.must(&["chgrp", "holdfast", "/etc/holdfast/config.yaml"])?;
-        guest.must(&["chmod", "0640", "/etc/holdfast/config.yaml"]).map(drop)
-    }
-
-    fn open_streams(&self) -> Result<Load> {
-        let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), OPEN);
-        let load = Load::start(&self.rig.network.client, shape)?;
-        load.wait(SOON, "open streams", |report| report.open().count() == OPEN)?;
-        Ok(load)
-    }
-}
-
-/// What `cargo xtask dist --dev` made.
-fn package(revision: u32) -> Result<PathBuf> {
-    let folder = match env::var_os("HOLDFAST_DIST_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/dist/dev"),
-    };
-    let made = fs::read_dir(&folder)
-        .with_context(|| format!("{}: run `cargo xtask test packages`", folder.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()));
-    let wanted = format!("-{revision}_");
-    made.into_iter()
-        .find(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.ends_with(".deb") && name.contains(&wanted)
-        })
-        .with_context(|| format!("no package of revision {revision} in {}", folder.display()))
+const fn layout() -> Layout {
+    Layout::of(Shape::TwoArm, 2)
 }
 
 fn status(guest: &Guest) -> Result<Status> {
@@ -92,27 +28,9 @@ fn status(guest: &Guest) -> Result<Status> {
     serde_json::from_str(&said).with_context(|| said)
 }
 
-/// Every stream goes on.
-fn ensure_progress(load: &Load, what: &str) -> Result<()> {
-    let before = load.report();
-    load.wait(SOON, what, |report| {
-        let pairs = before.records.iter().zip(&report.records);
-        pairs.clone().all(|(before, after)| after.bytes > before.bytes)
-    })
-    .map(drop)
-}
-
-fn ensure_whole(report: &Report) -> Result<()> {
-    ensure!(
-        (report.connections(), report.completed()) == (OPEN, OPEN),
-        "connections broke: {report}"
-    );
-    Ok(())
-}
-
 #[test]
 fn package_is_installed_upgraded_and_removed_without_ending_a_connection() -> Result<()> {
-    let host = Host::make()?;
+    let host = Host::make(&layout())?;
     let guest = host.boot()?;
     guest.must(&["dpkg", "-i", "/srv/holdfast_1.deb"])?;
     // Nothing is served without a configuration, and nothing failed.
@@ -234,7 +152,7 @@ fn ensure_least_privilege(guest: &Guest) -> Result<()> {
 /// written is there again.
 #[test]
 fn host_that_lost_power_serves_the_last_generation_when_it_is_ready() -> Result<()> {
-    let host = Host::make()?;
+    let host = Host::make(&layout())?;
     let guest = host.boot()?;
     guest.must(&["dpkg", "-i", "/srv/holdfast_1.deb"])?;
     host.configure(&guest)?;

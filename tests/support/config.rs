@@ -23,6 +23,11 @@ pub const RAW: Port = Port {
 /// Datagrams.
 pub const DATAGRAMS: Port = Port { at: VIPS[2], port: 53 };
 
+/// No limits, for tests that are about something else: a plan is judged for what
+/// it says, and not for what it breaks.
+pub const UNPROTECTED: &str = "protection: { maxTrafficAffected: 100%, maxBackendsRemoved: { percent: 100%, count: 32000 }, \
+                               minCapacityLeft: 0%, requireDrain: false, liveVipWindow: 0s, confirm: { default: 0s } }";
+
 /// What a configuration file says.
 #[derive(Clone, Debug)]
 pub struct Fleet {
@@ -33,6 +38,8 @@ pub struct Fleet {
     pub vips: Vec<Vip>,
     /// Objects that may be missing: `backend/web/be5`.
     pub removed: Vec<String>,
+    /// A line of YAML; empty: the product's defaults hold.
+    pub protection: String,
 }
 
 #[derive(Clone, Debug)]
@@ -144,6 +151,7 @@ impl Fleet {
             pools: vec![pool("web"), pool("dns")],
             vips: vips.collect(),
             removed: Vec::new(),
+            protection: UNPROTECTED.to_owned(),
         }
     }
 
@@ -317,6 +325,9 @@ impl Fleet {
                 "  - {{ name: {name}, address: \"{address}\", port: {port}, protocol: {protocol}, pool: {pool}, \
                  affinity: {affinity}, hash: {hash} }}"
             ));
+        }
+        if !self.protection.is_empty() {
+            line(self.protection.clone());
         }
         if !self.removed.is_empty() {
             line(format!("removed: [{}]", self.removed.join(", ")));

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// `holdfast status -o json`.
@@ -21,6 +21,7 @@ pub struct Status {
     pub in_sync: bool,
     pub mode: String,
     pub program_problem: Option<String>,
+    pub journal_problem: Option<String>,
     pub interfaces: Vec<Interface>,
     pub verdicts: BTreeMap<String, Traffic>,
     pub vips: Vec<Vip>,
@@ -124,7 +125,7 @@ pub struct Effect {
 }
 
 /// `holdfast why … -o json`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Why {
     pub kind: String,
     pub vip: Option<String>,

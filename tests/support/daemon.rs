@@ -3,13 +3,14 @@
 use std::{
     env, fs,
     net::SocketAddr,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     netns::Namespace,
     pass,
     process::Process,
+    scrape,
 };
 
 /// A daemon is ready within this, whatever it serves, or something is wrong.
@@ -62,6 +64,12 @@ impl Binaries {
         self.directory.join("holdfastd")
     }
 
+    /// The daemon of a build whose maps have another layout.
+    #[must_use]
+    pub fn relaid(&self) -> PathBuf {
+        self.directory.join("holdfastd-relaid")
+    }
+
     /// A build of the balancer for tests of upgrades: `later`, `refused`.
     #[must_use]
     pub fn program(&self, build: &str) -> PathBuf {
@@ -91,7 +99,7 @@ pub struct Installation {
 }
 
 /// How a command ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Absent: a signal ended it.
     pub code: Option<i32>,
@@ -125,17 +133,22 @@ impl Installation {
 
     /// By a command that ends up as the daemon.
     pub fn start_by(&self, namespace: &Namespace, mut command: Command, further: &[&str]) -> Result<Process> {
-        command.arg("--config").arg(&self.config);
-        command.arg("--state-dir").arg(&self.state);
-        command.arg("--socket").arg(&self.socket);
-        command.arg("--pin-dir").arg(&self.pins);
-        command.args(&self.arguments).envs(self.environment.iter().cloned());
+        self.direct(&mut command);
         command.args(further);
         let mut daemon = Process::start(namespace, command, &self.log)?;
         daemon.wait_ready("holdfastd ready", READY, || {
             self.run(&["status"]).is_ok_and(|outcome| outcome.code == Some(0))
         })?;
         Ok(daemon)
+    }
+
+    /// Tells a command that ends up as the daemon where everything is.
+    pub fn direct(&self, command: &mut Command) {
+        command.arg("--config").arg(&self.config);
+        command.arg("--state-dir").arg(&self.state);
+        command.arg("--socket").arg(&self.socket);
+        command.arg("--pin-dir").arg(&self.pins);
+        command.args(&self.arguments).envs(self.environment.iter().cloned());
     }
 
     /// Runs `holdfast` with these arguments.
@@ -173,6 +186,21 @@ impl Installation {
         let (from, to) = (source.ip().to_string(), target.ip().to_string());
         let (from_port, to_port) = (source.port().to_string(), target.port().to_string());
         self.ask(&["why", &from, &from_port, &to, &to_port, "tcp"])
+    }
+
+    /// The same asked of the API, for who asks often: without a process for each.
+    pub fn why_tcp_by_api(&self, source: SocketAddr, target: SocketAddr) -> Result<Why> {
+        let stream = UnixStream::connect(&self.socket)?;
+        stream.set_read_timeout(Some(READY))?;
+        let path = format!(
+            "/v1/why?src={}&sport={}&dst={}&dport={}&proto=tcp",
+            source.ip(),
+            source.port(),
+            target.ip(),
+            target.port()
+        );
+        let (_, body) = scrape::get(stream, &path)?;
+        serde_json::from_str(&body).with_context(|| body)
     }
 
     /// Writes the configuration file.

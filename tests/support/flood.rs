@@ -1,4 +1,5 @@
-//! A flood of TCP from addresses that nobody has, at a bounded rate.
+//! A flood of TCP, or of what only looks like it, from addresses that nobody has,
+//! at a bounded rate.
 
 use std::{
     io,
@@ -27,6 +28,8 @@ pub enum Each {
     Syn,
     /// And a segment after it, as if the connection had come to be.
     SynAndSegment,
+    /// Nothing that a host takes: fragments, headers cut off, headers that lie.
+    Junk,
 }
 
 /// A running flood; stops when dropped.
@@ -83,6 +86,7 @@ fn run(target: SocketAddrV4, each: Each, per_second: u32, stop: &AtomicBool) -> 
             let packet = match each {
                 Each::Syn => packet(sent, true, target),
                 Each::SynAndSegment => packet(sent / 2, sent.is_multiple_of(2), target),
+                Each::Junk => junk(sent, target),
             };
             match sendto(&socket, &packet, SendFlags::empty(), &to) {
                 Ok(_) => sent += 1,
@@ -106,5 +110,19 @@ fn packet(nth: u64, syn: bool, target: SocketAddrV4) -> Vec<u8> {
     builder
         .write(&mut packet, &[])
         .expect("a Vec takes all that is written");
+    packet
+}
+
+/// A SYN, spoilt. The kernel mends length and checksum of the IP header (raw(7)).
+fn junk(nth: u64, target: SocketAddrV4) -> Vec<u8> {
+    const IP: usize = 20;
+    let mut packet = packet(nth, true, target);
+    match nth % 3 {
+        // More fragments follow.
+        0 => packet[6] |= 0x20,
+        // A TCP header of 12 bytes.
+        1 => packet[IP + 12] = 0x30,
+        _ => packet.truncate(IP + 6),
+    }
     packet
 }

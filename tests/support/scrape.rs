@@ -23,6 +23,20 @@ pub struct Scrape {
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Head and body of what is at a path; anything but a success is an error.
+pub fn get(mut stream: impl Read + Write, path: &str) -> Result<(String, String)> {
+    // By HTTP/1.0 the body ends with the connection, in no chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: holdfast\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+    ensure!(
+        head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"),
+        "{head}: {body}"
+    );
+    Ok((head.to_owned(), body.to_owned()))
+}
+
 impl Scrape {
     /// From the daemon's socket.
     pub fn of_socket(socket: &Path) -> Result<Self> {
@@ -38,16 +52,8 @@ impl Scrape {
         Self::over(stream)
     }
 
-    fn over(mut stream: impl Read + Write) -> Result<Self> {
-        // By HTTP/1.0 the body ends with the connection, in no chunks.
-        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: holdfast\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
-        ensure!(
-            head.starts_with("HTTP/1.0 200") || head.starts_with("HTTP/1.1 200"),
-            "{head}"
-        );
+    fn over(stream: impl Read + Write) -> Result<Self> {
+        let (head, body) = get(stream, "/metrics")?;
         ensure!(head.contains("openmetrics-text"), "{head}");
         ensure!(body.ends_with("# EOF\n"), "the end is missing");
         let mut scrape = Self {

@@ -52,9 +52,29 @@ pub fn everything_with(trace: bool) -> Result<()> {
     objects(&tools, trace)?;
     // xtask itself is left out: it runs, and it is built with fewer features
     // so that it is there within seconds.
+    relaid()?;
     let mut command = workspace::cargo()?;
     command.args(["build", "--workspace", "--exclude", "xtask"]);
     run_shown("building the daemon, the command line and the test rig", &mut command)
+}
+
+/// `target/debug/holdfastd-relaid`: the daemon with maps of another layout, for tests
+/// of upgrades. Before the usual one, which takes its place under the usual name; of
+/// the whole workspace, so that dependencies have the same features and are built
+/// once.
+fn relaid() -> Result<()> {
+    let mut command = workspace::cargo()?;
+    command.args(["build", "--workspace", "--exclude", "xtask"]);
+    command.args(["--features", "lb-userspace/relaid", "--bin", "holdfastd"]);
+    // A few tests run it, and nobody times it: half the time to build.
+    command.args(["--config", "profile.dev.package.lb-userspace.opt-level=0"]);
+    run_shown("building the daemon with another layout, for tests", &mut command)?;
+    let debug = workspace::root()?.join("target/debug");
+    let (built, kept) = (debug.join("holdfastd"), debug.join("holdfastd-relaid"));
+    // Not over it: it may run, and cargo's own file must not be a link to it.
+    let draft = debug.join("holdfastd-relaid.new");
+    fs::copy(&built, &draft).with_context(|| format!("copying {}", built.display()))?;
+    fs::rename(&draft, &kept).with_context(|| format!("making {}", kept.display()))
 }
 
 /// The BPF objects, then the benchmark as it is meant to run: what it measures

@@ -62,7 +62,7 @@ const ASSETS: [(&str, &str); 10] = [
 ];
 
 /// What `holdfast` prints, and where it is installed.
-const PRINTED: [(&[&str], &str); 5] = [
+const PRINTED: [(&[&str], &str); 6] = [
     (
         &["completions", "bash"],
         "usr/share/bash-completion/completions/holdfast",
@@ -73,6 +73,7 @@ const PRINTED: [(&[&str], &str); 5] = [
         "usr/share/fish/vendor_completions.d/holdfast.fish",
     ),
     (&["config", "schema"], "usr/share/holdfast/config.schema.json"),
+    (&["export", "openapi"], "usr/share/holdfast/openapi.json"),
     (&["config", "init"], "usr/share/doc/holdfast/examples/config.yaml"),
 ];
 

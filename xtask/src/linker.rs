@@ -70,13 +70,9 @@ fn works(linker: &Path) -> bool {
     started.is_ok_and(|status| status.success())
 }
 
-/// `~/.cache/holdfast/bpf-linker-VERSION-llvm-N`, or under `XDG_CACHE_HOME`.
+/// `bpf-linker-VERSION-llvm-N` in the cache.
 fn cache(llvm: u32) -> Result<PathBuf> {
-    let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
-        Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?).join(".cache"),
-    };
-    Ok(base.join("holdfast").join(format!("bpf-linker-{VERSION}-llvm-{llvm}")))
+    Ok(workspace::cache()?.join(format!("bpf-linker-{VERSION}-llvm-{llvm}")))
 }
 
 /// Where LLVM's `llvm-config` and libraries are, installed if they are not.

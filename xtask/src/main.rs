@@ -10,9 +10,11 @@ mod build;
 mod ci;
 mod demo;
 mod dist;
+mod kernels;
 mod linker;
 mod packages;
 mod progress;
+mod prometheus;
 mod run;
 mod setup;
 mod test;
@@ -65,7 +67,9 @@ fn main() -> ExitCode {
         // These two end with their own last line, whatever happens.
         Command::Test(arguments) => return test::run(&arguments),
         Command::Ci => return ci::run(),
-        Command::Setup => setup::ensure().map(drop),
+        Command::Setup => setup::ensure()
+            .and_then(|_| kernels::for_tests())
+            .and_then(|_| prometheus::ensure()),
         Command::Build { trace } => build::everything_with(trace),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -26,9 +26,15 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 6] = [
+const COMMANDS: [(&str, &str, &str); 9] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
+    ("curl", "curl", "asks for metrics, in tests of the operator's guide"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
+    (
+        "ssh-keygen",
+        "openssh-client",
+        "checks signatures from outside, in the tests of the level `netns`",
+    ),
     (
         "bpftool",
         "bpftool",
@@ -49,6 +55,17 @@ const COMMANDS: [(&str, &str, &str); 6] = [
         "systemd-container",
         "starts the packages under systemd, in the tests of the level `packages`",
     ),
+    (
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+        "boots virtual machines and cuts their power, in the tests of the level `vm`",
+    ),
+    (
+        "mkfs.ext4",
+        "e2fsprogs",
+        "makes file systems for tests: disks of their own",
+    ),
+    ("xz", "xz-utils", "unpacks the modules of kernels for virtual machines"),
 ];
 
 /// Packages whose command is not on this machine.

@@ -17,6 +17,16 @@ pub fn root() -> Result<PathBuf> {
     Ok(root.to_path_buf())
 }
 
+/// What is fetched or built once and kept for all checkouts: `~/.cache/holdfast`, or
+/// under `XDG_CACHE_HOME`.
+pub fn cache() -> Result<PathBuf> {
+    let base = match env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?).join(".cache"),
+    };
+    Ok(base.join("holdfast"))
+}
+
 /// Where cargo put this program, and so where it puts `holdfastd` and the
 /// demo: right whatever `CARGO_TARGET_DIR` says.
 pub fn binary(name: &str) -> Result<PathBuf> {

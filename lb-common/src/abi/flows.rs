@@ -17,8 +17,8 @@
 use super::member::MemberIndex;
 use crate::hash::FlowHash;
 
-/// Lines of FLOWS.
-pub const FLOW_LINES: u32 = 65_536;
+/// Lines of FLOWS: a power of two, and at least as many as there are slots.
+pub const FLOW_LINES: u32 = if cfg!(feature = "relaid") { 131_072 } else { 65_536 };
 
 /// Entries in a line.
 pub const FLOWS_PER_LINE: usize = 8;
@@ -54,6 +54,13 @@ impl FlowPlace {
             line: (slot ^ tag) & (FLOW_LINES - 1),
         }
     }
+}
+
+/// The line of a flow where there are `lines` of them, which may be another
+/// version's number.
+#[must_use]
+pub const fn line_among(lines: u32, slot: u16, tag: u32) -> u32 {
+    (slot as u32 ^ tag) & (lines - 1)
 }
 
 /// An entry; zero is an empty place.
@@ -92,6 +99,13 @@ impl FlowEntry {
         self.0 >> 16 & 1 == 1
     }
 
+    /// It was seen after `other`, which was seen within nine hours of it.
+    #[must_use]
+    pub const fn is_later_than(self, other: Self) -> bool {
+        let after = (self.0 as u16).wrapping_sub(other.0 as u16);
+        after != 0 && after < 1 << 15
+    }
+
     /// How long ago it was seen, to 65,535: what is older wraps, so the daemon
     /// takes entries out long before.
     #[must_use]
@@ -108,5 +122,5 @@ impl FlowEntry {
     }
 }
 
-const _: () = assert!(FLOW_LINES as usize == super::table::SLOTS);
+const _: () = assert!(FLOW_LINES as usize >= super::table::SLOTS && FLOW_LINES.is_power_of_two());
 const _: () = assert!(size_of::<RawFlows>() == 64);

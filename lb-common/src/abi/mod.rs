@@ -23,5 +23,11 @@ pub mod table;
 pub mod vip;
 
 /// Version of everything in this module. A root chunk of another version is
-/// neither adopted nor overwritten.
-pub const ABI_VERSION: u32 = 2;
+/// neither adopted nor overwritten: a daemon of another version makes maps of its
+/// own beside, and takes over from them what both can read.
+///
+/// So that versions that do not know each other can: in all of them, entries of
+/// maps with the same name, key size and value size mean the same. Who changes what an entry
+/// means changes the map's name or the size of its values; the number of entries may
+/// change. What a root names has format numbers in the root ([`root::FORMATS`]).
+pub const ABI_VERSION: u32 = if cfg!(feature = "relaid") { 1_002 } else { 2 };

@@ -12,8 +12,8 @@ pub const MAGIC: [u8; 8] = *b"holdfast";
 ///
 /// Every version, older or newer, can find out what serves, so these never
 /// change: ACTIVE is one entry of eight bytes, whose low 16 bits are a slot of
-/// CHUNKS; the map in that slot can be mapped; in its first 32 bytes are `magic`,
-/// `abi`, `entries`, `generation` and `revision` as they are here.
+/// CHUNKS; the map in that slot can be mapped; in its first 40 bytes are `magic`,
+/// `abi`, `entries`, `generation`, `revision` and `formats` as they are here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct RootHeader {
@@ -24,8 +24,18 @@ pub struct RootHeader {
     pub entries: u32,
     pub generation: u64,
     pub revision: u64,
-    pub reserved: [u64; 4],
+    /// [`FORMATS`].
+    pub formats: Formats,
+    pub reserved: [u64; 3],
 }
+
+/// Numbers of formats: at 0 that of the root itself, from line 1 on, and at
+/// `KIND_*` that of chunks of that kind.
+pub type Formats = [u8; 8];
+
+/// The formats of this version. Who changes the meaning of a line takes the next
+/// number, so that other versions know what they can still read.
+pub const FORMATS: Formats = [0; 8];
 
 /// Line 1 of a root chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]

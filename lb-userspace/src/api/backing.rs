@@ -6,11 +6,12 @@ use super::{
     auth::Peer,
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
-        Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, PlanRequest, RejectRequest,
-        RollbackRequest, Status, UndeleteRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+        ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
+        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused,
+        WhyRefusedRequest, WipeRequest,
     },
 };
-use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan};
+use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, store::Page};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -63,4 +64,7 @@ pub trait Backing: Send + Sync + 'static {
     fn bpf_dump(&self) -> Answer<'_, BpfDump>;
     fn bpf_verify(&self) -> Answer<'_, BpfVerify>;
     fn journal(&self) -> Answer<'_, Journal>;
+    /// A journal that is not sound is an answer, not a failure.
+    fn journal_verify(&self, query: VerifyQuery) -> Answer<'_, JournalVerify>;
+    fn journal_export(&self, query: ExportQuery) -> Answer<'_, Page>;
 }

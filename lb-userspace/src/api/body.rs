@@ -1,22 +1,25 @@
 //! Bodies and answers of the API: JSON in, documents out, and each rejection a
 //! [`Failure`] that says what was wrong.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, error::Error as _, time::Duration};
 
 use axum::{
     Json,
     body::to_bytes,
-    extract::{FromRequest, Request},
-    http::StatusCode,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt as _;
+use http_body_util::LengthLimitError;
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
-    ApplyRequest, BackendRequest, Document, Failure, InterfacesRequest, Kind, PlanRequest, RollbackRequest,
+    ApplyRequest, ApproveRequest, BackendRequest, BreakGlassRequest, Document, Failure, HoldRequest, InterfacesRequest,
+    Kind, PlanRequest, RejectRequest, RollbackRequest, UndeleteRequest, WhyRefusedRequest, WipeRequest,
 };
-use crate::{config::limits::MAX_FILE_BYTES, plan::file::MAX_PLAN_BYTES};
+use crate::{config::limits::MAX_FILE_BYTES, digest::Digest, plan::file::MAX_PLAN_BYTES};
 
 /// How long a request's body may be; a longer one is HF5002.
 pub trait Bounded {
@@ -27,6 +30,20 @@ pub trait Bounded {
 impl Bounded for RollbackRequest {}
 impl Bounded for InterfacesRequest {}
 impl Bounded for BackendRequest {}
+impl Bounded for RejectRequest {}
+impl Bounded for HoldRequest {}
+impl Bounded for BreakGlassRequest {}
+impl Bounded for UndeleteRequest {}
+impl Bounded for WipeRequest {}
+
+impl Bounded for ApproveRequest {
+    /// A signature, with what JSON escapes.
+    const LIMIT: usize = 256 << 10;
+}
+
+impl Bounded for WhyRefusedRequest {
+    const LIMIT: usize = BODY_LIMIT;
+}
 
 impl Bounded for PlanRequest {
     /// A file, with what JSON escapes.
@@ -55,17 +72,67 @@ impl<S: Sync, T: DeserializeOwned + Bounded> FromRequest<S> for Body<T> {
         let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), T::LIMIT)).await;
         let bytes = match read {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let limit = T::LIMIT;
-                return Err(bad_request(format!(
-                    "the body breaks off, or is longer than {limit} bytes"
-                )));
+            Ok(Err(error)) if is_too_long(&error) => {
+                let message = format!("the body is longer than {} bytes", T::LIMIT);
+                return Err(bad_by(StatusCode::PAYLOAD_TOO_LARGE, message));
             }
-            Err(_) => return Err(bad_request("the body took longer than 10 s to arrive")),
+            Ok(Err(_)) => return Err(bad_request("the body breaks off")),
+            Err(_) => {
+                let message = "the body took longer than 10 s to arrive".to_owned();
+                return Err(bad_by(StatusCode::REQUEST_TIMEOUT, message));
+            }
         };
         serde_json::from_slice(&bytes)
             .map(Body)
             .map_err(|error| bad_request(format!("the body is not what this route takes: {error}")))
+    }
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    error
+        .source()
+        .is_some_and(<dyn std::error::Error>::is::<LengthLimitError>)
+}
+
+/// A request's query.
+pub(super) struct Asked<T>(pub T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(bad_request(rejection.body_text())),
+        }
+    }
+}
+
+/// What can stand in a path, as the route's one parameter.
+pub(super) trait Segment: DeserializeOwned + JsonSchema + Send {
+    /// As in "`x` is not …".
+    const IS: &str;
+}
+
+impl Segment for u64 {
+    const IS: &str = "a whole number";
+}
+
+impl Segment for Digest {
+    const IS: &str = "a digest, 64 hexadecimal digits";
+}
+
+/// The parameter of a request's path.
+pub(super) struct Named<T>(pub T);
+
+impl<S: Send + Sync, T: Segment> FromRequestParts<S> for Named<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(_) => Err(bad_request(format!("{} does not name {}", parts.uri.path(), T::IS))),
+        }
     }
 }
 
@@ -78,7 +145,7 @@ pub(super) struct Refusal {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self {
-            status: http_status(failure.exit),
+            status: http_status(&failure),
             failure,
         }
     }
@@ -126,21 +193,24 @@ pub(super) fn bad_request(message: impl Into<Cow<'static, str>>) -> Refusal {
     .into()
 }
 
-/// HF5002 by another HTTP status: nothing answers there, or not in that way.
-pub(super) fn no_such(status: StatusCode, message: String) -> Refusal {
+/// HF5002 by another HTTP status.
+pub(super) fn bad_by(status: StatusCode, message: String) -> Refusal {
     Refusal {
         status,
         ..bad_request(message)
     }
 }
 
-/// The HTTP status of a failure, from the exit code it has on the command line.
-pub const fn http_status(exit: u8) -> StatusCode {
-    match exit {
-        // Refused, or made for a generation that no longer runs.
-        3 | 4 => StatusCode::CONFLICT,
-        7 => StatusCode::FORBIDDEN,
-        64 => StatusCode::BAD_REQUEST,
+/// The HTTP status of a failure, from its code and the exit code it has on the
+/// command line.
+pub fn http_status(failure: &Failure) -> StatusCode {
+    match (failure.code.as_str(), failure.exit) {
+        ("HF5004" | "HF5007", _) => StatusCode::NOT_FOUND,
+        // The configuration's, and the policy's.
+        (code, _) if code.starts_with("HF1") => StatusCode::UNPROCESSABLE_ENTITY,
+        (code, _) if code.starts_with("HF2") => StatusCode::CONFLICT,
+        (_, 7) => StatusCode::FORBIDDEN,
+        (_, 64) => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

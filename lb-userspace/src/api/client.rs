@@ -12,13 +12,17 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
     Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, Document,
-    Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, Kind, PlanRequest, RejectRequest,
-    RollbackRequest, Status, UndeleteRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+    Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, Kind, PlanRequest,
+    RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest,
+    WipeRequest,
 };
-use crate::{config::API_VERSION, digest::Digest, plan::Plan};
+use crate::{config::API_VERSION, digest::Digest, plan::Plan, store::Page};
 
 /// How long the daemon may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same where it reads the whole journal and checks every signature.
+const LONG_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -241,6 +245,20 @@ impl Client {
 
     pub async fn journal(&self) -> Result<Document<Journal>, ClientError> {
         self.read("/v1/journal").await
+    }
+
+    pub async fn journal_verify(&self, query: &VerifyQuery) -> Result<Document<JournalVerify>, ClientError> {
+        // A fingerprint is base64, whose plus means a space in a query.
+        let key = query.key.as_ref().map(|key| format!("key={}", key.replace('+', "%2B")));
+        let head = query.head.as_ref().map(|head| format!("head={head}"));
+        let query: Vec<String> = key.into_iter().chain(head).collect();
+        let route = format!("/v1/journal/verify?{}", query.join("&"));
+        let request = self.request(Method::GET, &route).timeout(LONG_TIMEOUT);
+        self.exchange(&route, request).await
+    }
+
+    pub async fn journal_export(&self, after: u64) -> Result<Document<Page>, ClientError> {
+        self.read(&format!("/v1/journal/export?after={after}")).await
     }
 
     async fn read<T: Kind + DeserializeOwned>(&self, route: &str) -> Result<Document<T>, ClientError> {

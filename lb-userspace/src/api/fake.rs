@@ -12,11 +12,13 @@ use super::{
     auth::Peer,
     backing::{Answer, Backing},
     model::{
-        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
+        ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
+        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused,
+        WhyRefusedRequest, WipeRequest,
     },
 };
-use crate::{config::Access, metrics::Sample, plan::Plan};
+use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, store::Page};
 
 /// The digest of nothing in particular.
 pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
@@ -96,7 +98,7 @@ impl Backing for Fake {
         Box::pin(async move {
             match request.generation {
                 None | Some(40) => Ok(plan(&peer.name, &json!([]))),
-                Some(_) => Err(failure("HF4001", "there is no such generation", 1)),
+                Some(_) => Err(failure("HF5004", "there is no such generation", 1)),
             }
         })
     }
@@ -122,6 +124,81 @@ impl Backing for Fake {
         })
     }
 
+    fn approvals(&self, _peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(async { Ok(approvals()) })
+    }
+
+    fn waiting_plan(&self, digest: Digest) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            let waiting = plan("ann", &json!([]));
+            if waiting.digest() == digest {
+                Ok(waiting)
+            } else {
+                Err(failure("HF2074", "no such plan waits here", 3))
+            }
+        })
+    }
+
+    fn approve(&self, request: ApproveRequest, _peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(async move {
+            if request.signature.starts_with("-----BEGIN SSH SIGNATURE-----") {
+                Ok(approvals())
+            } else {
+                Err(failure("HF2105", "it is no signature", 3))
+            }
+        })
+    }
+
+    fn reject(&self, _request: RejectRequest, _peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(async { Ok(approvals()) })
+    }
+
+    fn hold(&self, _request: HoldRequest, _peer: Peer) -> Answer<'_, Status> {
+        Box::pin(async { Ok(status()) })
+    }
+
+    fn resume(&self, _peer: Peer) -> Answer<'_, Status> {
+        Box::pin(async { Ok(status()) })
+    }
+
+    fn break_glass(&self, _request: BreakGlassRequest, _peer: Peer) -> Answer<'_, Status> {
+        Box::pin(async { Ok(status()) })
+    }
+
+    fn mend_glass(&self, _peer: Peer) -> Answer<'_, Status> {
+        Box::pin(async { Ok(status()) })
+    }
+
+    fn undelete(&self, request: UndeleteRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            match request.objects.first().map(ToString::to_string).as_deref() {
+                Some("vip/dns") => Ok(plan(&peer.name, &json!([]))),
+                _ => Err(failure("HF5004", "there is no earlier generation that has it", 1)),
+            }
+        })
+    }
+
+    fn wipe(&self, request: WipeRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            if request.environment == "lab" {
+                Ok(plan(&peer.name, &json!([])))
+            } else {
+                Err(failure("HF2005", "it is not the environment of this host", 3))
+            }
+        })
+    }
+
+    fn why_refused(&self, request: WhyRefusedRequest, _peer: Peer) -> Answer<'_, WhyRefused> {
+        Box::pin(async move {
+            Ok(sample(json!({
+                "plan": request.plan.digest(), "applicable": false, "needs": 2, "approvedBy": ["ben"],
+                "refusal": {"code": "HF2073", "message": "1 of 2 approvals", "exit": 3},
+                "rules": [{"code": "HF2064", "severity": "lock", "message": "vip dns is removed", "tier": "remove",
+                    "overriddenBy": "2 approvals by others"}],
+            })))
+        })
+    }
+
     fn history(&self) -> Answer<'_, History> {
         Box::pin(async { Ok(sample(json!({"generations": [summary(41)]}))) })
     }
@@ -132,7 +209,7 @@ impl Backing for Fake {
                 40 | 41 => Ok(sample(json!({
                     "summary": summary(number), "content": content(number), "changes": [],
                 }))),
-                _ => Err(failure("HF4001", "there is no such generation", 1)),
+                _ => Err(failure("HF5004", "there is no such generation", 1)),
             }
         })
     }
@@ -163,6 +240,42 @@ impl Backing for Fake {
             ))
         })
     }
+
+    fn journal_verify(&self, query: VerifyQuery) -> Answer<'_, JournalVerify> {
+        Box::pin(async move {
+            // A key that is not the host's.
+            if query.key.is_some_and(|key| key.contains('+')) {
+                return Ok(sample(json!({
+                    "ok": false, "damage": {"code": "HF4004", "seq": 2, "message": "the journal is damaged at entry 2"},
+                    "entries": 0, "signed": 0, "heads": 0, "keys": [], "warnings": [],
+                })));
+            }
+            Ok(sample(json!({
+                "ok": true, "entries": 3, "hash": DIGEST, "signed": 3, "heads": 1,
+                "keys": [{"fingerprint": "SHA256:abc", "since": 2}], "warnings": ["entry 3 is odd"],
+            })))
+        })
+    }
+
+    fn journal_export(&self, query: ExportQuery) -> Answer<'_, Page> {
+        Box::pin(async move { Ok(page(query.after)) })
+    }
+}
+
+/// Two pages of one entry each, then nothing.
+fn page(after: u64) -> Page {
+    let entry = |seq: u64| {
+        json!({"seq": seq, "time": "2026-01-02T03:04:05Z", "author": "ann", "kind": "note", "payload": "{}",
+               "previous": DIGEST, "hash": DIGEST})
+    };
+    let (entries, next) = match after {
+        0 => (json!([entry(1)]), json!(1)),
+        1 => (json!([entry(2)]), Value::Null),
+        _ => (json!([]), Value::Null),
+    };
+    sample(json!({
+        "storeId": "5a", "host": "", "end": {"seq": 2, "hash": DIGEST}, "entries": entries, "heads": [], "next": next,
+    }))
 }
 
 /// A value of the model, written as its JSON.
@@ -214,12 +327,23 @@ fn content(number: u64) -> Value {
 pub fn plan(author: &str, findings: &Value) -> Plan {
     let base = json!({"generation": 41, "digest": DIGEST});
     sample(json!({
+        "about": "lab on lb1", "hosts": ["lb1"], "expires": "2026-01-02T03:34:05Z", "nonce": "5f8e2a90c1d34b67",
+        "needs": 0, "bounds": {"broken": "0%", "vips": 0, "backends": 0},
+        "blast": {"packets": 100, "broken": 0, "vips": 1, "backends": 1},
         "environment": "lab", "base": base, "target": content(50), "author": author,
         "issued": "2026-01-02T03:04:05Z", "findings": findings,
         "changes": [{"change": "changeBackend", "pool": "web",
             "from": {"name": "be1", "address": "10.0.1.11", "weight": 41, "state": "ready"},
             "to": {"name": "be1", "address": "10.0.1.11", "weight": 50, "state": "ready"}}],
         "effects": [{"pool": "web", "slotsMoved": 0, "slotsUnavoidable": 0}],
+    }))
+}
+
+fn approvals() -> Approvals {
+    sample(json!({
+        "plans": [{"plan": DIGEST, "author": "ann", "about": "lab on lb1", "needs": 2, "approvedBy": ["ben"],
+            "expires": "2026-01-02T03:34:05Z"}],
+        "signers": [],
     }))
 }
 

@@ -1,6 +1,8 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
 mod health;
+mod journal;
+mod live;
 mod lock;
 
 use std::{
@@ -9,6 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,17 +21,24 @@ use crate::{
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
 };
 
-pub use self::health::{GuestStatus, HealthState, HealthStatus};
-pub use self::lock::{
-    Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
-    RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
+pub use self::{
+    health::{GuestStatus, HealthState, HealthStatus},
+    journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
+    live::{LiveStatus, TakenBack, TrialStatus},
+    lock::{
+        Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
+        RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
+    },
 };
 
 /// `apiVersion` and `kind`, at the head of every document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Document", bound = "T: Kind + JsonSchema")]
 pub struct Document<T> {
     #[serde(rename = "apiVersion")]
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: String,
+    #[schemars(extend("const" = T::KIND))]
     pub kind: String,
     #[serde(flatten)]
     pub body: T,
@@ -50,7 +60,7 @@ impl<T: Kind> Document<T> {
 }
 
 /// Packets and bytes since the counters were made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     pub packets: u64,
     /// Bytes of frames as they came in, Ethernet header included.
@@ -58,7 +68,7 @@ pub struct Traffic {
 }
 
 /// `GET /v1/status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     pub environment: String,
@@ -85,12 +95,18 @@ pub struct Status {
     /// the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program_problem: Option<String>,
+    /// What is wrong with the journal or its signatures; absent: nothing known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_problem: Option<String>,
     /// The running generation is on trial; absent: it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<TrialStatus>,
     /// The approval lock is not as it is on quiet days.
     #[serde(default, skip_serializing_if = "LockStatus::is_quiet")]
     pub lock: LockStatus,
+    /// What the running generation took back; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<TakenBack>,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,
@@ -106,19 +122,7 @@ impl Kind for Status {
     const KIND: &'static str = "Status";
 }
 
-/// A generation that is taken back unless it is confirmed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TrialStatus {
-    pub generation: u64,
-    /// Who applied it.
-    pub author: String,
-    pub until: Timestamp,
-    /// The generation whose content is served again then.
-    pub back_to: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     Normal,
@@ -128,7 +132,7 @@ pub enum Mode {
     ReadOnly,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InterfaceStatus {
     pub name: String,
@@ -143,7 +147,7 @@ pub struct InterfaceStatus {
     pub problem: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VipStatus {
     pub name: String,
@@ -153,9 +157,11 @@ pub struct VipStatus {
     pub pool: String,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(flatten)]
+    pub live: LiveStatus,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolStatus {
     pub name: String,
@@ -178,7 +184,7 @@ pub struct PoolStatus {
 }
 
 /// A backend that leaves slowly.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeavingStatus {
     pub name: String,
@@ -189,7 +195,7 @@ pub struct LeavingStatus {
     pub traffic: Traffic,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendStatus {
     pub name: String,
@@ -213,10 +219,12 @@ pub struct BackendStatus {
     pub path: PathStatus,
     #[serde(flatten)]
     pub traffic: Traffic,
+    #[serde(flatten)]
+    pub live: LiveStatus,
 }
 
 /// What an operator set by command, and what the file says instead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OverrideStatus {
     #[serde(flatten)]
@@ -226,7 +234,7 @@ pub struct OverrideStatus {
 }
 
 /// What is known of the way to a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PathStatus {
     /// The longest outer IP packet that is sent there, bytes; absent: there is
@@ -243,7 +251,7 @@ pub struct PathStatus {
 
 /// Where bpftool continues. Keys of the maps are paths below the directory,
 /// such as `prog/balancer`; values are the kernel's ids.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pins {
     pub directory: String,
@@ -252,7 +260,7 @@ pub struct Pins {
 }
 
 /// `GET /v1/why`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Why {
     /// Name of the VIP; absent: not for a VIP.
@@ -277,7 +285,7 @@ impl Kind for Why {
 }
 
 /// What `GET /v1/why` asks: a packet, by its five-tuple.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhyQuery {
     pub src: IpAddr,
@@ -288,7 +296,7 @@ pub struct WhyQuery {
 }
 
 /// A refusal or failure, of the API and of the command line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
     /// `HF….`; stable.
@@ -306,7 +314,7 @@ impl Kind for Failure {
 }
 
 /// `POST /v1/plan`: asks for a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanRequest {
     /// Where the text came from, for error messages.
@@ -319,7 +327,7 @@ pub struct PlanRequest {
 }
 
 /// `POST /v1/apply`: applies a plan, whole or not at all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApplyRequest {
     pub plan: Plan,
@@ -333,7 +341,7 @@ pub struct ApplyRequest {
 }
 
 /// `POST /v1/rollback`: plans an earlier generation's content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RollbackRequest {
     /// Absent: the one before the running one.
@@ -342,14 +350,14 @@ pub struct RollbackRequest {
 }
 
 /// `POST /v1/attach` and `POST /v1/detach`: plans it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InterfacesRequest {
     pub interfaces: Vec<String>,
 }
 
 /// `POST /v1/backend`: plans what somebody wishes of a backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendRequest {
     /// `backend/POOL/NAME`.
@@ -358,7 +366,7 @@ pub struct BackendRequest {
 }
 
 /// The answer to an apply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Applied {
     pub generation: u64,
@@ -384,7 +392,7 @@ impl Kind for Applied {
 }
 
 /// `GET /v1/history`, newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
     pub generations: Vec<GenerationSummary>,
@@ -394,7 +402,7 @@ impl Kind for History {
     const KIND: &'static str = "History";
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerationSummary {
     pub generation: u64,
@@ -414,7 +422,7 @@ pub struct GenerationSummary {
 }
 
 /// `GET /v1/generations/N`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GenerationDetail {
     pub summary: GenerationSummary,
@@ -427,7 +435,7 @@ impl Kind for GenerationDetail {
 }
 
 /// `GET /v1/bpf/dump`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BpfDump {
     pub pins: Pins,
@@ -442,7 +450,7 @@ impl Kind for BpfDump {
     const KIND: &'static str = "BpfDump";
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChunkSummary {
     pub slot: u16,
@@ -459,7 +467,7 @@ pub struct ChunkSummary {
 }
 
 /// `GET /v1/bpf/verify`: what the kernel serves against what the journal says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BpfVerify {
     pub ok: bool,
@@ -472,8 +480,9 @@ impl Kind for BpfVerify {
     const KIND: &'static str = "BpfVerify";
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "VerifyCheck")]
 pub struct Check {
     pub name: String,
     pub ok: bool,
@@ -481,10 +490,11 @@ pub struct Check {
 }
 
 /// `GET /v1/journal`, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Journal {
     /// Objects, as the store keeps them.
+    #[schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>")]
     pub entries: Vec<serde_json::Value>,
 }
 

@@ -1,102 +1,154 @@
 //! The routes of `/v1`. Each hands its request to the [`Backing`] and wraps
-//! the answer; none decides anything; who may, [`ROUTES`] says.
+//! the answer; none decides anything; who may, [`routes`] says.
 
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
-    extract::{
-        Path, Query, Request, State,
-        rejection::{PathRejection, QueryRejection},
-    },
+    Extension, Json, Router,
+    extract::{Request, State},
+    handler::Handler,
     http::{Method, StatusCode, Uri, header::CONTENT_TYPE},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
+use serde_json::{Value, json};
 
-use super::roles::{Accounts, Role, Standing};
 use super::{
     auth::Peer,
     backing::Backing,
-    body::{Body, Refusal, Reply, bad_request, no_such, reply, spill},
+    body::{Asked, Body, Named, Refusal, Reply, bad_by, reply, spill},
+    describe::{Described, Operation, Part},
     model::{
-        Applied, ApplyRequest, BackendRequest, BpfDump, BpfVerify, Failure, GenerationDetail, History,
-        InterfacesRequest, Journal, PlanRequest, RollbackRequest, Status, Why, WhyQuery,
+        Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
+        ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
+        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused,
+        WhyRefusedRequest, WipeRequest,
     },
+    openapi,
+    roles::{Accounts, Role, Standing},
 };
-use crate::{metrics, plan::Plan};
+use crate::{
+    digest::Digest,
+    metrics::{self, Sample},
+    plan::Plan,
+    store::Page,
+};
 
-/// A route: what it is for, and who may.
+/// A route: what it is for, who may, and what its handler takes and answers.
 pub struct Route {
-    /// `GET` or `POST`.
-    pub method: &'static str,
+    pub method: Method,
     pub path: &'static str,
     /// The least role.
     pub least: Role,
     /// One sentence.
     pub about: &'static str,
-    handler: fn() -> MethodRouter<Api>,
+    pub(super) describe: fn(&mut Operation<'_>),
+    handler: MethodRouter<Api>,
 }
 
-const fn reads(path: &'static str, about: &'static str, handler: fn() -> MethodRouter<Api>) -> Route {
-    Route {
-        method: "GET",
-        path,
-        least: Role::Viewer,
-        about,
-        handler,
+impl Route {
+    /// Of viewers. The handler's signature says what stands in the API's
+    /// document.
+    fn new<T, Parts, H>(method: Method, path: &'static str, about: &'static str, handler: H) -> Self
+    where
+        T: 'static,
+        H: Handler<T, Api> + Described<Parts>,
+    {
+        let handler = if method == Method::POST {
+            post(handler)
+        } else {
+            get(handler)
+        };
+        Self {
+            method,
+            path,
+            least: Role::Viewer,
+            about,
+            describe: H::describe,
+            handler,
+        }
     }
+
+    fn needs(self, least: Role) -> Self {
+        Self { least, ..self }
+    }
+}
+
+fn reads<T, Parts, H>(path: &'static str, about: &'static str, handler: H) -> Route
+where
+    T: 'static,
+    H: Handler<T, Api> + Described<Parts>,
+{
+    Route::new(Method::GET, path, about, handler)
 }
 
 /// Plans are made by viewers: they change nothing.
-const fn plans(path: &'static str, about: &'static str, handler: fn() -> MethodRouter<Api>) -> Route {
-    Route {
-        method: "POST",
-        ..reads(path, about, handler)
-    }
+fn plans<T, Parts, H>(path: &'static str, about: &'static str, handler: H) -> Route
+where
+    T: 'static,
+    H: Handler<T, Api> + Described<Parts>,
+{
+    Route::new(Method::POST, path, about, handler)
+}
+
+/// Changes what is served.
+fn changes<T, Parts, H>(path: &'static str, about: &'static str, handler: H) -> Route
+where
+    T: 'static,
+    H: Handler<T, Api> + Described<Parts>,
+{
+    Route::new(Method::POST, path, about, handler).needs(Role::Operator)
 }
 
 /// All of them.
-pub const ROUTES: &[Route] = &[
-    reads("/metrics", "What Prometheus scrapes", || get(metrics)),
-    reads("/v1/status", "What is served, and whether it is in sync", || {
-        get(status)
-    }),
-    reads("/v1/why", "What the kernel does with a packet, and why", || get(why)),
-    plans("/v1/plan", "What a configuration would change", || post(plan)),
-    Route {
-        least: Role::Operator,
-        ..plans("/v1/apply", "Applies a plan, whole or not at all", || post(apply))
-    },
-    Route {
-        least: Role::Operator,
-        ..plans("/v1/confirm", "Keeps the generation that is on trial", || post(confirm))
-    },
-    Route {
-        least: Role::Operator,
-        ..plans("/v1/abort", "Takes the generation that is on trial back", || {
-            post(abort)
-        })
-    },
-    plans("/v1/rollback", "Plans an earlier generation's content", || {
-        post(rollback)
-    }),
-    plans("/v1/attach", "Plans to put the program on interfaces", || post(attach)),
-    plans("/v1/detach", "Plans to take the program off interfaces", || {
-        post(detach)
-    }),
-    plans("/v1/backend", "Plans what is wished of a backend", || post(backend)),
-    reads("/v1/history", "The generations, newest first", || get(history)),
-    reads("/v1/generations/{number}", "A generation, with its content", || {
-        get(generation)
-    }),
-    reads("/v1/bpf/dump", "Pins and chunks in the kernel", || get(bpf_dump)),
-    reads("/v1/bpf/verify", "What the kernel serves against the journal", || {
-        get(bpf_verify)
-    }),
-    reads("/v1/journal", "Entries of the journal, oldest first", || get(journal)),
-];
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    vec![
+        reads("/metrics", "What Prometheus scrapes", metrics),
+        reads("/v1/openapi.json", "This document", openapi),
+        reads("/v1/status", "What is served, and whether it is in sync", status),
+        reads("/v1/why", "What the kernel does with a packet, and why", why),
+        plans("/v1/plan", "What a configuration would change", plan),
+        changes("/v1/apply", "Applies a plan, whole or not at all", apply),
+        changes("/v1/confirm", "Keeps the generation that is on trial", confirm),
+        changes("/v1/abort", "Takes the generation that is on trial back", abort),
+        plans("/v1/rollback", "Plans an earlier generation's content", rollback),
+        plans("/v1/attach", "Plans to put the program on interfaces", attach),
+        plans("/v1/detach", "Plans to take the program off interfaces", detach),
+        plans("/v1/backend", "Plans what is wished of a backend", backend),
+        reads("/v1/approvals", "Plans that wait for approvals", approvals),
+        reads("/v1/plans/{digest}", "A plan that waits, as it was made", waiting_plan),
+        plans("/v1/approve", "Hands in a signature of a plan that waits", approve),
+        changes("/v1/reject", "Refuses a plan that waits", reject).needs(Role::Approver),
+        changes("/v1/hold", "Freezes changes", hold),
+        changes("/v1/resume", "Takes changes again", resume),
+        changes("/v1/break-glass", "Opens the lock for a while", break_glass).needs(Role::Admin),
+        changes("/v1/mend-glass", "Shuts the lock before its time", mend_glass),
+        plans("/v1/undelete", "Plans to serve again what was removed", undelete),
+        plans("/v1/wipe", "Plans to serve nothing", wipe).needs(Role::Admin),
+        plans("/v1/why-refused", "What stands against a plan now", why_refused),
+        reads("/v1/history", "The generations, newest first", history),
+        reads("/v1/generations/{number}", "A generation, with its content", generation),
+        reads("/v1/bpf/dump", "Pins and chunks in the kernel", bpf_dump),
+        reads(
+            "/v1/bpf/verify",
+            "What the kernel serves against the journal",
+            bpf_verify,
+        ),
+        reads("/v1/journal", "Entries of the journal, oldest first", journal),
+        reads(
+            "/v1/journal/verify",
+            "The journal against its hashes and signatures",
+            journal_verify,
+        ),
+        reads(
+            "/v1/journal/export",
+            "A page of the journal as it is stored",
+            journal_export,
+        ),
+    ]
+}
 
 /// All routes. Requests must carry a [`Peer`] as an extension, as
 /// [`serve`](super::serve) sees to.
@@ -105,12 +157,12 @@ pub fn router(backing: Arc<dyn Backing>) -> Router {
         backing,
         uid: rustix::process::geteuid().as_raw(),
     };
-    let routes = ROUTES.iter().fold(Router::new(), |router, route| {
+    let router = routes().into_iter().fold(Router::new(), |router, route| {
         let guard = (api.clone(), route.least);
-        let handler = (route.handler)().route_layer(from_fn_with_state(guard, admit));
+        let handler = route.handler.route_layer(from_fn_with_state(guard, admit));
         router.route(route.path, handler)
     });
-    routes
+    router
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .with_state(api)
@@ -136,9 +188,36 @@ struct Api {
     uid: u32,
 }
 
-async fn metrics(State(api): State<Api>) -> Result<impl IntoResponse, Refusal> {
-    let sample = api.backing.metrics().await?;
-    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::stream::body(sample)))
+/// What Prometheus scrapes, on its way.
+struct Exposition(Sample);
+
+impl IntoResponse for Exposition {
+    fn into_response(self) -> Response {
+        ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::stream::body(self.0)).into_response()
+    }
+}
+
+impl Part for Exposition {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers(metrics::CONTENT_TYPE, &json!({ "type": "string" }));
+    }
+}
+
+async fn metrics(State(api): State<Api>) -> Result<Exposition, Refusal> {
+    Ok(Exposition(api.backing.metrics().await?))
+}
+
+impl Part for Json<&Value> {
+    fn describe(operation: &mut Operation<'_>) {
+        operation.answers(
+            "application/json",
+            &json!({ "type": "object", "required": ["openapi"] }),
+        );
+    }
+}
+
+async fn openapi() -> Json<&'static Value> {
+    Json(openapi::document())
 }
 
 impl Api {
@@ -170,8 +249,7 @@ async fn status(State(api): State<Api>) -> Reply<Status> {
     reply(api.backing.status().await)
 }
 
-async fn why(State(api): State<Api>, query: Result<Query<WhyQuery>, QueryRejection>) -> Reply<Why> {
-    let Query(query) = query.map_err(|rejection| bad_request(rejection.body_text()))?;
+async fn why(State(api): State<Api>, Asked(query): Asked<WhyQuery>) -> Reply<Why> {
     reply(api.backing.why(query).await)
 }
 
@@ -246,12 +324,75 @@ async fn backend(
     reply(api.backing.backend(request.0, peer).await)
 }
 
+async fn approvals(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Approvals> {
+    reply(api.backing.approvals(peer).await)
+}
+
+async fn waiting_plan(State(api): State<Api>, Named(digest): Named<Digest>) -> Reply<Plan> {
+    reply(api.backing.waiting_plan(digest).await)
+}
+
+async fn approve(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<ApproveRequest>,
+) -> Reply<Approvals> {
+    reply(api.backing.approve(request.0, peer).await)
+}
+
+async fn reject(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<RejectRequest>,
+) -> Reply<Approvals> {
+    reply(api.backing.reject(request.0, peer).await)
+}
+
+async fn hold(State(api): State<Api>, Extension(peer): Extension<Peer>, request: Body<HoldRequest>) -> Reply<Status> {
+    reply(api.backing.hold(request.0, peer).await)
+}
+
+async fn resume(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Status> {
+    reply(api.backing.resume(peer).await)
+}
+
+async fn break_glass(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<BreakGlassRequest>,
+) -> Reply<Status> {
+    reply(api.backing.break_glass(request.0, peer).await)
+}
+
+async fn mend_glass(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Status> {
+    reply(api.backing.mend_glass(peer).await)
+}
+
+async fn undelete(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<UndeleteRequest>,
+) -> Reply<Plan> {
+    reply(api.backing.undelete(request.0, peer).await)
+}
+
+async fn wipe(State(api): State<Api>, Extension(peer): Extension<Peer>, request: Body<WipeRequest>) -> Reply<Plan> {
+    reply(api.backing.wipe(request.0, peer).await)
+}
+
+async fn why_refused(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<WhyRefusedRequest>,
+) -> Reply<WhyRefused> {
+    reply(api.backing.why_refused(request.0, peer).await)
+}
+
 async fn history(State(api): State<Api>) -> Reply<History> {
     reply(api.backing.history().await)
 }
 
-async fn generation(State(api): State<Api>, number: Result<Path<u64>, PathRejection>) -> Reply<GenerationDetail> {
-    let Path(number) = number.map_err(|_| bad_request("a generation is a whole number"))?;
+async fn generation(State(api): State<Api>, Named(number): Named<u64>) -> Reply<GenerationDetail> {
     reply(api.backing.generation(number).await)
 }
 
@@ -267,12 +408,20 @@ async fn journal(State(api): State<Api>) -> Reply<Journal> {
     reply(api.backing.journal().await)
 }
 
+async fn journal_verify(State(api): State<Api>, Asked(query): Asked<VerifyQuery>) -> Reply<JournalVerify> {
+    reply(api.backing.journal_verify(query).await)
+}
+
+async fn journal_export(State(api): State<Api>, Asked(query): Asked<ExportQuery>) -> Reply<Page> {
+    reply(api.backing.journal_export(query).await)
+}
+
 async fn unknown_route(uri: Uri) -> Refusal {
-    no_such(StatusCode::NOT_FOUND, format!("nothing answers at {}", uri.path()))
+    bad_by(StatusCode::NOT_FOUND, format!("nothing answers at {}", uri.path()))
 }
 
 async fn unknown_method(method: Method, uri: Uri) -> Refusal {
-    no_such(
+    bad_by(
         StatusCode::METHOD_NOT_ALLOWED,
         format!("{} does not take {method}", uri.path()),
     )

@@ -59,7 +59,14 @@ pub async fn serve(
     backing: Arc<dyn Backing>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let router = routes::router(backing);
+    serve_router(listener, routes::router(backing), shutdown).await
+}
+
+pub(super) async fn serve_router(
+    listener: UnixListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let places = Places::default();
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let daemon_uid = rustix::process::geteuid().as_raw();

@@ -1,10 +1,14 @@
 //! The API over a real unix socket, with a fake daemon behind it.
 
+mod openapi;
 mod roles;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::http::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{
@@ -17,9 +21,10 @@ use tokio::{
 use super::{
     body::{BODY_LIMIT, http_status},
     client::{Client, ClientError},
-    fake::{Fake, plan},
+    fake::{Fake, failure, plan},
+    held,
     model::{ApplyRequest, PlanRequest, RollbackRequest, WhyQuery},
-    serve, socket,
+    socket,
 };
 use crate::config::Protocol;
 
@@ -39,7 +44,7 @@ impl Served {
         let backing = Arc::clone(&fake);
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
-            let ended = serve(listener, backing, async { drop(stopped.await) }).await;
+            let ended = held::serve(listener, backing, async { drop(stopped.await) }).await;
             ended.expect("it serves to its end");
         });
         Self {
@@ -150,7 +155,7 @@ async fn requests_that_make_no_sense_are_failures_that_say_why() {
     let cases = [
         (get("/v2/status"), "404", "nothing answers at /v2/status"),
         (post("/v1/status", ""), "405", "does not take POST"),
-        (get("/v1/generations/last"), "400", "whole number"),
+        (get("/v1/generations/last"), "400", "does not name a whole number"),
         (get("/v1/why?src=1.2.3.4"), "400", "missing field `sport`"),
         (post("/v1/plan", "{"), "400", "EOF while parsing"),
         (
@@ -229,10 +234,24 @@ async fn shutdown_ends_the_server_and_frees_the_socket() {
 }
 
 #[test]
-fn http_status_follows_the_exit_code() {
-    let statuses = [1, 3, 4, 5, 6, 7, 64].map(|exit| http_status(exit).as_u16());
-    assert_eq!(statuses, [500, 409, 409, 500, 500, 403, 400]);
-    assert_eq!(http_status(0), StatusCode::INTERNAL_SERVER_ERROR);
+fn http_status_tells_whose_fault_it_is() {
+    let statuses = [
+        ("HF1000", 1, 422),
+        ("HF2000", 3, 409),
+        ("HF2003", 4, 409),
+        ("HF2041", 1, 409),
+        ("HF2042", 6, 409),
+        ("HF3001", 1, 500),
+        ("HF4001", 1, 500),
+        ("HF5002", 64, 400),
+        ("HF5003", 7, 403),
+        ("HF5004", 1, 404),
+        ("HF5005", 1, 500),
+        ("HF5007", 1, 404),
+    ];
+    for (code, exit, status) in statuses {
+        assert_eq!(http_status(&failure(code, "", exit)), status, "{code}");
+    }
 }
 
 #[tokio::test]
@@ -246,7 +265,7 @@ async fn slow_client_is_cut_off_and_the_next_one_is_served() {
     let mut answer = vec![0; 1024];
     let read = slow.read(&mut answer).await.expect("an answer");
     let answer = String::from_utf8_lossy(&answer[..read]);
-    assert!(answer.contains("400") && answer.contains("took longer"), "{answer}");
+    assert!(answer.contains("408") && answer.contains("took longer"), "{answer}");
 }
 
 #[tokio::test]
@@ -266,7 +285,46 @@ async fn connections_beyond_the_limit_are_turned_away_at_once() {
         if served.client().status().await.is_ok() {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("places that were left are not free");
+}
+
+#[tokio::test]
+async fn head_that_comes_a_byte_at_a_time_is_cut_off() {
+    let served = Served::new(Fake::default());
+    let mut slow = UnixStream::connect(served.socket()).await.expect("it is served");
+    let begun = Instant::now();
+    let head = "GET /v1/status HTTP/1.1\r\nhost: holdfast\r\nx-slow: ".bytes();
+    for byte in head.chain(std::iter::repeat_n(b'a', 60)) {
+        if slow.write_all(&[byte]).await.is_err() {
+            assert!(begun.elapsed() > Duration::from_secs(5), "it had no time at all");
+            assert!(served.client().status().await.is_ok(), "and the daemon serves on");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("it was listened to for {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn body_without_an_end_is_refused() {
+    let served = Served::new(Fake::default());
+    let mut endless = UnixStream::connect(served.socket()).await.expect("it is served");
+    let head = "POST /v1/rollback HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
+    endless.write_all(head.as_bytes()).await.expect("it is read");
+    let chunk = format!("1000\r\n{}\r\n", "#".repeat(0x1000));
+    for _ in 0..1024 {
+        if endless.write_all(chunk.as_bytes()).await.is_err() {
+            let mut answer = vec![0; 4096];
+            let read = endless.read(&mut answer).await.expect("an answer");
+            let answer = String::from_utf8_lossy(&answer[..read]);
+            assert!(
+                answer.contains("413") && answer.contains("longer than 65536"),
+                "{answer}"
+            );
+            return;
+        }
+    }
+    panic!("it was read to no end");
 }

@@ -10,7 +10,7 @@ use super::wire::Reader;
 
 /// The types of keys that approve. No RSA and no DSA: Ed25519 and P-256 are
 /// shorter and safer, and the library for RSA leaks its key through time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum KeyType {
     #[serde(rename = "ssh-ed25519")]
     Ed25519,

@@ -3,6 +3,7 @@
 mod people;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 use crate::digest::Digest;
 
 /// One key of one person.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Signer {
     /// All names of the person, sorted; one at least.
@@ -39,8 +40,9 @@ pub struct Signer {
 ///
 /// No key is there twice, and two signers have the same principals or none
 /// that could be the same person's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Signer>", into = "Vec<Signer>")]
+#[schemars(with = "Vec<Signer>")]
 pub struct Signers(Vec<Signer>);
 
 /// A text that is not taken as allowed signers, all of it.

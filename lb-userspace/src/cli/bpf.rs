@@ -1,18 +1,15 @@
-//! `holdfast bpf dump|verify` and `holdfast journal list`: what is in the
-//! kernel, and what is in the store.
-
-use serde_json::Value;
+//! `holdfast bpf dump|verify`: what is in the kernel.
 
 use super::{
     args,
     error::{Error, Exit},
     status::pins,
     terminal::{Look, Terminal},
-    text::{NONE, Tone, numbers, paint, plain, table, words},
+    text::{Tone, numbers, paint, table, words},
 };
 use crate::api::{
     client::Client,
-    model::{BpfDump, BpfVerify, Journal},
+    model::{BpfDump, BpfVerify},
 };
 
 pub(super) async fn bpf(command: args::Bpf, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
@@ -26,20 +23,6 @@ pub(super) async fn bpf(command: args::Bpf, client: &Client, terminal: &mut Term
             let verify = terminal.patiently("comparing chunks", client.bpf_verify()).await?;
             terminal.answer(&verify, verify_text)?;
             Ok(if verify.body.ok { Exit::Done } else { Exit::Failed })
-        }
-    }
-}
-
-pub(super) async fn journal(
-    command: args::Journal,
-    client: &Client,
-    terminal: &mut Terminal<'_>,
-) -> Result<Exit, Error> {
-    match command {
-        args::Journal::List => {
-            let journal = terminal.patiently("reading the journal", client.journal()).await?;
-            terminal.answer(&journal, |journal, _| journal_text(journal))?;
-            Ok(Exit::Done)
         }
     }
 }
@@ -96,27 +79,4 @@ fn verify_text(verify: &BpfVerify, look: Look) -> String {
         verify.revision,
         table(&columns, rows)
     )
-}
-
-/// One line an entry: the store decides what an entry has, so its fields are
-/// shown by their names.
-fn journal_text(journal: &Journal) -> String {
-    let lines: Vec<_> = journal.entries.iter().map(entry_text).collect();
-    if lines.is_empty() {
-        NONE.to_owned()
-    } else {
-        lines.join("\n")
-    }
-}
-
-fn entry_text(entry: &Value) -> String {
-    let Value::Object(entry) = entry else {
-        return entry.to_string();
-    };
-    let fields = entry.iter().filter(|(_, value)| !value.is_null());
-    let fields = fields.map(|(name, value)| match value.as_str() {
-        Some(text) if !text.contains(char::is_whitespace) => format!("{name}={text}"),
-        Some(_) | None => format!("{name}={value}"),
-    });
-    plain(&fields.collect::<Vec<_>>().join(" "))
 }

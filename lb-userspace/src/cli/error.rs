@@ -14,6 +14,7 @@ use crate::{
     config::ConfigErrors,
     digest::Digest,
     plan::{Plan, Severity, file::PlanFileError, render},
+    store::{ExportError, StoreError},
 };
 
 /// How a command ended, for scripts. A [`Failure`] of the daemon brings its own
@@ -77,6 +78,17 @@ pub enum Error {
         #[source]
         source: PlanFileError,
     },
+    #[error("{} is no public key in OpenSSH's format: {cause}", .path.display())]
+    NotAKey { path: PathBuf, cause: ssh_key::Error },
+    /// Of a copy. Boxed: it is large.
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    #[error("cannot take {} for an export of the journal", .path.display())]
+    Export {
+        path: PathBuf,
+        #[source]
+        source: ExportError,
+    },
     #[error(transparent)]
     Agent(#[from] AgentError),
     #[error("the deadline of the drain of {0} has passed; connections that were still open were ended")]
@@ -119,6 +131,9 @@ impl Error {
             | Self::Write { .. }
             | Self::NoSuchObject { .. }
             | Self::PlanFile { .. }
+            | Self::NotAKey { .. }
+            | Self::Store(_)
+            | Self::Export { .. }
             | Self::NothingToApply
             | Self::Sign(_)
             | Self::OtherPlan(_)
@@ -157,9 +172,11 @@ impl Error {
                 Exit::Failed,
             ),
             Self::NothingToApply => ("HF5002", None, Exit::Usage),
+            Self::Read { .. } | Self::Write { .. } | Self::NotAKey { .. } => ("HF5006", None, Exit::Failed),
+            Self::Store(error) => (error.code(), None, Exit::Failed),
+            Self::Export { .. } => ("HF4003", None, Exit::Failed),
             Self::Sign(error) => (error.code(), Some(error.fix().to_owned()), Exit::Failed),
             Self::OtherPlan(_) => ("HF2017", Some("holdfast approvals".to_owned()), Exit::Refused),
-            Self::Read { .. } | Self::Write { .. } => ("HF5006", None, Exit::Failed),
             Self::NoSuchObject { kind, .. } => ("HF5007", Some(format!("holdfast {kind} list")), Exit::Failed),
             Self::Refused(plan) => return refusal(&plan, message),
             Self::Output(_) | Self::Json(_) | Self::Yaml(_) | Self::Runtime(_) => ("HF5008", None, Exit::Failed),

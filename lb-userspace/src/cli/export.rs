@@ -5,15 +5,20 @@ use super::{
     error::{Error, Exit},
     terminal::Terminal,
 };
+use crate::api::openapi;
 
 const RULES: &str = include_str!("../../packaging/prometheus-rules.yaml");
 const DASHBOARD: &str = include_str!("../../packaging/grafana-dashboard.json");
 
 pub(super) fn export(what: Export, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
-    terminal.print(match what {
-        Export::PrometheusRules => RULES,
-        Export::Grafana => DASHBOARD,
-    })?;
+    match what {
+        Export::PrometheusRules => terminal.print(RULES)?,
+        Export::Grafana => terminal.print(DASHBOARD)?,
+        Export::Openapi => {
+            let document = serde_json::to_string_pretty(openapi::document()).map_err(Error::Json)?;
+            terminal.print(&document)?;
+        }
+    }
     Ok(Exit::Done)
 }
 

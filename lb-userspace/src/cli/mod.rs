@@ -16,6 +16,7 @@ mod doctor;
 mod error;
 mod export;
 mod history;
+mod journal;
 mod lock;
 mod objects;
 mod shell;
@@ -135,7 +136,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Why(args) => why::why(args, &client()?, terminal).await,
         Command::Config { command } => config::config(command, terminal),
         Command::Bpf { command } => bpf::bpf(*command, &client()?, terminal).await,
-        Command::Journal { command } => bpf::journal(*command, &client()?, terminal).await,
+        Command::Journal { command } => journal::journal(command, client, terminal).await,
         Command::Agent { command } => agent::agent(command, terminal),
         Command::Export { what } => export::export(*what, terminal),
         Command::Top(args) => top::top(*args, &client()?, terminal).await,

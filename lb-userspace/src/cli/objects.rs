@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    model::{BackendStatus, Document, Kind, PathStatus, PoolStatus, Status, VipStatus},
+    model::{BackendStatus, Document, Kind, LiveStatus, PathStatus, PoolStatus, Status, VipStatus},
 };
 
 #[derive(Serialize)]
@@ -69,7 +69,7 @@ pub(super) async fn vips(command: &Objects, client: &Client, terminal: &mut Term
             let list = VipList {
                 vips: status.vips.clone(),
             };
-            terminal.answer(&Document::new(list), |_, _| status::vips(&status))?;
+            terminal.answer(&Document::new(list), |_, look| status::vips(&status, look))?;
         }
         Objects::Show { name } => {
             let found = status.vips.iter().find(|vip| vip.name == *name);
@@ -221,6 +221,8 @@ fn vip_text(vip: &VipStatus) -> String {
         ("Pool", vip.pool.clone()),
         ("Packets", count(vip.traffic.packets)),
         ("Bytes", count(vip.traffic.bytes)),
+        ("Packets a second", count(vip.live.pps)),
+        ("Last packet", last_packet(&vip.live)),
     ])
 }
 
@@ -276,7 +278,15 @@ fn backend_text(PoolBackend { pool, backend }: &PoolBackend) -> String {
         ("ICMP errors", icmp_errors(&backend.path)),
         ("Packets", count(backend.traffic.packets)),
         ("Bytes", count(backend.traffic.bytes)),
+        ("Packets a second", count(backend.live.pps)),
+        ("Last packet", last_packet(&backend.live)),
     ])
+}
+
+/// `12 s ago`; `never`.
+fn last_packet(live: &LiveStatus) -> String {
+    let ago = if live.quiet_seconds.is_some() { " ago" } else { "" };
+    format!("{}{ago}", status::quiet(live))
 }
 
 fn last_check(backend: &BackendStatus) -> String {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, HealthState, HealthStatus, Mode, Pins, Status},
+        model::{BackendStatus, HealthState, HealthStatus, LiveStatus, Mode, Pins, Status},
     },
     config::XdpMode,
     headline::{Headline, Weather, on_trial, out_of_sync},
@@ -31,7 +31,7 @@ pub(super) fn first_line(status: &Status, look: Look) -> String {
 pub(super) fn text(status: &Status, look: Look) -> String {
     let mut parts = vec![head(status, look), interfaces(status)];
     if !status.vips.is_empty() {
-        parts.push(vips(status));
+        parts.push(vips(status, look));
     }
     if !status.pools.is_empty() {
         parts.push(backends(status, look));
@@ -72,7 +72,16 @@ fn head(status: &Status, look: Look) -> String {
         let waiting = format!("▲ {} plans wait for approvals: holdfast approvals", status.lock.waiting);
         lines.push(paint(look.color, Tone::Caution, &waiting));
     }
+    if let Some(problem) = &status.journal_problem {
+        lines.push(paint(look.color, Tone::Bad, &plain(&format!("▲ JOURNAL {problem}"))));
+    }
     lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
+    if let Some(back) = &status.taken_back {
+        lines.push(plain(&format!(
+            "not served any more: generation {} ({})",
+            back.generation, back.cause
+        )));
+    }
     lines.push(format!("environment {}", status.environment));
     lines.extend(overridden(status).map(|line| plain(&line)));
     lines.join("\n")
@@ -132,8 +141,9 @@ fn interfaces(status: &Status) -> String {
     table(&columns, rows)
 }
 
-pub(super) fn vips(status: &Status) -> String {
-    let columns = [
+/// The VIPs; wide: with what came of late.
+pub(super) fn vips(status: &Status, look: Look) -> String {
+    const COLUMNS: [super::text::Column; 9] = [
         words("VIP"),
         words("ADDRESS"),
         numbers("PORT"),
@@ -141,7 +151,10 @@ pub(super) fn vips(status: &Status) -> String {
         words("POOL"),
         numbers("PACKETS"),
         numbers("BYTES"),
+        numbers("PPS"),
+        numbers("QUIET"),
     ];
+    let shown = if look.wide { COLUMNS.len() } else { COLUMNS.len() - 2 };
     let rows = status.vips.iter().map(|vip| {
         vec![
             vip.name.clone(),
@@ -151,14 +164,23 @@ pub(super) fn vips(status: &Status) -> String {
             vip.pool.clone(),
             count(vip.traffic.packets),
             count(vip.traffic.bytes),
+            count(vip.live.pps),
+            quiet(&vip.live),
         ]
     });
-    table(&columns, rows)
+    table(&COLUMNS[..shown], rows)
 }
 
-/// The backends of every pool; wide: with slots, MTU and next hops.
+/// `12 s`; `never`.
+pub(super) fn quiet(live: &LiveStatus) -> String {
+    live.quiet_seconds
+        .map_or_else(|| "never".to_owned(), |seconds| format!("{} s", count(seconds)))
+}
+
+/// The backends of every pool; wide: with what came of late, slots, MTU and next
+/// hops.
 pub(super) fn backends(status: &Status, look: Look) -> String {
-    const COLUMNS: [super::text::Column; 12] = [
+    const COLUMNS: [super::text::Column; 14] = [
         words("POOL"),
         words("BACKEND"),
         words("ADDRESS"),
@@ -168,11 +190,13 @@ pub(super) fn backends(status: &Status, look: Look) -> String {
         words("HEALTH"),
         numbers("PACKETS"),
         numbers("BYTES"),
+        numbers("PPS"),
+        numbers("QUIET"),
         numbers("SLOTS"),
         numbers("MTU"),
         words("NEXT HOP"),
     ];
-    let shown = if look.wide { COLUMNS.len() } else { COLUMNS.len() - 3 };
+    let shown = if look.wide { COLUMNS.len() } else { COLUMNS.len() - 5 };
     let rows = status
         .pools
         .iter()
@@ -202,6 +226,8 @@ fn backend_row(pool: &str, backend: &BackendStatus) -> Vec<String> {
         health(&backend.health),
         count(backend.traffic.packets),
         count(backend.traffic.bytes),
+        count(backend.live.pps),
+        quiet(&backend.live),
         count(u64::from(backend.slots)),
         or_none(backend.path.mtu),
         backend.next_hop.clone(),

@@ -49,8 +49,10 @@ pub(super) async fn wait(applied: &Applied, client: &Client, terminal: &mut Term
         };
         away = 0;
         if status.generation != applied.generation {
+            let back = status.taken_back.filter(|back| back.generation == applied.generation);
+            let why = back.map_or_else(String::new, |back| format!(" ({})", back.cause));
             terminal.say(&format!(
-                "generation {} was taken back: serving generation {}",
+                "generation {} was taken back{why}: serving generation {}",
                 applied.generation, status.generation
             ))?;
             return Ok(Exit::RolledBack);

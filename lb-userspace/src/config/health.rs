@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Milliseconds, Percent, limits};
@@ -10,7 +11,7 @@ use super::{Milliseconds, Percent, limits};
 ///
 /// Written as in the file, so that unknown keys are the rules' business: serde
 /// cannot refuse them beside a flattened key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     #[serde(flatten)]
@@ -38,7 +39,7 @@ pub struct Health {
 }
 
 /// Which way checks go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckVia {
     /// As the backend's traffic does: to a VIP, in the outer headers, so that
@@ -58,7 +59,7 @@ impl fmt::Display for CheckVia {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Initial {
     /// Out of service until enough checks passed.
@@ -79,7 +80,7 @@ impl fmt::Display for Initial {
 
 /// How fast health may take capacity away: within any `window`, at most
 /// `percent` of the ready weight or `count` backends, whichever is more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Velocity {
     /// 0..=100.
@@ -100,7 +101,7 @@ impl Default for Velocity {
 
 /// Route flap damping (RFC 2439 §4.2), for backends: each time one goes down,
 /// its penalty grows by 1,000; it halves in `half_life`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Damping {
     /// From this penalty on a backend stays down though its checks pass; 0:
@@ -122,7 +123,7 @@ impl Default for Damping {
 }
 
 /// What a backend must answer to be up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Check {
     /// A connection is made, and closed with a reset.
@@ -152,7 +153,7 @@ pub enum Check {
     },
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     /// Plain HTTP.
@@ -208,7 +209,7 @@ impl FromStr for Statuses {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum DnsRecord {
     /// RFC 1035 §3.4.1.

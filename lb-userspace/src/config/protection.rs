@@ -5,13 +5,14 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Percent, Seconds};
 
 /// The defaults hold where the file has no `protection:`. They lock nobody out:
 /// no approvals, but budgets, a floor, drains first, and trials.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Protection {
     /// More than this share of the packets now is not broken within `window`
@@ -33,7 +34,7 @@ pub struct Protection {
 }
 
 /// Backends that may be taken out within the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Removals {
     pub percent: Percent,
@@ -41,8 +42,9 @@ pub struct Removals {
 }
 
 /// How many persons beside the author.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ApprovalsAsked")]
 pub struct Approvals {
     /// OpenSSH `allowed_signers`: who they are. The generation keeps a copy;
     /// later the file can only take signers away.
@@ -57,8 +59,9 @@ pub struct Approvals {
 }
 
 /// Which changes are on trial unless somebody says otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ConfirmAsked")]
 pub struct Confirm {
     /// How long the trial of a change that needs one is; 0s: none does.
     pub default: Seconds,

@@ -1,7 +1,7 @@
 //! The configuration that `config init` prints.
 
-/// A commented configuration to begin with, in RFC 5737 documentation
-/// addresses. It passes all rules if `environment` and `interface` are
+/// A commented configuration to begin with: VIPs in addresses for documentation
+/// (RFC 5737, RFC 3849), backends in private ones. It passes all rules if `environment` and `interface` are
 /// well-formed; they are quoted, so that no text can become other YAML.
 pub fn sample(environment: &str, interface: &str) -> String {
     SAMPLE

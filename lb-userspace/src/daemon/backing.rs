@@ -7,8 +7,9 @@ use crate::{
         backing::{Answer, Backing},
         model::{
             Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
-            GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, PlanRequest, RejectRequest,
-            RollbackRequest, Status, UndeleteRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+            ExportQuery, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
+            PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery,
+            WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     config::Access,
@@ -16,6 +17,7 @@ use crate::{
     failure,
     metrics::Sample,
     plan::Plan,
+    store::Page,
 };
 
 impl Backing for Daemon {
@@ -155,6 +157,14 @@ impl Backing for Daemon {
                 entries: entries.collect(),
             })
         })
+    }
+
+    fn journal_verify(&self, query: VerifyQuery) -> Answer<'_, JournalVerify> {
+        Box::pin(self.verify_journal(query))
+    }
+
+    fn journal_export(&self, query: ExportQuery) -> Answer<'_, Page> {
+        Box::pin(self.journal_page(query))
     }
 }
 

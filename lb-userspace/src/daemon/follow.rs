@@ -130,6 +130,7 @@ impl Daemon {
                     "clean slots could not be published"
                 );
             }
+            serving.sign_if_due(Now::read());
             serving.tend_interfaces(&resolution)
         });
         if attached > 0

@@ -23,6 +23,7 @@ use crate::{
         targets,
         watch::{Event, Seeing, Watch},
     },
+    metrics::Checks,
     revision::BackendId,
 };
 
@@ -55,6 +56,7 @@ struct Known {
     causes: Vec<String>,
     /// Why pools did not follow health, as of the last look.
     reasons: BTreeMap<String, BTreeSet<Reason>>,
+    checks: Checks,
 }
 
 impl Vigil {
@@ -72,8 +74,14 @@ impl Vigil {
         self.changed.notify_one();
     }
 
+    /// Checks until now.
+    pub fn checks(&self) -> Checks {
+        self.known().checks
+    }
+
     fn observe(&self, observed: &Observed, now: Instant) {
         let mut known = self.known();
+        known.checks.count(observed.late);
         let seeing = match &observed.result {
             Err(error) if error.is_ours() => {
                 known.watch.note(&observed.backend, error.to_string());

@@ -86,7 +86,7 @@ impl Daemon {
         {
             let mut serving = self.serving.lock().await;
             let asked = asked(&serving, &peer, "break-glass");
-            serving.break_glass(request.reason, request.within, &asked, Now::read())?;
+            serving.break_glass(&request.reason, request.within, &asked, Now::read())?;
         }
         self.status_now().await
     }

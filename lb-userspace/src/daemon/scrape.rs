@@ -24,6 +24,7 @@ impl Daemon {
         drop(serving);
         let mut sample = sampled?;
         self.health.read(|watch| sample.watch(watch, Instant::now()));
+        sample.checks = self.health.checks();
         Ok(sample)
     }
 }

@@ -43,6 +43,10 @@ pub enum Via {
     Tunnel { vip: IpAddr, member: Member },
 }
 
+/// A check that begins so much later than planned is late: the balancer is too busy
+/// to check as often as it was told.
+pub const LATE: Duration = Duration::from_millis(250);
+
 /// How one check ended.
 #[derive(Debug)]
 pub struct Observed {

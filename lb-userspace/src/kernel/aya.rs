@@ -34,7 +34,8 @@ use lb_common::{
 use super::{
     ChunkImage, Kernel, KernelError,
     agent::PinnedAgent,
-    chunks,
+    beside, chunks,
+    counts::Counts,
     pins::{self, Plain, map_error, map_path, open_map, open_pin, program_error},
     private::PrivateInstance,
     sys,
@@ -70,9 +71,7 @@ pub struct KernelBalancer {
     blank_id: u32,
     active: sys::ActiveCell,
     flows: sys::FlowCells,
-    counters: OwnedFd,
-    /// Bytes of one counter on all CPUs.
-    counter_bytes: usize,
+    counters: Counts,
     /// What the programs of this build are loaded from.
     object: Object,
     /// A second instance with its own ACTIVE and counters, of this build's
@@ -90,7 +89,14 @@ impl KernelBalancer {
     /// # Errors
     /// When the kernel refuses the program or a pin is of another kind.
     pub fn open(directory: &Path, object: Object) -> Result<Self, KernelError> {
-        let lock = pins::lock(directory)?;
+        Self::open_locked(directory, object, pins::lock(directory)?)
+    }
+
+    /// The same, where the directory is ours already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_locked(directory: &Path, object: Object, lock: fs::File) -> Result<Self, KernelError> {
         pins::make_directories(directory)?;
         if let Some(misfit) = upgrade::misfit(&object, directory)? {
             return Err(KernelError::Layout {
@@ -98,6 +104,7 @@ impl KernelBalancer {
                 serving: upgrade::serving(directory),
             });
         }
+        beside::settle(directory)?;
         upgrade::settle(directory)?;
         let pin = pins::program_path(directory, "balancer");
         let fresh = !pin.exists();
@@ -118,8 +125,7 @@ impl KernelBalancer {
             active: sys::ActiveCell::map(open_pin(&map_path(directory, "ACTIVE"))?)
                 .map_err(KernelError::call("mmap"))?,
             flows: sys::FlowCells::map(open_pin(&map_path(directory, "FLOWS"))?).map_err(KernelError::call("mmap"))?,
-            counters: open_pin(&map_path(directory, "COUNTERS"))?,
-            counter_bytes: size_of::<Counter>() * possible_cpus()?,
+            counters: Counts::open(directory)?,
             object,
             private,
             directory: directory.to_owned(),
@@ -219,17 +225,7 @@ impl KernelBalancer {
     /// # Errors
     /// When the map cannot be read.
     pub fn counters(&self, end: u32) -> Result<Vec<Counter>, KernelError> {
-        let mut counters = Vec::with_capacity(end as usize);
-        let sum = |cpus: &[u8]| {
-            let cpus = cpus.chunks(size_of::<Counter>()).map(bytemuck::pod_read_unaligned);
-            counters.push(cpus.fold(Counter::default(), |sum: Counter, one: Counter| Counter {
-                packets: sum.packets + one.packets,
-                bytes: sum.bytes + one.bytes,
-            }));
-        };
-        sys::read_entries(self.counters.as_fd(), end, self.counter_bytes, sum)
-            .map_err(KernelError::call("BPF_MAP_LOOKUP_BATCH"))?;
-        Ok(counters)
+        self.counters.read(end)
     }
 
     /// Packets of old flows in dirty slots that found no room in FLOWS.
@@ -453,17 +449,8 @@ impl Kernel for KernelBalancer {
     }
 
     fn zero_counters(&self, indices: &[u16]) -> Result<(), KernelError> {
-        let keys: Vec<u32> = indices.iter().map(|index| u32::from(*index)).collect();
-        sys::zero_entries(self.counters.as_fd(), &keys, self.counter_bytes)
-            .map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
+        self.counters.zero(indices)
     }
-}
-
-fn possible_cpus() -> Result<usize, KernelError> {
-    aya::util::nr_cpus().map_err(|(_, source)| KernelError::Call {
-        call: "possible CPUs",
-        source,
-    })
 }
 
 fn read(chunk: BorrowedFd<'_>) -> Result<ChunkImage, KernelError> {

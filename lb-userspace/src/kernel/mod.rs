@@ -2,15 +2,22 @@
 //!
 //! Of the real one, `aya` is the balancer, `private` its instance for test
 //! runs, `agent` the program for backends; `pins` loads, pins and attaches,
-//! `upgrade` puts other programs in their place, `bpffs` finds or makes the place for pins, `holders` says whose a program is, `sys` has the few calls of bpf(2)
+//! `upgrade` puts other programs in their place, `beside` other maps, which `found` reads and
+//! `carry` takes over from; `counts` has the counters. `bpffs` finds or makes the place for
+//! pins, `holders` says whose a program is, `sys` and `mapped` have the few calls of bpf(2)
 //! that aya has not, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
 
 pub mod agent;
 pub mod aya;
+pub mod beside;
 pub mod bpffs;
+pub mod carry;
 mod chunks;
+mod counts;
 pub mod devices;
+pub mod found;
 pub mod holders;
+mod mapped;
 mod pins;
 mod private;
 pub mod sys;
@@ -174,7 +181,8 @@ pub enum KernelError {
     },
 }
 
-fn what_serves(serving: Option<(u32, u64)>) -> String {
+/// For messages.
+pub(crate) fn what_serves(serving: Option<(u32, u64)>) -> String {
     serving.map_or_else(
         || "another version has its maps pinned here".to_owned(),
         |(abi, generation)| format!("a version with layout {abi} serves generation {generation}"),

@@ -28,7 +28,11 @@ use super::{
 use crate::config::XdpMode;
 
 /// As `cargo xtask build` made it.
+#[cfg(not(feature = "relaid"))]
 pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/balancer.o"));
+/// As `cargo xtask build` made it.
+#[cfg(feature = "relaid")]
+pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/balancer-relaid.o"));
 /// As `cargo xtask build` made it.
 pub static AGENT: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/agent.o"));
 

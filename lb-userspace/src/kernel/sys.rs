@@ -1,28 +1,26 @@
 //! The calls of bpf(2) that aya does not have: plain chunks, freeze, batched
-//! updates of CHUNKS, mappings, and facts about links.
-#![expect(
-    unsafe_code,
-    reason = "bpf(2) and mmap(2) are raw calls; every block says why it is sound"
-)]
+//! updates of CHUNKS, and facts about links. Mappings are in `mapped`.
+#![expect(unsafe_code, reason = "bpf(2) is a raw call; every block says why it is sound")]
 
 use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::Path,
     ptr,
-    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_link_info, bpf_map_info, bpf_map_type, bpf_prog_info};
 use lb_common::abi::{
-    chunk::{CHUNK_BYTES, ChunkId, LINE_BYTES, LINES},
-    flows::{FLOW_LINES, FLOWS_PER_LINE},
+    chunk::{ChunkId, LINE_BYTES, LINES},
+    counters::Counter,
 };
+
+pub use super::mapped::{ActiveCell, FlowCells, chunk_holds, fill_chunk, read_chunk};
 
 /// `BPF_F_MMAPABLE` of the kernel's `include/uapi/linux/bpf.h`.
 const MMAPABLE: u32 = 1 << 10;
@@ -69,6 +67,36 @@ pub fn create_chunk() -> io::Result<OwnedFd> {
     bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr).map(owned)
 }
 
+/// A map that nobody reads, to wait with: whatever is written into a slot of an
+/// array of maps, the kernel waits until no program is under way that may hold
+/// what was there before (`maybe_wait_bpf_programs`).
+pub fn create_waiting(inner: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let create = unsafe { &mut attr.__bindgen_anon_1 };
+    create.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS as u32;
+    create.key_size = 4;
+    create.value_size = 4;
+    create.max_entries = 1;
+    create.inner_map_fd = fd_of(inner);
+    bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr).map(owned)
+}
+
+/// An array of `entries` values of `value_bytes` each, all zero.
+pub fn create_array(name: &[u8], value_bytes: u32, entries: u32) -> io::Result<OwnedFd> {
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let create = unsafe { &mut attr.__bindgen_anon_1 };
+    create.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY as u32;
+    create.key_size = 4;
+    create.value_size = value_bytes;
+    create.max_entries = entries;
+    for (to, from) in create.map_name.iter_mut().zip(name) {
+        *to = from.cast_signed();
+    }
+    bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr).map(owned)
+}
+
 /// From now on only programs may write the map, and ours do not write chunks
 /// (kernel commit 87df15de441b). EBUSY while it is mapped writable.
 pub fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
@@ -93,6 +121,15 @@ pub fn zero_entries(map: BorrowedFd<'_>, keys: &[u32], value_bytes: usize) -> io
         let zeros = vec![0_u64; (keys.len() * value_bytes).div_ceil(size_of::<u64>())];
         // SAFETY: the zeros are as long as the values of all keys.
         unsafe { update_batch(map, keys, zeros.as_ptr() as u64)? };
+    }
+    Ok(())
+}
+
+/// Writes entries of an array of counters.
+pub fn write_entries(map: BorrowedFd<'_>, keys: &[u32], values: &[Counter]) -> io::Result<()> {
+    for (keys, values) in keys.chunks(BATCH).zip(values.chunks(BATCH)) {
+        // SAFETY: there is a value for each of the keys.
+        unsafe { update_batch(map, keys, values.as_ptr() as u64)? };
     }
     Ok(())
 }
@@ -340,130 +377,6 @@ pub fn is_frozen(chunk: BorrowedFd<'_>) -> io::Result<bool> {
         Err(error) if error.raw_os_error() == Some(libc::E2BIG) => Ok(false),
         Err(error) => Err(error),
         Ok(_) => Ok(false),
-    }
-}
-
-/// A mapping of a map's values.
-struct Mapping {
-    address: *mut libc::c_void,
-    len: usize,
-}
-
-impl Mapping {
-    fn new(map: BorrowedFd<'_>, len: usize, protection: i32) -> io::Result<Self> {
-        // SAFETY: a fresh mapping at an address of the kernel's choice.
-        let address = unsafe { libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
-        if address == libc::MAP_FAILED {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(Self { address, len })
-        }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `new`, unmapped only here.
-        unsafe { libc::munmap(self.address, self.len) };
-    }
-}
-
-/// Fills a chunk that is not frozen yet.
-///
-/// # Panics
-/// If `bytes` is not as long as a chunk.
-pub fn fill_chunk(chunk: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
-    assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is filled whole");
-    let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the mapping is as long as the bytes; no program reads the chunk
-    // before it is installed.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.address.cast(), CHUNK_BYTES) };
-    Ok(())
-}
-
-/// Whether the chunk, frozen, holds these bytes.
-///
-/// # Panics
-/// If `bytes` is not as long as a chunk.
-pub fn chunk_holds(chunk: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<bool> {
-    assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is compared whole");
-    let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ)?;
-    // SAFETY: the mapping is that long, and nobody writes to a frozen chunk.
-    let held = unsafe { std::slice::from_raw_parts(mapping.address.cast::<u8>(), CHUNK_BYTES) };
-    Ok(held == bytes)
-}
-
-/// Copies a chunk's content into `bytes`.
-///
-/// # Panics
-/// If `bytes` is not as long as a chunk.
-pub fn read_chunk(chunk: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<()> {
-    assert_eq!(bytes.len(), CHUNK_BYTES, "a chunk is read whole");
-    let mapping = Mapping::new(chunk, CHUNK_BYTES, libc::PROT_READ)?;
-    // SAFETY: the mapping is as long as the bytes; chunks are frozen, so
-    // nobody writes meanwhile.
-    unsafe { ptr::copy_nonoverlapping(mapping.address.cast::<u8>(), bytes.as_mut_ptr(), CHUNK_BYTES) };
-    Ok(())
-}
-
-/// ACTIVE, mapped: reads and writes are single instructions.
-pub struct ActiveCell {
-    mapping: Mapping,
-}
-
-// SAFETY: the mapping is only used through an atomic.
-unsafe impl Send for ActiveCell {}
-// SAFETY: as above.
-unsafe impl Sync for ActiveCell {}
-
-impl ActiveCell {
-    pub fn map(active: impl AsFd) -> io::Result<Self> {
-        // One value of eight bytes; mappings are whole pages.
-        let mapping = Mapping::new(active.as_fd(), size_of::<u64>(), libc::PROT_READ | libc::PROT_WRITE)?;
-        Ok(Self { mapping })
-    }
-
-    fn cell(&self) -> &AtomicU64 {
-        // SAFETY: page-aligned, at least eight bytes, lives as long as `self`;
-        // the program only reads it, with one load.
-        unsafe { &*self.mapping.address.cast::<AtomicU64>() }
-    }
-
-    #[must_use]
-    pub fn load(&self) -> u64 {
-        self.cell().load(Ordering::SeqCst)
-    }
-
-    pub fn store(&self, value: u64) {
-        self.cell().store(value, Ordering::SeqCst);
-    }
-}
-
-/// FLOWS, mapped: entries are read and taken out by single instructions.
-pub struct FlowCells {
-    mapping: Mapping,
-}
-
-// SAFETY: the mapping is only used through atomics.
-unsafe impl Send for FlowCells {}
-// SAFETY: as above.
-unsafe impl Sync for FlowCells {}
-
-impl FlowCells {
-    const ENTRIES: usize = FLOW_LINES as usize * FLOWS_PER_LINE;
-
-    pub fn map(flows: impl AsFd) -> io::Result<Self> {
-        let bytes = Self::ENTRIES * size_of::<u64>();
-        let mapping = Mapping::new(flows.as_fd(), bytes, libc::PROT_READ | libc::PROT_WRITE)?;
-        Ok(Self { mapping })
-    }
-
-    /// Eight entries for each line, one line after the other.
-    #[must_use]
-    pub const fn entries(&self) -> &[AtomicU64] {
-        // SAFETY: page-aligned, as long as that, lives as long as `self`; the
-        // program reads and writes whole entries.
-        unsafe { std::slice::from_raw_parts(self.mapping.address.cast(), Self::ENTRIES) }
     }
 }
 

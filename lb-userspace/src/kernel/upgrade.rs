@@ -11,19 +11,17 @@
 use std::{
     borrow::Cow,
     fs, io,
-    os::fd::{AsFd as _, BorrowedFd},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
 
-use lb_common::abi::{
-    active::Active,
-    chunk::{CHUNK_BYTES, ChunkId, GRACE_SLOT},
-    root::{MAGIC, RootHeader},
-};
+use lb_common::abi::ABI_VERSION;
 
 use super::{
     KernelError,
     aya::{CALLED, MAPS},
+    carry::Shapes,
+    found::FoundRoot,
     pins::{self, BALANCER, map_path, open_pin, program_error, program_path},
     sys,
 };
@@ -48,6 +46,34 @@ impl Object {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// What its maps are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn shapes(&self) -> Result<Shapes, KernelError> {
+        let parsed = aya_obj::Object::parse(self.bytes())
+            .map_err(|error| pins::load_error(aya::EbpfError::ParseError(error)))?;
+        let shapes = MAPS.iter().filter_map(|name| {
+            let map = parsed.maps.get(*name)?;
+            let shape = sys::MapShape {
+                kind: map.map_type(),
+                key_bytes: map.key_size(),
+                value_bytes: map.value_size(),
+                entries: map.max_entries(),
+            };
+            Some((*name, shape))
+        });
+        Ok(shapes.collect())
+    }
+
+    /// It has this build's layout.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_of_this_layout(&self) -> Result<bool, KernelError> {
+        Ok(self.shapes()? == Self::built_in().shapes()?)
     }
 }
 
@@ -104,7 +130,7 @@ pub fn take(step: &Step, directory: &Path) -> Result<(), KernelError> {
     let next = next(directory);
     match step {
         Step::Link(interface) => put_on(&pins::link_path(directory, interface), &next.join("balancer")),
-        Step::Grace => grace(directory),
+        Step::Grace => grace(),
         Step::Program(name) => rename(&next.join(name), &program_path(directory, name)),
         Step::Calls => rename(&next.join("PROGRAMS"), &map_path(directory, "PROGRAMS")),
         Step::End => fs::remove_dir(&next).map_err(KernelError::call("rmdir")),
@@ -130,7 +156,7 @@ pub fn settle(directory: &Path) -> Result<(), KernelError> {
     for interface in pins::held_links(directory).into_keys() {
         put_on(&pins::link_path(directory, &interface), &pinned)?;
     }
-    grace(directory)?;
+    grace()?;
     if calls_through(&pinned, &next.join("PROGRAMS"))? {
         rename(&next.join("PROGRAMS"), &map_path(directory, "PROGRAMS"))?;
         crate::event!(
@@ -149,7 +175,7 @@ pub fn settle(directory: &Path) -> Result<(), KernelError> {
 }
 
 /// The pinned program uses the pinned map.
-fn calls_through(program: &Path, map: &Path) -> Result<bool, KernelError> {
+pub(super) fn calls_through(program: &Path, map: &Path) -> Result<bool, KernelError> {
     if !map.exists() {
         return Ok(false);
     }
@@ -158,51 +184,39 @@ fn calls_through(program: &Path, map: &Path) -> Result<bool, KernelError> {
     Ok(used.map_err(program_error)?.is_some_and(|used| used.contains(&map)))
 }
 
-/// What a map of the object has another shape for than the pinned one; `None`:
-/// all fit.
+/// How this build's layout differs from what is pinned; `None`: it does not.
 ///
 /// # Errors
 /// When a map cannot be asked, or the object not read.
 pub fn misfit(object: &Object, directory: &Path) -> Result<Option<String>, KernelError> {
-    let parsed =
-        aya_obj::Object::parse(object.bytes()).map_err(|error| pins::load_error(aya::EbpfError::ParseError(error)))?;
+    let wanted = object.shapes()?;
     for name in MAPS {
         let pin = map_path(directory, name);
-        let Some(wanted) = parsed.maps.get(name).filter(|_| pin.exists()) else {
+        let Some(wanted) = wanted.get(name).filter(|_| pin.exists()) else {
             continue;
         };
         let found = sys::map_shape(open_pin(&pin)?.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?;
-        let wanted = sys::MapShape {
-            kind: wanted.map_type(),
-            key_bytes: wanted.key_size(),
-            value_bytes: wanted.value_size(),
-            entries: wanted.max_entries(),
-        };
-        if found != wanted {
+        if found != *wanted {
             return Ok(Some(format!("{name} is {found}, this build has {wanted}")));
         }
     }
-    Ok(None)
+    let version = serving(directory).map(|(abi, _)| abi);
+    Ok(version
+        .filter(|version| *version != ABI_VERSION)
+        .map(|_| format!("this build's is version {ABI_VERSION}")))
 }
 
-/// What serves below `directory`, as every version can read it: the layout's
-/// version and the generation (`lb_common::abi::root` lists the bytes that stay
-/// as they are forever). `None`: nothing is published, or it cannot be read.
+/// What serves below `directory`: the layout's version and the generation. `None`:
+/// nothing is published, or it cannot be read.
 #[must_use]
 pub fn serving(directory: &Path) -> Option<(u32, u64)> {
-    let open = |name| open_pin(&map_path(directory, name)).ok();
-    let active = Active(sys::ActiveCell::map(open("ACTIVE")?).ok()?.load());
-    let root = sys::map_id_in_slot(open("CHUNKS")?.as_fd(), active.root()).ok()??;
-    let root = sys::map_by_id(root).ok()?;
-    let mut bytes = vec![0; CHUNK_BYTES];
-    sys::read_chunk(root.as_fd(), &mut bytes).ok()?;
-    let header: RootHeader = bytemuck::pod_read_unaligned(bytes.get(..size_of::<RootHeader>())?);
-    (header.magic == MAGIC).then_some((header.abi, header.generation))
+    let root = FoundRoot::read(directory)?;
+    Some((root.header().abi, root.header().generation))
 }
 
 /// Puts a pinned program on a pinned link, if it is not there yet. A link that is
 /// attached to nothing is left to those who attach.
-fn put_on(link: &Path, program: &Path) -> Result<(), KernelError> {
+pub(super) fn put_on(link: &Path, program: &Path) -> Result<(), KernelError> {
     let link = open_pin(link)?;
     let program = pins::open_program(program)?;
     let facts = sys::link_facts(link.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?;
@@ -214,11 +228,10 @@ fn put_on(link: &Path, program: &Path) -> Result<(), KernelError> {
 }
 
 /// Waits until no packet is in a program that it found before this call.
-fn grace(directory: &Path) -> Result<(), KernelError> {
-    let chunks = open_pin(&map_path(directory, "CHUNKS"))?;
-    let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
-    let slot: [(ChunkId, BorrowedFd<'_>); 1] = [(GRACE_SLOT as ChunkId, blank.as_fd())];
-    sys::update_slots(chunks.as_fd(), &slot).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
+pub(super) fn grace() -> Result<(), KernelError> {
+    let chunk = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
+    let outer = sys::create_waiting(chunk.as_fd()).map_err(KernelError::call("BPF_MAP_CREATE"))?;
+    sys::update_slots(outer.as_fd(), &[(0, chunk.as_fd())]).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), KernelError> {

@@ -175,6 +175,7 @@ fn nobody_takes_all_places() {
     for number in 0..MAX_KEPT_OF_AUTHOR as u8 {
         assert!(told.lock.has_room("ann", at(0)));
         told.tell(0, "ann", kept(number, 60));
+        told.tell(0, "bea", approved(number, "bea", false));
     }
     assert!(!told.lock.has_room("ann", at(0)));
     assert!(told.lock.has_room("bea", at(0)));

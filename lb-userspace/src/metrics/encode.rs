@@ -34,6 +34,7 @@ impl Collector for Sample {
         self.configuration(to)?;
         self.trial(to)?;
         self.guard(to)?;
+        self.checks(to)?;
         if let Some(served) = &self.served {
             self.vips(served, to)?;
             self.backends(served, to)?;
@@ -230,6 +231,21 @@ impl Sample {
             "journal_ok",
             "1: the store can be read and written",
             &u64::from(self.journal),
+        )
+    }
+
+    fn checks(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        counter(
+            to,
+            "checks",
+            "Checks of backends that ended, since the daemon was started",
+            Some(&self.checks.ended),
+        )?;
+        counter(
+            to,
+            "checks_late",
+            "Checks that began more than 250 ms later than planned, since the daemon was started",
+            Some(&self.checks.late),
         )
     }
 

@@ -9,7 +9,7 @@ use lb_common::abi::{
     path_mtu::PATH_MTU_ENTRIES,
 };
 
-use super::{Filled, Process, Sample, Served, Watched};
+use super::{Checks, Filled, Process, Sample, Served, Watched};
 use crate::{
     api::model::Failure, clock::Now, health::watch::Watch, neighbours::Resolution, revision::BackendId,
     serving::Serving,
@@ -50,6 +50,7 @@ impl Serving {
             }),
             process: Process::look(),
             watched: Watched::default(),
+            checks: Checks::default(),
         })
     }
 

@@ -29,7 +29,10 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 #[cfg(test)]
 pub use self::tests::sample;
-pub use self::{process::Process, tally::Tally};
+pub use self::{
+    process::Process,
+    tally::{Checks, Tally},
+};
 use crate::{
     api::model::{InterfaceStatus, Mode},
     health::standing::Reason,
@@ -69,6 +72,7 @@ pub struct Sample {
     pub program_current: bool,
     pub process: Option<Process>,
     pub watched: Watched,
+    pub checks: Checks,
 }
 
 /// What the daemon knows of health, beside what is published.

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::health::LATE;
+
 /// Upper ends of the histogram of switches, seconds.
 pub const BUCKETS: [f64; 12] = [
     0.005,
@@ -18,6 +20,22 @@ pub const BUCKETS: [f64; 12] = [
     10.0,
     f64::INFINITY,
 ];
+
+/// Checks of backends that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    pub ended: u64,
+    /// Of them, how many began late.
+    pub late: u64,
+}
+
+impl Checks {
+    /// One ended that began so much later than planned.
+    pub fn count(&mut self, late: Duration) {
+        self.ended += 1;
+        self.late += u64::from(late > LATE);
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Tally {

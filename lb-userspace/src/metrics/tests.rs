@@ -3,7 +3,7 @@ use std::{
     fmt,
 };
 
-use super::{Filled, Process, Sample, Served, Tally, Watched};
+use super::{Checks, Filled, Process, Sample, Served, Tally, Watched};
 use crate::{
     api::model::{InterfaceStatus, Mode},
     config::XdpMode,
@@ -67,6 +67,7 @@ fn sample_of(content: Content) -> Sample {
             checks: std::iter::once((checked, std::time::Duration::from_millis(2))).collect(),
             ..Watched::default()
         },
+        checks: Checks { ended: 9, late: 1 },
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::{Timestamp, Unit};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Content;
@@ -21,7 +22,7 @@ use crate::config::{Backend, BackendState, Config, ObjectName, Pool, Seconds, li
 mod tests;
 
 /// What operators decided by command; it survives the next `apply -f`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Overrides {
     /// Interfaces of the configuration that `detach` took the program off.
@@ -35,7 +36,7 @@ pub struct Overrides {
 
 /// What holds of a backend instead of what the file says; what is absent is as
 /// the file says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendOverride {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,7 +81,7 @@ impl BackendOverride {
 }
 
 /// What somebody wants of a backend, by command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "set", rename_all = "camelCase", deny_unknown_fields)]
 pub enum BackendWish {
     /// In service; a drain is over.
@@ -95,6 +96,7 @@ pub enum BackendWish {
     Maint,
     Weight {
         /// 0..=65,535.
+        #[schemars(range(max = MAX_WEIGHT))]
         weight: u32,
     },
     /// As the file says: no override any more.

@@ -16,9 +16,10 @@ use lb_common::{
 };
 
 use crate::{
+    activity::Activity,
     api::model::{
-        BackendStatus, Failure, GuestStatus, HealthState, HealthStatus, LeavingStatus, OverrideStatus, PathStatus,
-        PoolStatus, Traffic, VipStatus,
+        BackendStatus, Failure, GuestStatus, HealthState, HealthStatus, LeavingStatus, LiveStatus, OverrideStatus,
+        PathStatus, PoolStatus, Traffic, VipStatus,
     },
     config::{Backend, BackendState, Encap, Pool},
     health::sm::Condition,
@@ -37,6 +38,11 @@ impl Counted {
         let highest = served.and_then(|served| served.state.counters().max()).unwrap_or(0);
         let end = FIRST_FREE.max(u32::from(highest) + 1);
         Ok(Self(kernel.counters(end)?))
+    }
+
+    /// By index.
+    pub fn counters(&self) -> &[Counter] {
+        &self.0
     }
 
     fn traffic(&self, counter: u16) -> Traffic {
@@ -63,23 +69,41 @@ impl Counted {
     }
 }
 
-pub fn vips(served: &Served, counted: &Counted) -> Vec<VipStatus> {
+pub fn vips(served: &Served, counted: &Counted, activity: &Activity) -> Vec<VipStatus> {
     let vips = served.state.config().vips.iter();
-    vips.map(|vip| VipStatus {
-        name: vip.name.clone(),
-        address: vip.address,
-        port: vip.port,
-        protocol: vip.protocol,
-        pool: vip.pool.clone(),
-        traffic: counted.traffic(served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0)),
+    vips.map(|vip| {
+        let counter = served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0);
+        VipStatus {
+            name: vip.name.clone(),
+            address: vip.address,
+            port: vip.port,
+            protocol: vip.protocol,
+            pool: vip.pool.clone(),
+            traffic: counted.traffic(counter),
+            live: live(activity, counter),
+        }
     })
     .collect()
+}
+
+fn live(activity: &Activity, counter: u16) -> LiveStatus {
+    let live = activity.counter(counter);
+    LiveStatus {
+        pps: live.pps_now,
+        quiet_seconds: live.quiet_for.map(|quiet| quiet.as_secs()),
+    }
 }
 
 /// What ICMP errors said of the ways to backends, by address.
 pub type Paths = BTreeMap<IpAddr, PathMtu>;
 
-pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths: &Paths) -> Vec<PoolStatus> {
+pub fn pools(
+    served: &Served,
+    resolution: &Resolution,
+    counted: &Counted,
+    activity: &Activity,
+    paths: &Paths,
+) -> Vec<PoolStatus> {
     let pools = served.state.config().pools.iter();
     let pools = pools.filter_map(|pool| {
         let (state, tables) = served.state.pool(&pool.name)?;
@@ -123,6 +147,7 @@ pub fn pools(served: &Served, resolution: &Resolution, counted: &Counted, paths:
                 next_hop: next_hop(&pool.name, &backend.name, member, resolution),
                 path: path_status(pool.encap, backend, member, paths.get(&backend.address), resolution),
                 traffic: counted.traffic(member.counter),
+                live: live(activity, member.counter),
             });
             PoolStatus {
                 name: pool.name.clone(),

@@ -52,10 +52,13 @@ impl Serving {
     ) -> Result<Applied, Failure> {
         let (digest, plan) = (request.digest, &request.plan);
         let opened = self.may_apply(plan, digest, request.confirm_within, asked, resolution, now);
-        let opened = opened.map_err(|failure| {
-            self.note_refusal(vec![failure.code.clone()], Some(digest), asked, now);
-            failure
-        })?;
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(failure) => {
+                self.note_refusal(vec![failure.code.clone()], Some(digest), asked, now);
+                return Err(failure);
+            }
+        };
         if let (true, Some(served)) = (plan.is_empty(), &self.served) {
             return Ok(unchanged(served));
         }
@@ -103,7 +106,7 @@ impl Serving {
                 .map(|trial| trial.0);
             permit.opened.expense = Expense::of(&served.state, &plan.target, &measured.blast, now.time);
         }
-        self.check_findings(&findings, glass, &mut permit)?;
+        check_findings(&findings, glass, &mut permit)?;
         if let Some(measured) = &measured {
             self.check_measured(plan, digest, measured, glass, asked, now, &mut permit)?;
         }
@@ -161,22 +164,6 @@ impl Serving {
             Some(_) | None if plan.wipe => Err(failure::not_kept()),
             Some(_) | None => Ok(()),
         }
-    }
-
-    /// Refusals refuse, but those that a broken glass is for.
-    fn check_findings(&self, findings: &[Finding], glass: bool, permit: &mut Permit) -> Result<(), Failure> {
-        let refusals: Vec<&Finding> = findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::Refuse)
-            .collect();
-        if refusals.is_empty() {
-            return Ok(());
-        }
-        if glass && refusals.iter().all(|finding| Code::yields_to_glass(&finding.code)) {
-            permit.opened.glass = true;
-            return Ok(());
-        }
-        Err(failure::refused(&refusals))
     }
 
     /// It does no more than it says, and others have approved it if they must.
@@ -244,6 +231,22 @@ impl Serving {
             (Ok(_), None) => Ok(Signers::default()),
         }
     }
+}
+
+/// Refusals refuse, but those that a broken glass is for.
+fn check_findings(findings: &[Finding], glass: bool, permit: &mut Permit) -> Result<(), Failure> {
+    let refusals: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Refuse)
+        .collect();
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    if glass && refusals.iter().all(|finding| Code::yields_to_glass(&finding.code)) {
+        permit.opened.glass = true;
+        return Ok(());
+    }
+    Err(failure::refused(&refusals))
 }
 
 /// A change that may be made, and how.

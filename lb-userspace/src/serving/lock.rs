@@ -13,7 +13,7 @@ use crate::{
     event, failure,
     lock::{Given, GlassTerm, Kept, LONGEST_BREAK, MAX_APPROVALS_KEPT},
     plan::{Plan, file},
-    store::{Entry, Store, StoreError},
+    store::{Entry, Store},
 };
 
 impl Serving {
@@ -31,14 +31,7 @@ impl Serving {
         if !store.lock().has_room(&plan.author, now.time) {
             return Err(failure::no_room(&plan.author));
         }
-        store.keep_plan(plan)?;
-        let kept = Entry::Kept {
-            plan: plan.digest(),
-            about: plan.about.clone(),
-            needs: plan.needs,
-            expires: plan.expires,
-        };
-        store.append(&kept, &plan.author, now.time)?;
+        store.keep_plan(plan, now.time)?;
         event!(
             info,
             PlanKept,
@@ -57,7 +50,7 @@ impl Serving {
     pub fn kept_plan(&self, digest: Digest) -> Result<Plan, Failure> {
         let store = self.store.as_ref().ok_or_else(|| failure::absent("store"))?;
         store.lock().kept(&digest).ok_or_else(failure::not_kept)?;
-        Ok(store.kept_plan(digest)?.ok_or_else(failure::not_kept)?)
+        store.kept_plan(digest)?.ok_or_else(failure::not_kept)
     }
 
     /// Takes a signature of a plan, if it is one of somebody who may approve it.
@@ -219,7 +212,7 @@ impl Serving {
     ///
     /// # Errors
     /// Without a reason, for too long, or when the store does not take it.
-    pub fn break_glass(&mut self, why: String, within: u32, asked: &Asked<'_>, now: Now) -> Result<(), Failure> {
+    pub fn break_glass(&mut self, why: &str, within: u32, asked: &Asked<'_>, now: Now) -> Result<(), Failure> {
         if why.trim().is_empty() {
             return Err(failure::bad_request("breaking the glass needs a reason".to_owned()));
         }
@@ -231,7 +224,7 @@ impl Serving {
         let term = GlassTerm::from(now.coarse, within, &self.boot);
         let by = asked.by;
         let entry = Entry::GlassBroken {
-            why: why.clone(),
+            why: why.to_owned(),
             term,
             by,
         };
@@ -287,23 +280,5 @@ impl Serving {
             .iter()
             .map(|signature| signature.principals.join(","))
             .collect()
-    }
-}
-
-impl Store {
-    /// Keeps a plan beside the journal, under its digest.
-    ///
-    /// # Errors
-    /// If the disk does not take it.
-    pub fn keep_plan(&mut self, plan: &Plan) -> Result<(), StoreError> {
-        self.keep_content(plan.digest(), &crate::digest::canonical_json(plan))
-    }
-
-    /// A plan that was kept.
-    ///
-    /// # Errors
-    /// If the store cannot be read, or what it has is not that plan.
-    pub fn kept_plan(&self, digest: Digest) -> Result<Option<Plan>, StoreError> {
-        self.kept_content(digest)
     }
 }

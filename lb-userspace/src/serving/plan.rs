@@ -4,19 +4,20 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use super::Serving;
 use crate::{
+    activity::{self, Lives},
     api::model::Failure,
     clock::Now,
-    config::ObjectName,
+    config::{ObjectName, Seconds},
     neighbours::Resolution,
     part::Part,
     plan::{
         Base, Bounds, Change, Content, Finding, Plan, Severity,
-        blast::{Blast, Live, Spent},
+        blast::{Blast, Live, Reading, Spent},
         diff,
         policy::{self, lock},
         statement,
     },
-    revision::Revision,
+    revision::{BackendId, Revision},
 };
 
 /// What somebody wants served.
@@ -137,7 +138,7 @@ impl Serving {
         let in_force: Cow<'_, [Change]> = policy::in_force(&running.state.content, target, changes);
         let expenses = self.store.as_ref().map_or(&[][..], |store| store.lock().expenses());
         let spent = Spent::within(expenses, running.config().protection.window, now.time, running);
-        let live = self.live();
+        let live = &Seen(self.activity.of(&running.state));
         let blast = Blast::of(running, target, &in_force, &spent, live);
         let findings = lock::weigh(lock::Weighed {
             running,
@@ -150,11 +151,28 @@ impl Serving {
         });
         Some(Measured { blast, findings })
     }
+}
 
-    /// The traffic.
-    #[expect(clippy::unused_self, reason = "the traffic is read from what it follows")]
-    fn live(&self) -> &dyn Live {
-        &crate::plan::blast::Unknown
+/// What was seen of the traffic, for `plan`.
+struct Seen<'a>(Lives<'a>);
+
+impl Live for Seen<'_> {
+    fn vip(&self, name: &str) -> Reading {
+        reading(self.0.vip(name))
+    }
+
+    fn backend(&self, id: &BackendId) -> Reading {
+        let member = self.0.member(&id.pool, &id.backend);
+        member.map_or_else(Reading::default, reading)
+    }
+}
+
+fn reading(live: activity::Live) -> Reading {
+    Reading {
+        pps: live.pps_now,
+        quiet: live
+            .quiet_for
+            .map(|quiet| Seconds(u32::try_from(quiet.as_secs()).unwrap_or(u32::MAX))),
     }
 }
 

@@ -60,7 +60,8 @@ impl Serving {
                 event!(info, Switched, generation, revision, "switched");
                 let mut applied = applied(&served, published, effects, resolution);
                 if let Purpose::Generation { .. } = purpose {
-                    self.on_trial = self.trial_of(purpose, generation, author, now);
+                    self.on_trial = self.trial_of(purpose, &served, author, now);
+                    self.taken_back = None;
                     applied.confirm_until = self.on_trial.as_ref().map(|trial| trial.term.until(now));
                 }
                 self.environment.clone_from(&served.state.config().environment);
@@ -104,6 +105,7 @@ impl Serving {
         // count for a new owner.
         self.publisher.collect()?;
         self.publisher.kernel().zero_counters(fresh)?;
+        self.activity.forget(fresh);
         self.prepare_interfaces(served, resolution)?;
         let facts = RootFacts {
             generation: served.generation,

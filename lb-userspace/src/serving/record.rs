@@ -4,7 +4,6 @@ use super::{Purpose, Serving, apply::Asked};
 use crate::{
     api::model::{Failure, Mode},
     clock::Now,
-    confirm::Term,
     digest::Digest,
     event,
     revision::Revision,
@@ -19,6 +18,7 @@ impl Serving {
         author: &str,
         now: Now,
     ) -> Result<(u64, u64), Failure> {
+        let confirm = self.term_of(purpose, next, now);
         // A daemon that may not use its store changes no generation, but
         // follows next hops: connections matter more than the record of them.
         let running = self.served.as_ref();
@@ -34,7 +34,7 @@ impl Serving {
                 plan_digest,
                 cause,
                 message,
-                confirm_within,
+                confirm_within: _,
                 by,
                 opened,
             } => {
@@ -49,10 +49,7 @@ impl Serving {
                     plan_digest: *plan_digest,
                     cause: cause.clone(),
                     message: message.clone(),
-                    confirm: confirm_within.map(|within| {
-                        let back_to = running.map_or(0, |served| served.generation);
-                        Term::from(now.coarse, within, &self.boot, back_to)
-                    }),
+                    confirm,
                     by: *by,
                     expense: opened.expense.clone(),
                     approved_by: opened.approved_by.clone(),
@@ -85,6 +82,7 @@ impl Serving {
             event!(error, JournalFailed, %error, "the outcome could not be journaled");
             self.become_read_only(format!("the journal could not be written ({error})"));
         }
+        self.sign_if_due(now);
     }
 
     /// A refusal is said everywhere: in the log, the metrics and the journal, and
@@ -100,6 +98,9 @@ impl Serving {
             "a plan was refused"
         );
         self.tally.refuse(&codes);
+        if self.is_said(&codes, plan, author, now) {
+            return;
+        }
         if let Some(store) = &mut self.store
             && let Err(error) = store.append(
                 &Entry::Refused {
@@ -113,6 +114,17 @@ impl Serving {
         {
             event!(error, JournalFailed, %error, "the refusal could not be journaled");
         }
+    }
+
+    /// The same refusal a moment ago: whoever tries a thousand times a second
+    /// does not fill the disk with it.
+    fn is_said(&self, codes: &[String], plan: Option<Digest>, author: &str, now: Now) -> bool {
+        const MOMENT_S: i64 = 10;
+        let last = self.store.as_ref().and_then(|store| store.lock().refusal());
+        last.is_some_and(|last| {
+            let age = now.time.as_second() - last.at.as_second();
+            last.codes == codes && last.plan == plan && last.author == author && (0..MOMENT_S).contains(&age)
+        })
     }
 
     pub(crate) fn become_read_only(&mut self, reason: String) {

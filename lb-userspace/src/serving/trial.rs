@@ -1,14 +1,22 @@
 //! Generations on trial: confirmed by somebody, or taken back.
 
-use super::{Opened, Purpose, Serving, unchanged};
+use std::{collections::BTreeMap, time::Instant};
+
+use super::{Opened, Purpose, Served, Serving, unchanged};
 use crate::{
-    api::model::{Applied, Failure, TrialStatus},
+    api::model::{Applied, Failure, TakenBack, TrialStatus},
     clock::Now,
-    confirm::{LONGEST, OnTrial, Term},
-    failure,
+    confirm::{
+        LONGEST, OnTrial, Term,
+        baseline::{Baseline, kept_by},
+        judge::Judgement,
+    },
+    event, failure,
     neighbours::Resolution,
     part::Part,
     plan::Content,
+    reports::Counted,
+    revision::Revision,
     store::Entry,
 };
 
@@ -37,7 +45,8 @@ impl Serving {
         }
     }
 
-    pub(super) fn trial_of(&self, purpose: &Purpose, generation: u64, author: &str, now: Now) -> Option<OnTrial> {
+    /// On which terms `next` is published. `served` is still the one before.
+    pub(super) fn term_of(&self, purpose: &Purpose, next: &Revision, now: Now) -> Option<Term> {
         let Purpose::Generation {
             confirm_within: Some(within),
             ..
@@ -45,10 +54,53 @@ impl Serving {
         else {
             return None;
         };
-        // `served` is still the one before the switch.
-        let back_to = self.served.as_ref().map_or(0, |served| served.generation);
-        let term = Term::from(now.coarse, *within, &self.boot, back_to);
-        Some(OnTrial::new(generation, author.to_owned(), term))
+        let before = self.served.as_ref();
+        let back_to = before.map_or(0, |served| served.generation);
+        let baseline = before.map(|served| Baseline::of(&served.state, next, &self.activity));
+        Some(Term::from(now.coarse, *within, &self.boot, back_to).compared(baseline))
+    }
+
+    pub(super) fn trial_of(&self, purpose: &Purpose, next: &Served, author: &str, now: Now) -> Option<OnTrial> {
+        let term = self.term_of(purpose, &next.state, now)?;
+        let before = self.served.as_ref().map(|served| served.state.state.content.clone());
+        Some(OnTrial::new(next.generation, author.to_owned(), term, before))
+    }
+
+    /// Looks at what was counted, and whether a trial is worse than what was
+    /// before. Once a second.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn look(&mut self, now: Instant) -> Result<(), Failure> {
+        let counted = Counted::of(self.publisher.kernel(), self.served.as_ref())?;
+        self.activity.look(counted.counters(), now);
+        let (Some(trial), Some(served)) = (&mut self.on_trial, &self.served) else {
+            return Ok(());
+        };
+        let before = trial.before.as_ref();
+        let kept = before.map_or_else(BTreeMap::new, |before| kept_by(before, &served.state));
+        let generation = trial.generation;
+        match trial.look(counted.counters(), &kept, now) {
+            Judgement::Well => {}
+            Judgement::TrafficFell { now, before } => {
+                event!(
+                    warn,
+                    TrafficFell,
+                    generation,
+                    now,
+                    before,
+                    "a generation on trial gets less than half of the packets a second of before"
+                );
+            }
+            Judgement::Worse(worse) => event!(error, TrialWorse, generation, %worse, "it is worse than before"),
+        }
+        Ok(())
+    }
+
+    /// Why the generation on trial ends by itself.
+    #[must_use]
+    pub fn cause_of_end(&self) -> String {
+        self.on_trial.as_ref().map_or_else(String::new, OnTrial::cause)
     }
 
     /// The generation on trial stays.
@@ -107,13 +159,15 @@ impl Serving {
             return Err(failure::no_trial());
         };
         let (generation, back_to) = (trial.generation, trial.term.back_to);
+        let was_worse = trial.worse.is_some();
         // Without a journal a generation could not be told from the one before.
         self.check_writable()?;
         let purpose = Purpose::Generation {
             plan_digest: None,
             cause: cause.to_owned(),
             message: Some(format!(
-                "generation {generation} was not confirmed: the content of generation {back_to} again"
+                "generation {generation} was {}: the content of generation {back_to} again",
+                if was_worse { "worse" } else { "not confirmed" }
             )),
             confirm_within: None,
             by: None,
@@ -121,7 +175,11 @@ impl Serving {
         };
         match self.change(content, &purpose, resolution, author, now) {
             Ok(applied) => {
-                crate::event!(
+                self.taken_back = Some(TakenBack {
+                    generation,
+                    cause: cause.to_owned(),
+                });
+                event!(
                     warn,
                     TakenBack,
                     generation,
@@ -136,7 +194,7 @@ impl Serving {
                 if let Some(trial) = &mut self.on_trial {
                     trial.put_off(now.coarse);
                 }
-                crate::event!(
+                event!(
                     error,
                     TakeBackFailed,
                     generation,

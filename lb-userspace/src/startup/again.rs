@@ -4,6 +4,7 @@
 use super::AUTHOR;
 use super::Found;
 use crate::{
+    api::model::TakenBack,
     clock::Now,
     part::Part,
     plan::Content,
@@ -37,6 +38,11 @@ impl Found {
         };
         store.append(&again, AUTHOR, now.time)?;
         Ok(rebooted)
+    }
+
+    pub(super) fn taken_back(&self) -> Result<Option<TakenBack>, StoreError> {
+        let store = self.serving.store.as_ref();
+        Ok(store.map(Store::taken_back).transpose()?.flatten())
     }
 
     /// The content to go back to, if what was served last was on trial and is not

@@ -5,7 +5,9 @@
 //! JSON (RFC 8785) of `{author, kind, payload, seq, time}`, where `payload` is
 //! the text of that column as a string.
 
-use serde::Serialize;
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
 
 use super::error::Damage;
 use crate::digest::{Digest, canonical_json};
@@ -14,7 +16,8 @@ use crate::digest::{Digest, canonical_json};
 pub const GENESIS: Digest = Digest([0; 32]);
 
 /// A row as it is stored, before anybody tries to understand it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Row {
     pub seq: u64,
     pub time: String,
@@ -51,11 +54,36 @@ impl Row {
 }
 
 /// Where a walk along the chain has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// Of the last row; 0 before the first.
     pub seq: u64,
     pub hash: Digest,
+}
+
+/// `SEQ:HASH`, to be kept elsewhere.
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seq, self.hash)
+    }
+}
+
+/// The text is not an entry's number and hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a head is an entry's number and its hash: SEQ:HASH")]
+pub struct NotAHead;
+
+impl FromStr for Head {
+    type Err = NotAHead;
+
+    fn from_str(text: &str) -> Result<Self, NotAHead> {
+        let (seq, hash) = text.split_once(':').ok_or(NotAHead)?;
+        Ok(Self {
+            seq: seq.parse().map_err(|_| NotAHead)?,
+            hash: hash.parse().map_err(|_| NotAHead)?,
+        })
+    }
 }
 
 impl Head {

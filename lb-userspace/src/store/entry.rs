@@ -68,6 +68,17 @@ pub enum Entry<C = Part<Content>, S = revision::Revision> {
     ReadOnly { reason: String },
     /// Something else to remember.
     Note { text: String },
+    /// The journal's heads are signed with this key.
+    KeyMade { public_key: String, fingerprint: String },
+    /// From here on they are signed with this one.
+    KeyRotated {
+        public_key: String,
+        fingerprint: String,
+        /// Fingerprint of the key before.
+        previous: String,
+        /// The key before signed the head of this very entry.
+        handed_over: bool,
+    },
     /// A plan waits for approvals; its exported JSON is kept beside the journal.
     Kept {
         plan: Digest,
@@ -218,6 +229,7 @@ impl Outcome {
 impl Entry {
     /// What the journal keeps of it.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "an arm for each kind of entry")]
     pub fn filed(&self) -> Filed {
         match self {
             Self::FirstStart { environment, boot } => Entry::FirstStart {
@@ -275,6 +287,24 @@ impl Entry {
             },
             Self::ReadOnly { reason } => Entry::ReadOnly { reason: reason.clone() },
             Self::Note { text } => Entry::Note { text: text.clone() },
+            Self::KeyMade {
+                public_key,
+                fingerprint,
+            } => Entry::KeyMade {
+                public_key: public_key.clone(),
+                fingerprint: fingerprint.clone(),
+            },
+            Self::KeyRotated {
+                public_key,
+                fingerprint,
+                previous,
+                handed_over,
+            } => Entry::KeyRotated {
+                public_key: public_key.clone(),
+                fingerprint: fingerprint.clone(),
+                previous: previous.clone(),
+                handed_over: *handed_over,
+            },
             Self::Kept {
                 plan,
                 about,

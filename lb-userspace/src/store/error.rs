@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use super::key::KeyError;
+
 /// One variant for each thing an operator would do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -71,12 +73,14 @@ pub enum StoreError {
     /// A content or state is missing, or is not what it was when it was kept.
     #[error("the store has nothing sound under the digest {digest}")]
     Content { digest: crate::digest::Digest },
+    #[error("no head of the journal can be signed")]
+    Key(#[from] KeyError),
 }
 
 impl StoreError {
     /// The codes of this enum, in the order of `docs/refusals.md`.
-    pub const CODES: [&'static str; 8] = [
-        "HF4000", "HF4001", "HF4002", "HF4003", "HF4004", "HF4005", "HF4006", "HF4007",
+    pub const CODES: [&'static str; 9] = [
+        "HF4000", "HF4001", "HF4002", "HF4003", "HF4004", "HF4005", "HF4006", "HF4007", "HF4008",
     ];
 
     #[must_use]
@@ -96,6 +100,7 @@ impl StoreError {
             Self::Newer { .. } | Self::Older { .. } => "HF4005",
             Self::OtherHost { .. } => "HF4006",
             Self::OutOfOrder(_) => "HF4007",
+            Self::Key(_) => "HF4008",
         }
     }
 }
@@ -123,18 +128,36 @@ pub enum Damage {
     CutOff,
     /// It names a content that is not there, or is not what it was.
     Content,
+    /// It comes after the entry that was the last one written.
+    Added,
+    /// It, or one after it up to `until`, is not what was signed there.
+    Rewritten { until: u64 },
+    /// Its head was not signed as it stands.
+    Signature,
+    /// Its head was signed, or its key named, by somebody else.
+    Key,
+    /// It says that the key before signed it, and that did not.
+    Handover,
 }
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
+            Self::Rewritten { until } => {
+                return write!(f, "it, or one after it up to {until}, is not what was signed or kept");
+            }
             Self::Missing => "it is missing",
             Self::Unchained => "it does not follow the entry before it",
             Self::Edited => "it was edited",
             Self::Unreadable => "it cannot be read",
             Self::CutOff => "the journal was cut off there",
             Self::Content => "the content it names is missing or was edited",
-        })
+            Self::Added => "nobody wrote it: it was added to the file",
+            Self::Signature => "the signature of its head is wrong",
+            Self::Key => "a key that nobody handed over to is used from there on",
+            Self::Handover => "the key before should have signed it, and did not",
+        };
+        f.write_str(text)
     }
 }
 

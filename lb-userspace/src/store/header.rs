@@ -7,16 +7,17 @@ use std::{
     path::Path,
 };
 
-use super::{StoreError, sqlite::file_error};
+use super::{StoreError, migration::OLDEST, sqlite::file_error};
 
 /// `PRAGMA application_id`: "Hfst".
 pub const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Hfst");
 
 /// `PRAGMA user_version`.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 4;
 
 /// Looks at the file before SQLite does: a foreign one is none of its business.
-pub fn check_header(path: &Path) -> Result<(), StoreError> {
+/// Gives its schema, which may be older than ours.
+pub fn check_header(path: &Path) -> Result<u32, StoreError> {
     let (header, length) = header(path)?;
     if length == 0 {
         return Err(StoreError::EmptyFile { path: path.to_owned() });
@@ -27,10 +28,10 @@ pub fn check_header(path: &Path) -> Result<(), StoreError> {
         return Err(not_a_store());
     }
     match header.user_version {
-        SCHEMA => Ok(()),
+        found @ OLDEST..=SCHEMA => Ok(found),
         // There was no schema before the first.
         0 => Err(not_a_store()),
-        found @ 1..SCHEMA => Err(StoreError::Older { found, known: SCHEMA }),
+        found @ 1..OLDEST => Err(StoreError::Older { found, known: SCHEMA }),
         found => Err(StoreError::Newer { found, known: SCHEMA }),
     }
 }

@@ -5,7 +5,6 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{
@@ -15,7 +14,8 @@ use super::{
 };
 use crate::digest::{Digest, canonical_json};
 
-const ROWS: &str = "SELECT seq, time, author, kind, payload, previous, hash FROM journal";
+/// All of a row.
+pub const ROWS: &str = "SELECT seq, time, author, kind, payload, previous, hash FROM journal";
 
 impl Store {
     /// Adds an entry; it is on the disk when this returns. `now` is wall-clock
@@ -25,6 +25,17 @@ impl Store {
     /// If the entry cannot come now, or the disk does not take it. Nothing was
     /// changed then.
     pub fn append(&mut self, entry: &Entry, author: &str, now: Timestamp) -> Result<Record, StoreError> {
+        self.append_then(entry, author, now, |_, _| Ok(()))
+    }
+
+    /// The same with something more in the same transaction.
+    pub(super) fn append_then(
+        &mut self,
+        entry: &Entry,
+        author: &str,
+        now: Timestamp,
+        then: impl FnOnce(&Transaction<'_>, &Record) -> Result<(), StoreError>,
+    ) -> Result<Record, StoreError> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -34,7 +45,16 @@ impl Store {
         let record = write(&transaction, filed, author, now)?;
         projection::project(&transaction, &record)?;
         states::forget(&transaction)?;
+        then(&transaction, &record)?;
         transaction.commit()?;
+        let (seq, hash) = (record.seq, record.hash);
+        if (seq, record.previous) != (self.end.seq + 1, self.end.hash) {
+            // Entries matter more than who tampers with them; but no head of
+            // ours shall vouch for what is not ours.
+            self.foreign = self.foreign.or_else(|| Some(self.tampered(seq - 1)));
+        }
+        self.end = Head { seq, hash };
+        self.signing.follow(entry);
         self.lock.follow(&record);
         Ok(record)
     }
@@ -60,12 +80,13 @@ impl Store {
         self.journal(head.seq.saturating_sub(u64::from(limit)), limit)
     }
 
-    /// Walks along the whole journal and gives the number of its entries.
+    /// Walks along the whole journal and gives its end. Signatures are not checked
+    /// ([`page::verify`](super::verify)).
     ///
     /// # Errors
     /// [`StoreError::Journal`] with the first entry that is edited, missing, out
     /// of its place or names a content that is gone.
-    pub fn verify(&self) -> Result<u64, StoreError> {
+    pub fn verify(&self) -> Result<Head, StoreError> {
         let mut statement = self.connection.prepare_cached(&format!("{ROWS} ORDER BY seq"))?;
         let mut rows = statement.query([])?;
         let mut at = Head::START;
@@ -81,38 +102,13 @@ impl Store {
                 return Err(damage(Damage::Content).into());
             }
         }
-        if at == head(&self.connection)? {
-            Ok(at.seq)
-        } else {
-            let what = Damage::CutOff;
-            Err(JournalDamage { seq: at.seq + 1, what }.into())
-        }
-    }
-}
-
-impl Store {
-    /// Keeps a text beside the journal, under its digest; for an entry that names
-    /// it later.
-    pub(crate) fn keep_content(&mut self, digest: Digest, json: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("INSERT INTO contents VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-            .execute((digest.to_string(), json))?;
-        Ok(())
-    }
-
-    /// What was kept under a digest; `None`: nothing.
-    pub(crate) fn kept_content<T: DeserializeOwned>(&self, digest: Digest) -> Result<Option<T>, StoreError> {
-        let json: Option<String> = self
-            .connection
-            .prepare_cached("SELECT json FROM contents WHERE digest = ?1")?
-            .query_row([digest.to_string()], |row| row.get(0))
-            .optional()?;
-        let Some(json) = json.filter(|json| Digest::of(json.as_bytes()) == digest) else {
-            return Ok(None);
+        let end = head(&self.connection)?;
+        let (seq, what) = match at {
+            at if at == end => return Ok(at),
+            at if at.seq > end.seq => (end.seq + 1, Damage::Added),
+            at => (at.seq + 1, Damage::CutOff),
         };
-        serde_json::from_str(&json)
-            .map(Some)
-            .map_err(|_| StoreError::Projections)
+        Err(JournalDamage { seq, what }.into())
     }
 }
 
@@ -166,7 +162,9 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> 
         | Entry::Resumed { .. }
         | Entry::GlassBroken { .. }
         | Entry::GlassMended { .. }
-        | Entry::Kept { .. } => Ok(()),
+        | Entry::Kept { .. }
+        | Entry::KeyMade { .. }
+        | Entry::KeyRotated { .. } => Ok(()),
     }
 }
 
@@ -209,7 +207,7 @@ fn write(transaction: &Transaction<'_>, entry: Filed, author: &str, now: Timesta
 }
 
 /// Where the journal ends, as the last `append` left it.
-fn head(connection: &Connection) -> Result<Head, StoreError> {
+pub fn head(connection: &Connection) -> Result<Head, StoreError> {
     let (seq, hash) = connection.query_row("SELECT head_seq, head_hash FROM identity", [], |row| {
         Ok((unsigned(row, 0)?, row.get::<_, String>(1)?))
     })?;
@@ -225,7 +223,7 @@ fn columns(entry: &Filed) -> (String, String) {
     (kind, canonical_json(&value["payload"]))
 }
 
-fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         seq: unsigned(row, 0)?,
         time: row.get(1)?,
@@ -238,7 +236,7 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
 }
 
 /// Understands a row.
-fn record(row: Row) -> Result<Record, JournalDamage> {
+pub fn record(row: Row) -> Result<Record, JournalDamage> {
     let seq = row.seq;
     let understand = || -> Option<Record> {
         let payload: Value = serde_json::from_str(&row.payload).ok()?;
@@ -255,7 +253,8 @@ fn record(row: Row) -> Result<Record, JournalDamage> {
     understand().ok_or(JournalDamage { seq, what })
 }
 
-fn content_is_sound(connection: &Connection, digest: Digest) -> Result<bool, StoreError> {
+/// A content is there, and is what it was.
+pub fn content_is_sound(connection: &Connection, digest: Digest) -> Result<bool, StoreError> {
     let json: Option<String> = connection
         .prepare_cached("SELECT json FROM contents WHERE digest = ?1")?
         .query_row([digest.to_string()], |row| row.get(0))

@@ -4,6 +4,7 @@
 //! * `projection` keeps tables derived from it (generations, revisions), which
 //!   can be thrown away and made again.
 //! * `sqlite` opens the file, or says why it must not be used.
+//! * `signing` signs the journal's heads, `audit` judges a journal and its heads.
 //!
 //! Contract: what `append` returned `Ok` for is on the disk. Whatever fails, the
 //! store is as it was before or as it is after, never between. A file that is
@@ -18,12 +19,20 @@
 //! packed (40 KiB for 31 backends), is kept once for all states that name it, and
 //! goes with the last of them (`states`). So a revision costs what it changed.
 
+mod audit;
 mod chain;
 mod entry;
 mod error;
+mod export;
+mod head;
 mod header;
 mod journal;
+mod key;
+mod migration;
+mod page;
+mod plans;
 mod projection;
+mod signing;
 mod sqlite;
 mod states;
 mod trials;
@@ -38,8 +47,15 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    audit::{Audited, NamedKey, Warning},
+    chain::{Head, NotAHead, Row},
     entry::{By, Entry, Filed, Intent, Outcome, Revision},
     error::{Damage, JournalDamage, OutOfOrder, StoreError},
+    export::{ExportError, Exporter, verify_export},
+    head::{NAMESPACE, SignedHead, Statement, fingerprint},
+    key::KeyError,
+    page::{Copy, Page, Walk},
+    signing::{KeyTaken, SIGN_EVERY},
     sqlite::{Host, STORE_FILE},
 };
 use crate::{digest::Digest, lock::Lock, part::Part, plan::Content};
@@ -54,6 +70,12 @@ pub struct Store {
     rebuilt: bool,
     /// Follows the journal.
     lock: Lock,
+    /// Of the journal, as this process wrote it: the file may be edited
+    /// meanwhile.
+    end: Head,
+    /// The first entry that somebody else added below ours.
+    foreign: Option<JournalDamage>,
+    signing: signing::Signing,
     /// Held, not read: its lock keeps a second daemon out until this one ends,
     /// however it ends.
     _lock: File,

@@ -208,7 +208,9 @@ pub fn check_order(transaction: &Transaction<'_>, entry: &Filed) -> Result<(), S
         | Entry::Resumed { .. }
         | Entry::GlassBroken { .. }
         | Entry::GlassMended { .. }
-        | Entry::Kept { .. } => {}
+        | Entry::Kept { .. }
+        | Entry::KeyMade { .. }
+        | Entry::KeyRotated { .. } => {}
     }
     Ok(())
 }
@@ -275,7 +277,9 @@ pub fn project(connection: &Connection, record: &Record) -> Result<(), StoreErro
         | Entry::Resumed { .. }
         | Entry::GlassBroken { .. }
         | Entry::GlassMended { .. }
-        | Entry::Kept { .. } => {}
+        | Entry::Kept { .. }
+        | Entry::KeyMade { .. }
+        | Entry::KeyRotated { .. } => {}
     }
     Ok(())
 }

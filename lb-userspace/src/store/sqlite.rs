@@ -22,9 +22,11 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{
     Store, StoreError,
-    chain::GENESIS,
+    chain::{GENESIS, Head},
     header::{APPLICATION_ID, SCHEMA, check_header, check_length},
     journal::each_record,
+    migration,
+    signing::Signing,
 };
 use crate::{digest::Digest, lock::Lock};
 
@@ -36,8 +38,6 @@ const LOCK_FILE: &str = "holdfast.lock";
 
 /// A store that is being made.
 const NEW_FILE: &str = "holdfast.db.new";
-
-const SCHEMA_SQL: &str = include_str!("schema.sql");
 
 /// The host a store belongs to, if it says who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,16 +91,20 @@ impl Store {
         if !is_there(&path)? {
             create(&dir, &path, host)?;
         }
-        check_header(&path)?;
+        let schema = check_header(&path)?;
         let connection = connect(&path).map_err(|source| unsound(&path, source.into()))?;
         let mut store = Self {
             connection,
             path,
             rebuilt: false,
             lock: Lock::default(),
+            end: Head::START,
+            foreign: None,
+            signing: Signing::default(),
             _lock: lock,
         };
-        store.check(host).map_err(|error| unsound(&store.path, error))?;
+        store.check(host, schema).map_err(|error| unsound(&store.path, error))?;
+        migration::migrate(&mut store.connection, schema)?;
         if !store.projections_agree()? {
             store.rebuild()?;
             store.rebuilt = true;
@@ -120,33 +124,46 @@ impl Store {
     }
 
     /// Whether the file is sound, this host's, and says what was written.
-    fn check(&self, host: Host) -> Result<(), StoreError> {
+    fn check(&mut self, host: Host, schema: u32) -> Result<(), StoreError> {
         let text = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, String>(0));
-        let path = || self.path.clone();
         let finding = text("PRAGMA quick_check(1)")?;
         if finding != "ok" {
-            return Err(StoreError::FailedCheck { path: path(), finding });
+            let path = self.path.clone();
+            return Err(StoreError::FailedCheck { path, finding });
         }
         // After the first read: it rolls back what a crash left half written.
         check_length(&self.path)?;
-        if schema_of(&self.connection)? != schema_of(&empty()?)? {
-            return Err(StoreError::AlteredSchema { path: path() });
-        }
+        check_schema(&self.connection, &self.path, schema)?;
         // A host that does not say who it is cannot be told from another.
         let (made_on, here) = (text("SELECT host FROM identity")?, host.text());
         if !made_on.is_empty() && !here.is_empty() && made_on != here {
-            return Err(StoreError::OtherHost { path: path() });
+            let path = self.path.clone();
+            return Err(StoreError::OtherHost { path });
         }
-        self.verify()?;
+        self.end = self.verify()?;
+        if schema >= migration::HEADS {
+            self.check_heads()?;
+        }
         Ok(())
     }
+}
+
+/// Tables, indices and triggers are those of a schema.
+pub fn check_schema(connection: &Connection, path: &Path, schema: u32) -> Result<(), StoreError> {
+    let expected = Connection::open_in_memory()?;
+    expected.execute_batch(&migration::definition(schema))?;
+    if schema_of(connection)? == schema_of(&expected)? {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    Err(StoreError::AlteredSchema { path })
 }
 
 /// A store without entries, in memory: what tables look like before anybody
 /// touched them.
 pub fn empty() -> Result<Connection, rusqlite::Error> {
     let connection = Connection::open_in_memory()?;
-    connection.execute_batch(SCHEMA_SQL)?;
+    connection.execute_batch(&migration::definition(SCHEMA))?;
     Ok(connection)
 }
 
@@ -159,7 +176,7 @@ fn schema_of(connection: &Connection) -> Result<Vec<[Option<String>; 3]>, rusqli
 
 /// What SQLite says while the file is looked at is about the file, unless it is
 /// about the disk or another process.
-fn unsound(path: &Path, error: StoreError) -> StoreError {
+pub fn unsound(path: &Path, error: StoreError) -> StoreError {
     let StoreError::Sqlite(source) = error else {
         return error;
     };
@@ -260,7 +277,7 @@ fn create(dir: &Path, path: &Path, host: Host) -> Result<(), StoreError> {
         .map_err(file_error(&new))?;
     let mut connection = connect(&new)?;
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA_SQL)?;
+    transaction.execute_batch(&migration::definition(SCHEMA))?;
     transaction.execute(
         "INSERT INTO identity VALUES (1, lower(hex(randomblob(16))), ?1, 0, ?2)",
         (host.text(), GENESIS.to_string()),

@@ -11,9 +11,13 @@ use crate::{
 };
 
 mod damage;
+mod exports;
 mod history;
+mod keys;
 mod opening;
 mod order;
+mod tampering;
+mod trials;
 
 /// The only clock there is.
 fn at(second: i64) -> Timestamp {
@@ -85,7 +89,7 @@ fn note(text: &str) -> Entry {
 
 fn write(store: &mut Store, entries: &[Entry]) {
     for entry in entries {
-        let seq = store.verify().expect("a sound journal") + 1;
+        let seq = store.verify().expect("a sound journal").seq + 1;
         let record = store
             .append(entry, "uid 1000", at(seq.cast_signed()))
             .expect("room on the disk");

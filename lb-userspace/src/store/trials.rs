@@ -5,7 +5,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::Value;
 
 use super::{Store, StoreError, journal::signed, journal::unsigned};
-use crate::confirm::{OnTrial, Term};
+use crate::{
+    api::model::TakenBack,
+    confirm::{OnTrial, Term},
+};
 
 impl Store {
     /// The served generation, if it is on trial and nobody confirmed it yet.
@@ -17,9 +20,37 @@ impl Store {
             return Ok(None);
         };
         let generation = last.generation;
-        Ok(trial(&self.connection, generation)?
-            .filter(|trial| !trial.confirmed)
-            .map(|trial| OnTrial::new(generation, trial.author, trial.term)))
+        let Some(trial) = trial(&self.connection, generation)?.filter(|trial| !trial.confirmed) else {
+            return Ok(None);
+        };
+        let before = self.generation(trial.term.back_to)?.map(|(_, content)| content);
+        Ok(Some(OnTrial::new(generation, trial.author, trial.term, before)))
+    }
+
+    /// The generation that the served one took back: the one before it, if it was
+    /// on trial and never confirmed.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn taken_back(&self) -> Result<Option<TakenBack>, StoreError> {
+        let Some(last) = self.last_switched()? else {
+            return Ok(None);
+        };
+        let sql =
+            "SELECT (SELECT max(generation) FROM generations WHERE generation < ?1 AND applied IS NOT NULL), cause
+                   FROM generations WHERE generation = ?1";
+        let row = self.connection.query_row(sql, [signed(last.generation)], |row| {
+            let before: Option<i64> = row.get(0)?;
+            Ok((before.map(i64::cast_unsigned), row.get(1)?))
+        });
+        let Some((Some(before), cause)) = row.optional()? else {
+            return Ok(None);
+        };
+        let trial = trial(&self.connection, before)?;
+        Ok(trial.filter(|trial| !trial.confirmed).map(|_| TakenBack {
+            generation: before,
+            cause,
+        }))
     }
 
     /// The boot id of the newest entry that has one.

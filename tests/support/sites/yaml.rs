@@ -4,12 +4,13 @@ use std::{fmt::Write as _, net::IpAddr, path::Path};
 
 use etherparse::IpNumber;
 
+use crate::config::UNPROTECTED;
 use crate::oracle::{Affinity, Backend, Encap, Function, Pool, Prefix, Site, Vip};
 
 /// The configuration file of a site.
 #[must_use]
 pub fn yaml(site: &Site, hash_key_file: &Path) -> String {
-    let mut text = "apiVersion: holdfast/v1\nenvironment: lab\nnode:\n  interfaces:\n".to_owned();
+    let mut text = format!("apiVersion: holdfast/v1\nenvironment: lab\n{UNPROTECTED}\nnode:\n  interfaces:\n");
     let mut line = |words: String| writeln!(text, "{words}").expect("a String takes all that is written");
     for interface in &site.interfaces {
         line(format!("    - {{ name: {} }}", interface.name));

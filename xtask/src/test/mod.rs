@@ -19,9 +19,9 @@ use anyhow::{Context, Result, bail};
 pub use report::Totals;
 
 use crate::{
-    build, dist,
+    build, dist, kernels,
     progress::{say, seconds, shown},
-    workspace,
+    prometheus, workspace,
 };
 
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ struct Level {
     prepare: Option<fn() -> Result<()>>,
 }
 
-const LEVELS: [Level; 6] = [
+const LEVELS: [Level; 7] = [
     Level {
         name: "unit",
         what: "rules, tables and properties of the libraries",
@@ -98,7 +98,7 @@ const LEVELS: [Level; 6] = [
         // Two rigs at once would starve each other of processor time, and their
         // statistics would say so.
         programs: &["--test-threads=1"],
-        prepare: None,
+        prepare: Some(prometheus::ensure),
     },
     Level {
         name: "packages",
@@ -107,6 +107,15 @@ const LEVELS: [Level; 6] = [
         calls: &[&["--workspace", "--exclude", "xtask", "--test", "packages"]],
         programs: &["--test-threads=1"],
         prepare: Some(dist::for_tests),
+    },
+    Level {
+        name: "vm",
+        what: "virtual machines with other kernels, whose power is cut",
+        needs_root: true,
+        calls: &[&["--workspace", "--exclude", "xtask", "--test", "vm"]],
+        // Two machines at a time: what runs in one does not measure the other.
+        programs: &["--test-threads=2"],
+        prepare: Some(kernels::for_tests),
     },
 ];
 

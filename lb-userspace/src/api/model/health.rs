@@ -3,13 +3,14 @@
 use std::{fmt, net::IpAddr};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Traffic;
 use crate::config::Percent;
 
 /// What checks say of a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthStatus {
     pub state: HealthState,
@@ -27,7 +28,7 @@ pub struct HealthStatus {
     pub share: Option<Percent>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthState {
     /// Its pool has no checks, or it is in `maint`.
@@ -54,7 +55,7 @@ impl fmt::Display for HealthState {
 }
 
 /// A backend of a pool's fallback pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GuestStatus {
     /// `POOL/BACKEND`.

@@ -1,6 +1,7 @@
 //! What the API says of the approval lock.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// `GET /v1/approvals`: plans that wait for approvals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Approvals {
     pub plans: Vec<Waiting>,
@@ -25,7 +26,7 @@ impl Kind for Approvals {
 }
 
 /// A plan that waits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Waiting {
     pub plan: Digest,
@@ -41,7 +42,7 @@ pub struct Waiting {
 
 /// `POST /v1/approve`: hands a signature in. Who does it does not matter: the
 /// signature says whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApproveRequest {
     pub plan: Digest,
@@ -53,7 +54,7 @@ pub struct ApproveRequest {
 }
 
 /// `POST /v1/reject`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RejectRequest {
     pub plan: Digest,
@@ -62,7 +63,7 @@ pub struct RejectRequest {
 }
 
 /// `POST /v1/hold`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HoldRequest {
     #[serde(default)]
@@ -70,7 +71,7 @@ pub struct HoldRequest {
 }
 
 /// `POST /v1/break-glass`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BreakGlassRequest {
     /// Why.
@@ -80,14 +81,14 @@ pub struct BreakGlassRequest {
 }
 
 /// `POST /v1/undelete`: plans to serve again what was removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UndeleteRequest {
     pub objects: Vec<ObjectName>,
 }
 
 /// `POST /v1/wipe`: plans to serve nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WipeRequest {
     /// The running generation's, typed by somebody who means it.
@@ -95,14 +96,14 @@ pub struct WipeRequest {
 }
 
 /// `POST /v1/why-refused`: what stands against a plan now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WhyRefusedRequest {
     pub plan: Plan,
 }
 
 /// What stands against a plan now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhyRefused {
     pub plan: Digest,
@@ -123,7 +124,7 @@ impl Kind for WhyRefused {
 }
 
 /// A rule, and who may lift it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokenRule {
     #[serde(flatten)]
@@ -133,7 +134,7 @@ pub struct BrokenRule {
 }
 
 /// The lock is not as it is on quiet days.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockStatus {
     /// Somebody froze changes.
@@ -158,7 +159,7 @@ impl LockStatus {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HoldStatus {
     pub who: String,
@@ -167,7 +168,7 @@ pub struct HoldStatus {
     pub since: Timestamp,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GlassStatus {
     pub who: String,
@@ -176,7 +177,7 @@ pub struct GlassStatus {
     pub until: Timestamp,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusalStatus {
     pub codes: Vec<String>,

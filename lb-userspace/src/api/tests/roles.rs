@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, body::Body, http::Request};
+use axum::{
+    Extension,
+    body::Body,
+    http::{Method, Request},
+};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
@@ -11,9 +15,10 @@ use super::{
     super::{
         auth::Peer,
         fake::{Fake, plan},
+        held::held,
         model::ApplyRequest,
         roles::Role,
-        routes::{ROUTES, Route, router},
+        routes::{Route, router, routes},
     },
     apply_request,
 };
@@ -60,7 +65,7 @@ fn body(route: &Route) -> String {
         "/v1/attach" | "/v1/detach" => json!({"interfaces": ["lb0"]}),
         "/v1/backend" => json!({"backend": "backend/web/be1", "wish": {"set": "drain"}}),
         other => {
-            assert_eq!(route.method, "GET", "{other} has no body here");
+            assert_eq!(route.method, Method::GET, "{other} has no body here");
             return String::new();
         }
     };
@@ -79,12 +84,12 @@ fn with_access() -> ApplyRequest {
     }
 }
 
-async fn ask(uid: u32, method: &str, path: &str, body: String) -> (u16, Value) {
+async fn ask(uid: u32, method: &Method, path: &str, body: String) -> (u16, Value) {
     let fake = Fake {
         access: Some(access()),
         ..Fake::default()
     };
-    let service = TowerToHyperService::new(router(Arc::new(fake)).layer(Extension(peer(uid))));
+    let service = TowerToHyperService::new(held(router(Arc::new(fake))).layer(Extension(peer(uid))));
     let path = path.replace("{number}", "41");
     let path = match path.as_str() {
         "/v1/why" => "/v1/why?src=1.2.3.4&sport=1&dst=1.2.3.5&dport=2&proto=tcp",
@@ -110,20 +115,20 @@ async fn every_route_is_open_to_its_least_role_and_those_above_and_to_nobody_els
         Role::Operator => matches!(role, Role::Operator | Role::Admin),
         Role::Admin => role == Role::Admin,
     };
-    for route in ROUTES {
+    for route in &routes() {
         for role in Role::ALL {
-            let (status, answer) = ask(uid_of(role), route.method, route.path, body(route)).await;
+            let (status, answer) = ask(uid_of(role), &route.method, route.path, body(route)).await;
             let expected = if above(route.least, role) { 200 } else { 403 };
             assert_eq!(status, expected, "{role} on {}: {answer}", route.path);
         }
-        let (status, answer) = ask(STRANGER, route.method, route.path, body(route)).await;
+        let (status, answer) = ask(STRANGER, &route.method, route.path, body(route)).await;
         assert_eq!(
             (status, &answer["code"]),
             (403, &json!("HF5003")),
             "{}: {answer}",
             route.path
         );
-        let (status, _) = ask(0, route.method, route.path, body(route)).await;
+        let (status, _) = ask(0, &route.method, route.path, body(route)).await;
         assert_eq!(status, 200, "root on {}", route.path);
     }
 }
@@ -132,7 +137,7 @@ async fn every_route_is_open_to_its_least_role_and_those_above_and_to_nobody_els
 async fn change_of_access_itself_is_of_admins() {
     // This plan's target has no `access` any more.
     let request = || json!(apply_request()).to_string();
-    let (status, answer) = ask(uid_of(Role::Operator), "POST", "/v1/apply", request()).await;
+    let (status, answer) = ask(uid_of(Role::Operator), &Method::POST, "/v1/apply", request()).await;
     assert_eq!((status, &answer["code"]), (403, &json!("HF5003")), "{answer}");
     assert!(
         answer["message"]
@@ -140,6 +145,6 @@ async fn change_of_access_itself_is_of_admins() {
             .contains("is operator; this needs the role admin"),
         "{answer}"
     );
-    let (status, answer) = ask(uid_of(Role::Admin), "POST", "/v1/apply", request()).await;
+    let (status, answer) = ask(uid_of(Role::Admin), &Method::POST, "/v1/apply", request()).await;
     assert_eq!(status, 200, "{answer}");
 }

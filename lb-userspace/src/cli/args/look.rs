@@ -1,10 +1,10 @@
 //! Arguments of the commands that only look.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 
-use crate::config::Protocol;
+use crate::{config::Protocol, store::Head};
 
 #[derive(Clone, Debug, Args)]
 #[command(before_help = "\
@@ -107,8 +107,45 @@ pub enum Bpf {
     Verify,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Journal {
     /// List its entries, oldest first
     List,
+    /// Check that every entry is as it was written, and every signature
+    Verify(JournalVerify),
+    /// Print all of it as lines of JSON, to be kept and checked elsewhere
+    Export(JournalExport),
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast journal verify
+  holdfast journal verify --head 812:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  holdfast journal verify --file holdfast.db --key journal.key.pub     a copy, without a daemon
+  holdfast journal verify --export journal.jsonl --key journal.key.pub")]
+pub struct JournalVerify {
+    /// Copy of a store to check instead of the daemon's
+    #[arg(long, value_name = "COPY", conflicts_with = "export")]
+    pub file: Option<PathBuf>,
+    /// File made by `holdfast journal export` to check; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+    /// Public key of the host, as it was kept elsewhere
+    #[arg(long, value_name = "PUB")]
+    pub key: Option<PathBuf>,
+    /// Head that was kept elsewhere: an entry's number and its hash
+    #[arg(long, value_name = "SEQ:HASH")]
+    pub head: Option<Head>,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast journal export > journal.jsonl
+  holdfast journal export --from 813 >> elsewhere/journal.jsonl")]
+pub struct JournalExport {
+    /// First entry to print
+    #[arg(long, value_name = "SEQ", default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
+    pub from: u64,
 }

@@ -16,7 +16,7 @@ pub use agent::{Agent, AgentRun, Mode};
 pub use backend::{BackendObjects, Drain, Weight, Wished};
 pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
 pub use lock::{Approve, BreakGlass, Hold, Reject, Undelete, WhyRefused, Wipe};
-pub use look::{BackendPath, Bpf, Journal, Objects, Show, Why};
+pub use look::{BackendPath, Bpf, Journal, JournalExport, JournalVerify, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
 pub use watch::{Doctor, Top};
 
@@ -174,7 +174,7 @@ Examples:
         #[command(subcommand)]
         command: Bpf,
     },
-    /// Look at the journal of changes
+    /// Look at the journal of changes, check it, take it elsewhere
     Journal {
         #[command(subcommand)]
         command: Journal,

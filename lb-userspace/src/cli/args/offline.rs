@@ -41,6 +41,8 @@ pub enum Export {
     PrometheusRules,
     /// Print a dashboard for Grafana
     Grafana,
+    /// Print the API of the daemon as an OpenAPI 3.1 document
+    Openapi,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -117,7 +117,8 @@ struct Watch {
 impl Watch {
     fn new(path: &BackendPath, terminal: &Terminal<'_>) -> Self {
         let bar = if terminal.err.is_seen {
-            let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent} % {elapsed}");
+            // On a line of 80 columns; a longer message is cut.
+            let style = ProgressStyle::with_template("[{bar:16}] {msg:!57}");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         } else {
             ProgressBar::hidden()
@@ -157,10 +158,17 @@ impl Watch {
     fn show(&mut self, stage: Stage, terminal: &mut Terminal<'_>) -> Result<(), Error> {
         self.bar.set_length(self.of.into());
         self.bar.set_position((self.of - self.dirty).into());
-        let until = self
-            .until
-            .map_or_else(String::new, |until| format!(", until {until} at most"));
-        self.bar.set_message(format!("draining {}{until}", self.path));
+        let until = |format: &str| {
+            let text = self.until.map(|until| format!(", until {}", until.strftime(format)));
+            text.unwrap_or_default()
+        };
+        // Not a percentage: that of one slot left is rounded to all of them.
+        self.bar.set_message(format!(
+            "draining {}: {} slots left{}",
+            self.path,
+            count(self.dirty.into()),
+            until("%H:%M:%SZ")
+        ));
         let due = self.said.is_none_or(|said| said.elapsed() >= SAY);
         if stage == Stage::Draining && !due {
             return Ok(());
@@ -168,11 +176,12 @@ impl Watch {
         self.said = Some(Instant::now());
         if !terminal.err.is_seen && stage == Stage::Draining {
             terminal.say(&format!(
-                "draining {}: connections may be left in {} of {} slots, {} s{until}",
+                "draining {}: connections may be left in {} of {} slots, {} s{}",
                 self.path,
                 count(self.dirty.into()),
                 count(self.of.into()),
-                self.begun.elapsed().as_secs()
+                self.begun.elapsed().as_secs(),
+                until("%FT%TZ")
             ))?;
         }
         self.document(stage, terminal)

@@ -80,7 +80,7 @@ async fn why_holds_the_contract() {
 #[tokio::test]
 async fn every_answer_is_one_document_on_one_line() {
     let bench = Bench::new();
-    let commands: [(&[&str], &str); 12] = [
+    let commands: [(&[&str], &str); 13] = [
         (&["vip", "list"], "VipList"),
         (&["vip", "show", "web4"], "Vip"),
         (&["pool", "list"], "PoolList"),
@@ -93,6 +93,7 @@ async fn every_answer_is_one_document_on_one_line() {
         (&["bpf", "dump"], "BpfDump"),
         (&["bpf", "verify"], "BpfVerify"),
         (&["journal", "list"], "Journal"),
+        (&["journal", "verify"], "JournalVerify"),
     ];
     for (command, kind) in commands {
         let ran = bench.run(&[command, &["-j"]].concat()).await;
@@ -119,7 +120,7 @@ async fn failure_is_a_document_too() {
     assert_eq!(ran.exit, 1);
     assert_eq!(
         (&ran.json()["kind"], &ran.json()["code"]),
-        (&json!("Failure"), &json!("HF4001"))
+        (&json!("Failure"), &json!("HF5004"))
     );
-    assert!(ran.err.starts_with("error[HF4001]: "), "{}", ran.err);
+    assert!(ran.err.starts_with("error[HF5004]: "), "{}", ran.err);
 }

@@ -15,7 +15,7 @@ use super::{
     conclude, execute,
     terminal::{Stream, Terminal},
 };
-use crate::api::{fake::Fake, serve, socket};
+use crate::api::{fake::Fake, held, socket};
 
 /// What a command left behind.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Bench {
         let directory = tempfile::tempdir().expect("a directory");
         let listener = socket::bind(&directory.path().join("s")).expect("a socket");
         let fake = Arc::new(Fake::default());
-        tokio::spawn(serve(listener, Arc::clone(&fake) as _, std::future::pending()));
+        tokio::spawn(held::serve(listener, Arc::clone(&fake), std::future::pending()));
         Self { directory, fake }
     }
 

@@ -205,3 +205,55 @@ async fn waiting_for_a_drain_that_is_none_says_so_and_fails() {
         ran.err
     );
 }
+
+#[tokio::test]
+async fn journal_that_is_not_sound_ends_with_1_and_says_where() {
+    let bench = Bench::new();
+    let sound = bench.run(&["journal", "verify"]).await;
+    assert_eq!(sound.exit, 0, "{sound:?}");
+    assert!(sound.out.starts_with("● VERIFIED: 3 entries"), "{}", sound.out);
+    assert!(sound.out.contains("▲ entry 3 is odd"), "{}", sound.out);
+    assert!(sound.out.contains("head to keep elsewhere: 3:7f3a9c"), "{}", sound.out);
+    // Another key; the plus in its fingerprint must arrive.
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBeoTe5cCDQVSWUXumsmgDJ26/RCW2yOYVhkUrO49jx6 nobody\n";
+    let key = bench.file("key.pub", key);
+    let damaged = bench.run(&["journal", "verify", "--key", &key]).await;
+    assert_eq!(damaged.exit, 1, "{damaged:?}");
+    assert!(damaged.out.starts_with("▲ NOT VERIFIED (HF4004): "), "{}", damaged.out);
+    let none = bench.file("none.pub", "nothing");
+    let refused = bench.run(&["journal", "verify", "--key", &none]).await;
+    assert!(
+        refused.exit == 1 && refused.err.starts_with("error[HF5006]: "),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn journal_is_exported_page_by_page_as_lines() {
+    let bench = Bench::new();
+    let ran = bench.run(&["journal", "export"]).await;
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let lines: Vec<serde_json::Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines[0]["journal"]["storeId"], "5a");
+    assert_eq!(
+        (&lines[1]["entry"]["seq"], &lines[2]["entry"]["seq"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!((&lines[3]["end"]["seq"], lines.len()), (&2.into(), 4));
+    // The fake's hashes are none.
+    let file = bench.file("journal.jsonl", &ran.out);
+    let judged = bench.run(&["journal", "verify", "--export", &file]).await;
+    assert!(
+        judged.exit == 1 && judged.out.contains("damaged at entry 1"),
+        "{judged:?}"
+    );
+    let judged = bench.run(&["journal", "verify", "--file", &file]).await;
+    assert!(
+        judged.exit == 1 && judged.err.starts_with("error[HF4003]: "),
+        "{judged:?}"
+    );
+}

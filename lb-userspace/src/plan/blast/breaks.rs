@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Ground, backend_name, capacity::reaches};
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Connections that end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Break {
     /// `vip/dns`, `backend/web/be5`, `pool/web`, `interface lb0`, `node`.
@@ -23,8 +24,9 @@ pub struct Break {
     pub pps: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "BreakWhy")]
 pub enum Why {
     /// The VIP goes, or leaves its address, port or protocol.
     Leaves,

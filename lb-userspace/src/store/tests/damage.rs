@@ -1,7 +1,8 @@
 use super::*;
 
 const DROP: &str = "DROP TRIGGER journal_is_not_edited; DROP TRIGGER journal_is_not_cut;
-                    DROP TRIGGER contents_are_not_edited; DROP TRIGGER contents_are_not_deleted;";
+                    DROP TRIGGER contents_are_not_edited; DROP TRIGGER contents_are_not_deleted;
+                    DROP TRIGGER heads_are_not_edited; DROP TRIGGER heads_are_not_deleted;";
 
 /// What `verify` and `open` say after somebody ran `sql`, who took the triggers
 /// away and put them back.
@@ -76,7 +77,7 @@ fn edit_of_any_column_is_located() {
 fn edit_with_its_hash_made_again_breaks_the_next_entry() {
     let (_dir, store) = lived();
     let sixth = &store.journal(5, 1).expect("a sound store")[0];
-    let row = chain::Row {
+    let row = Row {
         seq: 6,
         time: sixth.time.to_string(),
         author: "nobody".to_owned(),

@@ -9,7 +9,7 @@ fn new_store_has_served_nothing() {
     assert_eq!(store.history().expect("a sound store"), []);
     assert_eq!(store.next_generation().expect("a sound store"), 1);
     assert_eq!(store.next_revision().expect("a sound store"), 1);
-    assert_eq!(store.verify().expect("a sound store"), 0);
+    assert_eq!(store.verify().expect("a sound store"), Head::START);
 }
 
 #[test]

@@ -102,10 +102,10 @@ fn state_directory_may_be_a_link() {
 fn newer_schema_is_refused_and_left_alone() {
     let (dir, store) = lived();
     drop(store);
-    behind(dir.path(), "PRAGMA user_version = 3");
+    behind(dir.path(), "PRAGMA user_version = 4");
     assert!(matches!(
         error_for(&bytes_of(&dir)),
-        StoreError::Newer { found: 3, known: 2 }
+        StoreError::Newer { found: 4, known: 3 }
     ));
 }
 
@@ -116,8 +116,59 @@ fn schema_from_before_the_first_release_is_refused_and_left_alone() {
     behind(dir.path(), "PRAGMA user_version = 1");
     assert!(matches!(
         error_for(&bytes_of(&dir)),
-        StoreError::Older { found: 1, known: 2 }
+        StoreError::Older { found: 1, known: 3 }
     ));
+}
+
+/// What a release with schema 2 left behind.
+fn of_schema_2(dir: &Path) {
+    behind(
+        dir,
+        "DROP TABLE heads; DROP INDEX journal_keys; PRAGMA user_version = 2; VACUUM",
+    );
+}
+
+#[test]
+fn store_of_schema_2_is_converted_and_says_the_same() {
+    let (dir, store) = lived();
+    let before = seen(&store);
+    drop(store);
+    of_schema_2(dir.path());
+    let mut store = open(dir.path());
+    assert_eq!(seen(&store), before);
+    assert!(!store.was_rebuilt());
+    store.take_key(at(99)).expect("a key");
+    drop(store);
+    // Now it is one like any.
+    let store = open(dir.path());
+    assert!(store.check_schema().is_ok() && store.check_heads().is_ok());
+}
+
+#[test]
+fn damaged_store_of_schema_2_is_refused_and_left_alone() {
+    let (dir, store) = lived();
+    drop(store);
+    of_schema_2(dir.path());
+    let trigger = "CREATE TRIGGER journal_is_not_edited BEFORE UPDATE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END";
+    behind(
+        dir.path(),
+        &format!("DROP TRIGGER journal_is_not_edited; UPDATE journal SET author = 'nobody' WHERE seq = 6; {trigger}"),
+    );
+    let error = error_for(&bytes_of(&dir));
+    assert_eq!(error.code(), "HF4004", "{error}");
+}
+
+#[test]
+fn copy_of_a_store_of_schema_2_is_checked_as_it_is() {
+    let (dir, store) = lived();
+    drop(store);
+    of_schema_2(dir.path());
+    let before = bytes_of(&dir);
+    let copy = Copy::open(&dir.path().join(STORE_FILE)).expect("a sound copy");
+    let audited = copy.verify(None, Vec::new()).expect("a sound journal");
+    assert_eq!((audited.end.seq, audited.warnings), (13, vec![Warning::NoKey]));
+    assert_eq!(bytes_of(&dir), before);
 }
 
 #[test]
@@ -145,7 +196,7 @@ fn store_that_was_never_finished_is_made_again() {
     let dir = TempDir::new().expect("a directory");
     fs::write(dir.path().join("holdfast.db.new"), b"half").expect("a file");
     let store = open(dir.path());
-    assert_eq!(store.verify().expect("a sound store"), 0);
+    assert_eq!(store.verify().expect("a sound store"), Head::START);
     assert!(!dir.path().join("holdfast.db.new").exists());
 }
 
