@@ -33,7 +33,7 @@ use self::{
 };
 use super::{Change, Content};
 use crate::{
-    config::{ObjectName, Percent, Seconds},
+    config::{Config, ObjectName, Percent, Seconds},
     revision::{BackendId, Revision},
 };
 
@@ -146,29 +146,39 @@ impl Blast {
     fn take(&mut self, ground: &Ground<'_>, target: &Content, spent: &Spent) {
         let running = ground.running();
         let limit = running.config().protection.max_backends_removed;
-        for pool in &running.config().pools {
-            if !ground.is_used(&pool.name) {
+        let needed = needed(&target.config);
+        let pools = running.config().pools.iter();
+        for pool in pools.filter(|pool| ground.is_used(&pool.name)) {
+            let serving = in_service(running, pool);
+            self.backends += serving.len() as u32;
+            // What becomes of its VIPs is told with the VIPs.
+            if !needed.contains(pool.name.as_str()) {
                 continue;
             }
-            let after = After::of(running, pool, target);
-            let now = Loss::of(&in_service(running, pool), &after);
-            let earlier = spent.of(&pool.name).iter().map(|weights| Loss::of(weights, &after));
-            let all: Vec<Loss> = earlier.chain([now.clone()]).collect();
+            let (as_it_is, after) = (After::nothing(running, pool), After::of(running, pool, target));
+            let baselines = spent.of(&pool.name).iter().chain([&serving]);
+            let losses: Vec<(bool, Loss)> = baselines
+                .map(|weights| {
+                    let loss = Loss::of(weights, &after);
+                    (loss.is_worse_than(&Loss::of(weights, &as_it_is)), loss)
+                })
+                .collect();
             // The worst is what goes beyond the limit, or else the most.
-            let worst = all.iter().map(Loss::taken);
+            let worst = losses.iter().map(|(_, loss)| loss.taken());
             let worst = worst.max_by_key(|taken| (limit.are_exceeded_by(taken.out, taken.of), taken.out));
             let worst = worst.unwrap_or_default();
-            self.backends += now.serving;
             self.out_of_all.out += worst.out;
             self.out_of_all.of += worst.of;
-            if now.left < now.before {
-                let left = all.iter().map(Loss::percent_left).min().unwrap_or_default();
-                self.capacity_left.insert(pool.name.clone(), left);
+            // Raised little by little a weight takes from the others, too,
+            // though no step of it does.
+            if losses.iter().any(|(is_worse, _)| *is_worse) {
+                let left = losses.iter().map(|(_, loss)| loss.percent_left()).min();
+                self.capacity_left.insert(pool.name.clone(), left.unwrap_or_default());
                 self.out_within_window.insert(pool.name.clone(), worst);
-                let out = now.out.into_iter();
-                self.taken_out
-                    .extend(out.map(|(backend, lost)| (backend_name(&pool.name, &backend), lost)));
             }
+            let out = Loss::of(&serving, &after).out.into_iter();
+            self.taken_out
+                .extend(out.map(|(backend, lost)| (backend_name(&pool.name, &backend), lost)));
         }
     }
 
@@ -187,6 +197,14 @@ impl Blast {
     pub fn is_harmless(&self) -> bool {
         self.breaks.is_empty() && self.taken_out.is_empty() && self.capacity_left.is_empty()
     }
+}
+
+/// Pools that VIPs have, or fall back on.
+fn needed(config: &Config) -> BTreeSet<&str> {
+    let own: BTreeSet<&str> = config.vips.iter().map(|vip| vip.pool.as_str()).collect();
+    let used = config.pools.iter().filter(|pool| own.contains(pool.name.as_str()));
+    let fallbacks = used.filter_map(|pool| pool.fallback_pool.as_deref());
+    own.iter().copied().chain(fallbacks).collect()
 }
 
 fn backend_name(pool: &str, backend: &str) -> ObjectName {

@@ -57,6 +57,17 @@ impl<'a> After<'a> {
         }
     }
 
+    /// As it is now.
+    #[must_use]
+    pub fn nothing(running: &'a Revision, pool: &'a Pool) -> Self {
+        Self {
+            before: pool,
+            state: running.state.pools.get(&pool.name).map(|state| &**state),
+            after: Some(pool),
+            node: &running.config().node,
+        }
+    }
+
     /// Of a backend that is there now, is the same host after it, and can be
     /// reached as it is now. What is new counts for nothing yet: nobody has
     /// seen it serve.
@@ -135,6 +146,12 @@ impl Loss {
             }
         }
         loss
+    }
+
+    /// Less is left, or fewer are, of the same who served.
+    #[must_use]
+    pub fn is_worse_than(&self, other: &Self) -> bool {
+        self.left < other.left || self.out.len() > other.out.len()
     }
 
     #[must_use]

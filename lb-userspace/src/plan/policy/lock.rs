@@ -56,7 +56,7 @@ pub fn weigh(weighed: Weighed<'_>) -> Vec<Finding> {
     findings.extend(objects::breaks(weighed));
     findings.extend(budgets::traffic(weighed));
     findings.extend(budgets::removals(weighed));
-    findings.extend(budgets::floor(weighed, &ground));
+    findings.extend(budgets::floor(weighed));
     findings.extend(rules::changes(weighed, &ground));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings

@@ -1,10 +1,7 @@
 //! How much may be broken and taken away, over the window.
 
 use super::{Code, Finding, ObjectName, Severity, Weighed, beyond, finding, per_mille};
-use crate::{
-    config::Percent,
-    plan::blast::{Ground, Taken},
-};
+use crate::{config::Percent, plan::blast::Taken};
 
 /// The share of packets, over the window.
 pub fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
@@ -65,22 +62,13 @@ fn too_many(weighed: Weighed<'_>, whose: &str, taken: Taken) -> Option<Finding> 
 }
 
 /// Capacity that must be left, always; and never nothing.
-pub fn floor(weighed: Weighed<'_>, ground: &Ground<'_>) -> Vec<Finding> {
+pub fn floor(weighed: Weighed<'_>) -> Vec<Finding> {
     let limit = weighed.protection().min_capacity_left;
-    let target = weighed.target.in_force();
-    let needed = |pool: &str| {
-        let vips = target.vips.iter().any(|vip| vip.pool == pool);
-        let falling_back = target
-            .pools
-            .iter()
-            .any(|other| other.fallback_pool.as_deref() == Some(pool) && ground.is_used(&other.name));
-        vips || falling_back
-    };
     let low = weighed
         .blast
         .capacity_left
         .iter()
-        .filter(|(pool, left)| (**left < limit || **left == Percent::ZERO) && needed(pool));
+        .filter(|(_, left)| **left < limit || **left == Percent::ZERO);
     low.map(|(pool, left)| {
         let message = format!("{left} of the capacity of pool {pool} would be left");
         finding(Code::CapacityFloor, Severity::Refuse, message)

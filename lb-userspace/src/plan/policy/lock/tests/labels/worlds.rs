@@ -99,11 +99,12 @@ fn any_pool(rng: &mut Rng, nth: usize) -> Pool {
     }
 }
 
-/// What the file and the commands mean; `None`: the file is none. `cut`: only so
-/// many of its lines are there.
+/// What the file and the commands mean; `None`: the file is none. `cut`: so many of
+/// its last lines are missing.
 pub fn content(world: &World, cut: Option<usize>) -> Option<(Content, BTreeSet<ObjectName>)> {
     let text = world.text();
-    let lines = text.lines().take(cut.unwrap_or(usize::MAX));
+    let there = text.lines().count().saturating_sub(cut.unwrap_or(0));
+    let lines = text.lines().take(there);
     let text: String = lines.flat_map(|line| [line, "\n"]).collect();
     let parsed = config::parse("holdfast.yaml", &text).ok()?;
     let backends = world.commands.iter().map(|((pool, backend), (state, seconds))| {
