@@ -164,17 +164,20 @@ impl Blast {
                 })
                 .collect();
             // The worst is what goes beyond the limit, or else the most.
-            let worst = losses.iter().map(|(_, loss)| loss.taken());
-            let worst = worst.max_by_key(|taken| (limit.are_exceeded_by(taken.out, taken.of), taken.out));
-            let worst = worst.unwrap_or_default();
-            self.out_of_all.out += worst.out;
-            self.out_of_all.of += worst.of;
-            // Raised little by little a weight takes from the others, too,
-            // though no step of it does.
-            if losses.iter().any(|(is_worse, _)| *is_worse) {
-                let left = losses.iter().map(|(_, loss)| loss.percent_left()).min();
-                self.capacity_left.insert(pool.name.clone(), left.unwrap_or_default());
-                self.out_within_window.insert(pool.name.clone(), worst);
+            let worst = |losses: &mut dyn Iterator<Item = &Loss>| {
+                let taken = losses.map(Loss::taken);
+                taken.max_by_key(|taken| (limit.are_exceeded_by(taken.out, taken.of), taken.out))
+            };
+            let all = worst(&mut losses.iter().map(|(_, loss)| loss)).unwrap_or_default();
+            self.out_of_all.out += all.out;
+            self.out_of_all.of += all.of;
+            // Of what it leaves as it is, others answer: who was replaced
+            // before is no loss of this plan. Raised little by little a weight
+            // takes from the others, too, though no step of it does.
+            let worse = || losses.iter().filter(|(is_worse, _)| *is_worse).map(|(_, loss)| loss);
+            if let (Some(taken), Some(left)) = (worst(&mut worse()), worse().map(Loss::percent_left).min()) {
+                self.capacity_left.insert(pool.name.clone(), left);
+                self.out_within_window.insert(pool.name.clone(), taken);
             }
             let out = Loss::of(&serving, &after).out.into_iter();
             self.taken_out

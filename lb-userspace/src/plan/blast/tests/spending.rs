@@ -109,6 +109,22 @@ fn who_is_new_within_the_window_stands_for_nobody() {
 }
 
 #[test]
+fn who_was_replaced_before_is_no_loss_of_a_later_plan() {
+    let (next, expense) = spend(&Scene::plain(), 0, |to| {
+        for (nth, backend) in to.config.pools[1].backends.iter_mut().enumerate() {
+            backend.name = format!("new{nth}");
+            backend.address = [10, 9, 9, nth as u8 + 1].into();
+        }
+    });
+    let expenses = [expense.expect("it changes a pool")];
+    let mut scene = next;
+    scene.spent = within(&expenses, 1, &scene);
+    let blast = scene.blast(|to| drain(to, "new0"));
+    assert_eq!(blast.out_within_window["web"], Taken { out: 1, of: 6 });
+    assert_eq!(blast.capacity_left["web"].get(), 83);
+}
+
+#[test]
 fn who_goes_down_by_itself_was_taken_by_no_plan() {
     let (mut next, expense) = spend(&Scene::plain(), 0, |to| the(to, "web", "be1").weight = 90);
     let down = |name: &str| {
