@@ -56,7 +56,7 @@ impl<'a> Ground<'a> {
     }
 
     #[must_use]
-    pub fn live(&self) -> &'a dyn Live {
+    pub const fn live(&self) -> &'a dyn Live {
         self.live
     }
 

@@ -14,7 +14,7 @@ pub const CLASSES: [Class; 41] = [
         (to.pools, to.vips) = (Vec::new(), Vec::new());
         name_removed(to);
     }),
-    Class("half of the objects, nothing named", any, |rng, to| half(rng, to)),
+    Class("half of the objects, nothing named", any, half),
     Class("half of the objects, the rest named", any, |rng, to| {
         half(rng, to);
         name_removed(to);
@@ -182,7 +182,7 @@ pub const CLASSES: [Class; 41] = [
             (Some(_), false) | (None, _) => to.pools[0].port = Some(81),
         }
     }),
-    Class("protection weakened", any, |rng, to| weaken(rng, to)),
+    Class("protection weakened", any, weaken),
     Class("protection gone, and a VIP with it", any, |rng, to| {
         to.guard.written = false;
         (to.guard.remove, to.guard.drain) = (0, 0);

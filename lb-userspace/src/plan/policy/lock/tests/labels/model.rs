@@ -246,7 +246,7 @@ impl Harm {
         let lost: f64 = before
             .vips
             .iter()
-            .map(|vip| vip.pps as f64 * lost_of(before, after, vip))
+            .map(|vip| real(vip.pps) * lost_of(before, after, vip))
             .sum();
         let (mut left, mut gone) = (1.0_f64, 0);
         for pool in before.pools.iter().filter(|pool| before.is_used(&pool.name)) {
@@ -263,7 +263,7 @@ impl Harm {
             gone = gone.max(servers.len() - servers.iter().filter(stays).count());
         }
         Self {
-            lost: if all == 0 { 0.0 } else { lost / all as f64 },
+            lost: if all == 0 { 0.0 } else { lost / real(all) },
             left,
             gone,
             unguarded: unguarded(before, after),
@@ -282,6 +282,11 @@ impl Harm {
     }
 }
 
+/// Numbers of a model are small.
+fn real(number: u64) -> f64 {
+    f64::from(u32::try_from(number).expect("a small number"))
+}
+
 /// The share of a VIP's packets whose connections end.
 fn lost_of(before: &World, after: &World, vip: &Vip) -> f64 {
     let key = |vip: &Vip| (vip.last, vip.port, vip.pool.clone(), vip.affinity, vip.hash);
@@ -296,7 +301,7 @@ fn lost_of(before: &World, after: &World, vip: &Vip) -> f64 {
     let kept = interfaces
         .clone()
         .filter(|interface| after.interfaces.contains(interface) && !after.detached.contains(&interface.0));
-    let enters = kept.count() as f64 / interfaces.count() as f64;
+    let enters = real(kept.count() as u64) / real(interfaces.count() as u64);
     let tunnelled = from.encap != "l2" && before.source != after.source;
     let reached = after.interfaces.iter().any(|(name, _)| *name == before.hops);
     let Some(to) = to.filter(|to| reached && heir && to.encap == from.encap && !tunnelled) else {
