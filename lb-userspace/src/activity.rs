@@ -271,7 +271,9 @@ impl Lives<'_> {
         guests.fold(own, Live::and)
     }
 
-    fn member(&self, pool: &str, name: &str) -> Option<Live> {
+    /// Of one member of a pool: a backend of its own, or a guest.
+    #[must_use]
+    pub fn member(&self, pool: &str, name: &str) -> Option<Live> {
         let member = self.state.pools.get(pool)?.members.get(name)?;
         Some(self.activity.counter(member.counter))
     }

@@ -207,20 +207,26 @@ impl Lock {
         };
         if outcome.is_served() {
             self.refusal = None;
-            self.expenses.extend(expense);
+            if let Some(expense) = expense {
+                self.forget_expenses(expense.at);
+                self.expenses.push(expense);
+            }
         }
     }
 
-    /// Drops plans that nobody can apply any more, and expenses of more than
-    /// the longest window ago.
-    fn forget_old(&mut self, now: Timestamp) {
-        self.kept
-            .retain(|_, kept| !kept.spent && kept.expires > now && kept.rejected.is_none());
+    /// Of more than the longest window before `now`.
+    fn forget_expenses(&mut self, now: Timestamp) {
         let window = i64::from(crate::config::limits::MAX_PROTECTION_WINDOW.0);
         let begin = now
             .checked_sub(jiff::SignedDuration::from_secs(window))
             .unwrap_or(Timestamp::MIN);
         self.expenses.retain(|expense| expense.at > begin);
+    }
+
+    /// Drops plans that nobody can apply any more.
+    fn forget_old(&mut self, now: Timestamp) {
+        self.kept
+            .retain(|_, kept| !kept.spent && kept.expires > now && kept.rejected.is_none());
     }
 
     /// An author who plans again and again means the last plans: the oldest that
@@ -300,3 +306,6 @@ impl GlassTerm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

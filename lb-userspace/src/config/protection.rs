@@ -120,6 +120,14 @@ impl Default for Confirm {
     }
 }
 
+impl Removals {
+    /// `out` of `of` backends are more than both limits.
+    #[must_use]
+    pub const fn are_exceeded_by(self, out: u32, of: u32) -> bool {
+        out > self.count && out as u64 * 100 > of as u64 * self.percent.get() as u64
+    }
+}
+
 impl Protection {
     #[must_use]
     pub fn is_default(&self) -> bool {

@@ -29,13 +29,16 @@ impl Daemon {
         Ok(resolve_within(&self.resolver, &Targets::of(config), RESOLVE_FOR_PLAN).await?)
     }
 
-    /// A plan that needs approvals is kept, so that it can get them.
+    /// A plan that needs approvals is kept, so that it can get them; and one by
+    /// which everything goes, so that no file can be one. What refuses it now a
+    /// broken glass may let through.
     pub(super) async fn plan_for(&self, wish: Wish, peer: &Peer) -> Result<Plan, Failure> {
         let resolution = self.resolve_for(&wish.target.config).await?;
         let mut serving = self.serving.lock().await;
         let now = Now::read();
         let plan = serving.plan(wish, &resolution, peer.author(), now);
-        if plan.needs > 0 && !plan.is_refused() && !plan.is_empty() {
+        let waits = plan.needs > 0 && !plan.is_refused();
+        if (waits || plan.wipe) && !plan.is_empty() {
             serving.keep(&plan, now)?;
         }
         Ok(plan)

@@ -4,6 +4,7 @@
 //! about connections, `host` what this host makes of it; this file puts them together and guards the base. What is
 //! refused here is refused for everybody: there is no flag that overrides it.
 
+mod approvers;
 mod effects;
 pub mod host;
 pub mod lock;
@@ -59,6 +60,7 @@ pub fn judge(judged: Judged<'_>) -> Vec<Finding> {
             &in_force(running, judged.target, judged.changes),
         ));
     }
+    findings.extend(approvers::too_few(judged.running, judged.target));
     findings.extend(overrides::impossible(judged.target));
     findings.extend(overrides::hidden(judged.target, judged.changes));
     findings.extend(omission::removes_nothing(judged.running, judged.target, judged.removed));

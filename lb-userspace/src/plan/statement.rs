@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Plan, blast::Blast};
+use super::{Change, Plan, Severity, blast::Blast};
 use crate::config::{ObjectName, Percent};
 
 /// What a plan may do at most when it is applied: beyond it is another plan.
@@ -103,6 +103,20 @@ pub fn about(plan: &Plan) -> String {
         ". At most {broken} of the packets end, {vips} of {} VIPs break, {backends} of {} backends are taken out",
         plan.blast.vips, plan.blast.backends
     ));
+    let locks = plan.findings.iter().filter(|finding| match finding.severity {
+        Severity::Lock | Severity::Refuse => true,
+        Severity::Note | Severity::Warn => false,
+    });
+    let locks: Vec<&str> = locks.map(|finding| finding.message.as_str()).collect();
+    for (at, message) in locks.iter().take(NAMED).enumerate() {
+        put(format_args!(
+            "{} {message}",
+            if at == 0 { ". Against it:" } else { ";" }
+        ));
+    }
+    if locks.len() > NAMED {
+        put(format_args!("; and {} more", locks.len() - NAMED));
+    }
     put(format_args!(
         ". By {}, {}; void after {}; nonce {}.",
         plan.author, plan.issued, plan.expires, plan.nonce
@@ -134,3 +148,6 @@ fn removed(changes: &[Change]) -> Vec<ObjectName> {
     });
     removed.collect()
 }
+
+#[cfg(test)]
+mod tests;

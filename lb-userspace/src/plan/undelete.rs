@@ -62,3 +62,6 @@ fn insert<T: Clone>(objects: &mut Vec<T>, object: &T, name: impl Fn(&T) -> &str)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

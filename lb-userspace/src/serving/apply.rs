@@ -16,13 +16,13 @@ use crate::{
     part::Part,
     plan::{
         Finding, Plan, Severity,
-        blast::{Blast, Expense},
+        blast::Expense,
         code::Code,
         file,
         policy::{self, lock},
         statement,
     },
-    store::By,
+    store::{By, Store},
 };
 
 /// Who asks, and for what.
@@ -97,13 +97,14 @@ impl Serving {
             return Err(failure::digest_mismatch());
         }
         self.check_bound(plan, now)?;
+        self.check_kept(plan, digest, now)?;
         let (findings, measured) = self.findings_now(plan, resolution, now);
         let glass = self.glass_is_broken(now);
         let mut permit = Permit::default();
         if let (Some(measured), Some(served)) = (&measured, &self.served) {
             permit.trial = lock::trial(&served.state.config().protection, &measured.blast, &measured.findings)
                 .map(|trial| trial.0);
-            permit.opened.expense = expense(&measured.blast, now);
+            permit.opened.expense = Expense::of(&served.state, &plan.target, &measured.blast, now.time);
         }
         check_findings(&findings, glass, &mut permit)?;
         if let Some(measured) = &measured {
@@ -151,6 +152,18 @@ impl Serving {
             return Err(policy::Altered::Changes.into());
         }
         self.check_rollback(plan)
+    }
+
+    /// That everything goes is somebody's word, given to this daemon: a file
+    /// that says so of itself is nobody's.
+    fn check_kept(&self, plan: &Plan, digest: Digest, now: Now) -> Result<(), Failure> {
+        let lock = self.store.as_ref().map(Store::lock);
+        let kept = lock.and_then(|lock| lock.kept(&digest));
+        match kept {
+            Some(kept) if kept.is_waiting(now.time) => Ok(()),
+            Some(_) | None if plan.wipe => Err(failure::not_kept()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// It does no more than it says, and others have approved it if they must.
@@ -260,13 +273,4 @@ pub(super) fn author_of(plan: &Plan, signature: Option<approval::Signature>) -> 
         name: (plan.author != "root").then(|| plan.author.clone()),
         signature,
     }
-}
-
-fn expense(blast: &Blast, now: Now) -> Option<Expense> {
-    let expense = Expense {
-        at: now.time,
-        out: blast.taken_out.clone(),
-        broken: blast.broken_per_mille(),
-    };
-    (expense.broken > 0 || !expense.out.is_empty()).then_some(expense)
 }

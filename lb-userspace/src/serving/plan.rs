@@ -162,7 +162,8 @@ impl Live for Seen<'_> {
     }
 
     fn backend(&self, id: &BackendId) -> Reading {
-        reading(self.0.backend(&id.pool, &id.backend))
+        let member = self.0.member(&id.pool, &id.backend);
+        member.map_or_else(Reading::default, reading)
     }
 }
 

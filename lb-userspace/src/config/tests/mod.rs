@@ -4,6 +4,7 @@ mod document;
 mod files;
 mod health;
 mod mutations;
+mod protection;
 mod rendering;
 mod rules;
 mod schema;

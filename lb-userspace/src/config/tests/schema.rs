@@ -9,8 +9,9 @@ use super::{CONTRACT, with};
 use crate::config::{
     Code,
     file::{
-        FileAccess, FileBackend, FileConfig, FileDamping, FileDns, FileDrain, FileEncapSource, FileExec, FileHealth,
-        FileHttp, FileIcmp, FileInterface, FileNextHop, FileNode, FilePool, FileTcp, FileUdp, FileVelocity, FileVip,
+        FileAccess, FileApprovals, FileBackend, FileConfig, FileConfirm, FileDamping, FileDns, FileDrain,
+        FileEncapSource, FileExec, FileHealth, FileHttp, FileIcmp, FileInterface, FileNextHop, FileNode, FilePool,
+        FileProtection, FileRemovals, FileTcp, FileUdp, FileVelocity, FileVip,
     },
     parse, sample, schema,
 };
@@ -62,6 +63,10 @@ fn schema_lists_exactly_the_keys_the_parser_knows() {
         ("NextHop", keys_of::<FileNextHop>()),
         ("Vip", keys_of::<FileVip>()),
         ("Access", keys_of::<FileAccess>()),
+        ("Protection", keys_of::<FileProtection>()),
+        ("Removals", keys_of::<FileRemovals>()),
+        ("Approvals", keys_of::<FileApprovals>()),
+        ("Confirm", keys_of::<FileConfirm>()),
     ];
     for (name, keys) in &parsers {
         let object = object(&schema, name);

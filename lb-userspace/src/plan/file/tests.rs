@@ -36,9 +36,9 @@ proptest! {
 }
 
 #[test]
-fn export_is_one_line_that_starts_with_the_head() {
+fn export_is_one_line_that_starts_with_the_statement() {
     let text = text();
-    assert!(text.starts_with("{\"apiVersion\":\"holdfast/v1\","));
+    assert!(text.starts_with("{\"about\":\"lab on lb1: generation 41 "));
     assert!(text.contains("\"kind\":\"Plan\""));
     assert_eq!(text.find('\n'), Some(text.len() - 1));
 }

@@ -1,0 +1,189 @@
+//! What goes, and what breaks.
+
+use std::collections::BTreeMap;
+
+use super::{Code, Finding, ObjectName, Severity, Weighed, finding, locked};
+use crate::{
+    config::{Backend, Seconds, Vip},
+    plan::{
+        Change, Tier,
+        blast::{Ground, Why},
+    },
+};
+
+/// However quiet a host is, to serve nothing any more is a lock of its own; and
+/// it is not quiet while a VIP has packets, whatever `liveVipWindow` says.
+pub fn everything(weighed: Weighed<'_>) -> Vec<Finding> {
+    let vips = &weighed.running.config().vips;
+    if vips.is_empty() || !weighed.target.config.vips.is_empty() {
+        return Vec::new();
+    }
+    let window = weighed.protection().live_vip_window;
+    let message = format!("everything goes: {} VIPs are serving", vips.len());
+    let mut findings = vec![locked(weighed, Code::VipGoes, Tier::Remove, message)];
+    findings.extend(vips.iter().filter_map(|vip| {
+        let reading = weighed.live.vip(&vip.name);
+        // What the window calls live is told of each VIP that goes.
+        (reading.pps > 0 && !reading.is_live(window)).then(|| {
+            let message = format!(
+                "vip {} has {} packets a second, and everything goes",
+                vip.name, reading.pps
+            );
+            live(vip, message, Seconds(0), window)
+        })
+    }));
+    findings
+}
+
+fn live(vip: &Vip, message: String, quiet: Seconds, window: Seconds) -> Finding {
+    finding(Code::LiveVip, Severity::Refuse, message)
+        .about(vip_name(vip))
+        .measured(&format!("{quiet} quiet"), &format!("{window} quiet (liveVipWindow)"))
+        .fix("lead its traffic away first (withdraw the route, change the DNS record), and wait")
+}
+
+pub fn vip_name(vip: &Vip) -> ObjectName {
+    ObjectName::Vip(vip.name.clone())
+}
+
+/// VIPs that go, or leave where they are.
+pub fn vips(weighed: Weighed<'_>) -> Vec<Finding> {
+    let window = weighed.protection().live_vip_window;
+    let leaving = weighed.changes.iter().filter_map(|change| match change {
+        Change::RemoveVip { vip } => Some((vip, "is removed")),
+        Change::ChangeVip { from, to } if from.endpoint() != to.endpoint() => Some((from, "leaves its endpoint")),
+        Change::ChangeVip { from, to } if from.pool != to.pool => Some((from, "goes to another pool")),
+        Change::AddVip { .. }
+        | Change::ChangeVip { .. }
+        | Change::AddPool { .. }
+        | Change::ChangePool { .. }
+        | Change::RemovePool { .. }
+        | Change::AddBackend { .. }
+        | Change::ChangeBackend { .. }
+        | Change::RemoveBackend { .. }
+        | Change::ChangeNode { .. }
+        | Change::ChangeAccess { .. }
+        | Change::ChangeProtection { .. }
+        | Change::ChangeSigners { .. }
+        | Change::Detach { .. }
+        | Change::Attach { .. }
+        | Change::Override { .. } => None,
+    });
+    let broken = weighed.blast.breaks.iter();
+    let broken: BTreeMap<&str, Why> = broken.map(|broken| (broken.what.as_str(), broken.why)).collect();
+    let mut findings = Vec::new();
+    for (vip, what) in leaving {
+        let object = vip_name(vip);
+        if vip.protected {
+            let message = format!("vip {} is protected, and {what}", vip.name);
+            let fix = "lift `protected` by a plan of its own first; it is read from the running generation";
+            findings.push(
+                finding(Code::Protected, Severity::Refuse, message)
+                    .about(object.clone())
+                    .fix(fix),
+            );
+        }
+        let Some(why) = broken.get(object.to_string().as_str()) else {
+            continue;
+        };
+        let reading = weighed.live.vip(&vip.name);
+        if *why == Why::Leaves && reading.is_live(window) {
+            let quiet = reading.quiet.unwrap_or(Seconds(0));
+            let message = format!(
+                "vip {} {what}, and carried packets {quiet} ago ({} a second now)",
+                vip.name, reading.pps
+            );
+            findings.push(live(vip, message, quiet, window));
+        } else {
+            let message = format!("vip {} {what}: {} packets a second end", vip.name, reading.pps);
+            findings.push(locked(weighed, Code::VipGoes, Tier::Remove, message).about(object));
+        }
+    }
+    findings
+}
+
+/// Backends that go, or become other hosts, while they have connections.
+pub fn not_drained(weighed: Weighed<'_>, ground: &Ground<'_>) -> Vec<Finding> {
+    if !weighed.protection().require_drain {
+        return Vec::new();
+    }
+    let going = weighed.in_force.iter().filter_map(|change| match change {
+        Change::RemoveBackend { pool, backend } => Some((pool, backend, "is removed")),
+        Change::ChangeBackend { pool, from, to } if from.address != to.address => {
+            Some((pool, from, "becomes another host"))
+        }
+        Change::AddVip { .. }
+        | Change::ChangeVip { .. }
+        | Change::RemoveVip { .. }
+        | Change::AddPool { .. }
+        | Change::ChangePool { .. }
+        | Change::RemovePool { .. }
+        | Change::AddBackend { .. }
+        | Change::ChangeBackend { .. }
+        | Change::ChangeNode { .. }
+        | Change::ChangeAccess { .. }
+        | Change::ChangeProtection { .. }
+        | Change::ChangeSigners { .. }
+        | Change::Detach { .. }
+        | Change::Attach { .. }
+        | Change::Override { .. } => None,
+    });
+    going
+        .filter_map(|(pool, backend, what)| is_not_drained(weighed, ground, pool, backend, what))
+        .collect()
+}
+
+fn is_not_drained(
+    weighed: Weighed<'_>,
+    ground: &Ground<'_>,
+    pool: &str,
+    backend: &Backend,
+    what: &str,
+) -> Option<Finding> {
+    let reading = ground.reading(pool, &backend.name);
+    // A window of 0s lets VIPs go, not backends with connections.
+    let is_live = reading.pps > 0 || reading.is_live(weighed.protection().live_vip_window);
+    if !is_live || ground.connections(pool, &backend.name).is_empty() {
+        return None;
+    }
+    let message = format!(
+        "backend {pool}/{} {what} and is not drained: {} packets a second now",
+        backend.name, reading.pps
+    );
+    let object = ObjectName::Backend {
+        pool: pool.to_owned(),
+        backend: backend.name.clone(),
+    };
+    let fix = format!("holdfast backend drain {pool}/{} --wait", backend.name);
+    Some(
+        finding(Code::NotDrained, Severity::Refuse, message)
+            .about(object)
+            .fix(&fix),
+    )
+}
+
+/// Connections that end for another reason than a VIP that goes.
+pub fn breaks(weighed: Weighed<'_>) -> Vec<Finding> {
+    let others = weighed.blast.breaks.iter().filter_map(|broken| {
+        let why = match broken.why {
+            Why::Leaves | Why::Repointed => return None,
+            Why::Hashed => "is hashed in another way",
+            Why::Readdressed => "becomes another host",
+            Why::Ended => "ends its connections at once",
+            Why::Hurried => "ends connections before they had the time to end by themselves",
+            Why::Rerouted => "gets its packets by another next hop",
+            Why::Unreachable => "is ours no more, and next hops lead through it",
+            Why::Unserved => "loses the backends that serve instead of its own",
+            Why::Encapsulated => "gets its packets in another way",
+            Why::Source => "sends outer packets from other addresses",
+            Why::Detached => "has no program, for a moment at least",
+        };
+        Some((broken, why))
+    });
+    others
+        .map(|(broken, why)| {
+            let message = format!("{} {why}: {} packets a second end", broken.what, broken.pps);
+            locked(weighed, Code::Breaks, Tier::Remove, message)
+        })
+        .collect()
+}
