@@ -4,6 +4,9 @@
 //! A projection of the journal: [`Lock::follow`] takes every entry, at the
 //! start and when it is written, so a restart forgets nothing. Pure.
 
+#[cfg(test)]
+mod model;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -211,10 +214,10 @@ impl Lock {
     }
 
     /// Drops plans that nobody can apply any more, and expenses of more than
-    /// the longest window ago.
+    /// the longest window ago. A rejection is remembered until its plan expires:
+    /// a plan that needs no approvals by now is refused by nothing else.
     fn forget_old(&mut self, now: Timestamp) {
-        self.kept
-            .retain(|_, kept| !kept.spent && kept.expires > now && kept.rejected.is_none());
+        self.kept.retain(|_, kept| !kept.spent && kept.expires > now);
         let window = i64::from(crate::config::limits::MAX_PROTECTION_WINDOW.0);
         let begin = now
             .checked_sub(jiff::SignedDuration::from_secs(window))
