@@ -4,6 +4,9 @@
 //! A projection of the journal: [`Lock::follow`] takes every entry, at the
 //! start and when it is written, so a restart forgets nothing. Pure.
 
+#[cfg(test)]
+mod model;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -223,10 +226,11 @@ impl Lock {
         self.expenses.retain(|expense| expense.at > begin);
     }
 
-    /// Drops plans that nobody can apply any more.
+    /// Drops plans that nobody can apply any more. A rejection is remembered until
+    /// its plan expires: a plan that needs no approvals by now is refused by
+    /// nothing else.
     fn forget_old(&mut self, now: Timestamp) {
-        self.kept
-            .retain(|_, kept| !kept.spent && kept.expires > now && kept.rejected.is_none());
+        self.kept.retain(|_, kept| !kept.spent && kept.expires > now);
     }
 
     /// An author who plans again and again means the last plans: the oldest that

@@ -2,6 +2,7 @@
 //! plans, revisions, interfaces. The clock and the next hops are arguments.
 
 mod apply;
+mod footing;
 mod lock;
 mod plan;
 mod publish;
@@ -10,6 +11,9 @@ mod revise;
 mod signing;
 mod trial;
 
+#[cfg(test)]
+pub(crate) use self::apply::Permit;
+pub(crate) use self::footing::Footing;
 pub use self::{apply::Asked, plan::Wish};
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -20,11 +24,10 @@ use crate::{
     confirm::OnTrial,
     digest::Digest,
     drain::Blind,
-    failure,
     kernel::aya::KernelBalancer,
     layout::Layout,
     metrics::Tally,
-    plan::{Plan, blast::Expense, policy},
+    plan::blast::Expense,
     publish::Publisher,
     reports::FileJudged,
     revision::Revision,
@@ -110,21 +113,6 @@ pub enum Purpose {
 }
 
 impl Serving {
-    /// A plan that says it goes back goes where it says.
-    fn check_rollback(&self, plan: &Plan) -> Result<(), Failure> {
-        let Some(number) = plan.rollback_to else {
-            return Ok(());
-        };
-        let earlier = match &self.store {
-            Some(store) => store.generation(number)?,
-            None => None,
-        };
-        match earlier {
-            Some((_, content)) if *content == plan.target => Ok(()),
-            Some(_) | None => Err(policy::Altered::Rollback(number).into()),
-        }
-    }
-
     /// A hold is somebody's word, read-only is the daemon's own.
     pub(crate) fn mode_now(&self) -> (Mode, Option<String>) {
         let hold = self.store.as_ref().and_then(|store| store.lock().hold());
@@ -138,12 +126,7 @@ impl Serving {
     }
 
     fn check_writable(&self) -> Result<(), Failure> {
-        match self.mode {
-            Mode::Normal => Ok(()),
-            Mode::Hold | Mode::ReadOnly => Err(failure::read_only(
-                self.mode_reason.as_deref().unwrap_or("changes are frozen"),
-            )),
-        }
+        self.footing().check_writable()
     }
 }
 

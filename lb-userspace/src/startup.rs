@@ -4,7 +4,7 @@
 //! cleared. For legitimacy the journal is: what it does not know is served all
 //! the same, and the daemon is read-only until somebody settles it.
 
-mod again;
+pub(crate) mod again;
 mod hash_key;
 
 use std::{collections::BTreeSet, io, path::Path, sync::Arc};
@@ -442,7 +442,7 @@ impl Found {
 const AUTHOR: &str = "holdfastd";
 
 /// Settles an intent without an outcome: the kernel knows what became of it.
-fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Result<(), StoreError> {
+pub(crate) fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Result<(), StoreError> {
     let Some(pending) = store.pending_intent()? else {
         return Ok(());
     };

@@ -40,13 +40,16 @@ impl Serving {
     #[must_use]
     pub fn why_refused(&self, plan: &Plan, asked: &Asked<'_>, resolution: &Resolution, now: Now) -> WhyRefused {
         let digest = plan.digest();
-        let refusal = self.may_apply(plan, digest, None, asked, resolution, now).err();
+        let refusal = self
+            .footing()
+            .may_apply(plan, digest, None, asked, resolution, now)
+            .err();
         let approvals = self
             .served
             .as_ref()
             .map(|served| &served.state.config().protection.approvals);
         let approvals = approvals.cloned().unwrap_or_default();
-        let (findings, measured) = self.findings_now(plan, resolution, now);
+        let (findings, measured) = self.footing().findings_now(plan, resolution, now);
         let needs = measured.zip(self.served.as_ref());
         let needs = needs.map_or(0, |(measured, served)| measured.needs(&served.state));
         let stands = findings.into_iter().filter(|finding| match finding.severity {
@@ -63,7 +66,7 @@ impl Serving {
             refusal,
             rules: rules.collect(),
             needs,
-            approved_by: self.counted(plan, asked, now),
+            approved_by: self.footing().counted(plan, asked, now),
         }
     }
 }

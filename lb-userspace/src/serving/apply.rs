@@ -3,7 +3,7 @@
 //! Everything is checked again here, under the lock of the one writer: what a
 //! plan says of itself counts for nothing.
 
-use super::{Opened, Purpose, Serving, plan::Measured, unchanged};
+use super::{Footing, Opened, Purpose, Serving, plan::Measured, unchanged};
 use crate::{
     api::model::{Applied, ApplyRequest, Failure},
     approval::{self, Author, Signers},
@@ -51,7 +51,9 @@ impl Serving {
         now: Now,
     ) -> Result<Applied, Failure> {
         let (digest, plan) = (request.digest, &request.plan);
-        let opened = self.may_apply(plan, digest, request.confirm_within, asked, resolution, now);
+        let opened = self
+            .footing()
+            .may_apply(plan, digest, request.confirm_within, asked, resolution, now);
         let opened = match opened {
             Ok(opened) => opened,
             Err(failure) => {
@@ -74,7 +76,9 @@ impl Serving {
         let target = Part::new(request.plan.target);
         self.change(&target, &purpose, resolution, asked.author, now)
     }
+}
 
+impl Footing<'_> {
     /// The same without the change: whether it would be taken now, and all that
     /// stands against it.
     ///
@@ -98,10 +102,11 @@ impl Serving {
         }
         self.check_bound(plan, now)?;
         self.check_kept(plan, digest, now)?;
+        self.check_not_rejected(digest)?;
         let (findings, measured) = self.findings_now(plan, resolution, now);
         let glass = self.glass_is_broken(now);
         let mut permit = Permit::default();
-        if let (Some(measured), Some(served)) = (&measured, &self.served) {
+        if let (Some(measured), Some(served)) = (&measured, self.served) {
             permit.trial = lock::trial(&served.state.config().protection, &measured.blast, &measured.findings)
                 .map(|trial| trial.0);
             permit.opened.expense = Expense::of(&served.state, &plan.target, &measured.blast, now.time);
@@ -111,6 +116,16 @@ impl Serving {
             self.check_measured(plan, digest, measured, glass, asked, now, &mut permit)?;
         }
         Ok(permit)
+    }
+
+    /// Who rejected a plan is heard, whatever opens the lock and whether it is shut
+    /// at all: somebody who wants the change all the same makes another plan.
+    fn check_not_rejected(&self, digest: Digest) -> Result<(), Failure> {
+        let kept = self.store.and_then(|store| store.lock().kept(&digest));
+        match kept.and_then(|kept| kept.rejected.as_ref()) {
+            Some(rejection) => Err(failure::rejected(rejection)),
+            None => Ok(()),
+        }
     }
 
     /// What there is to say about a plan now. What was measured when it was made
@@ -132,18 +147,18 @@ impl Serving {
     /// It is for this host, this moment and this base, and says what its target
     /// means.
     fn check_bound(&self, plan: &Plan, now: Now) -> Result<(), Failure> {
-        if !plan.hosts.contains(&self.host) {
-            return Err(failure::other_host(&plan.hosts, &self.host));
+        if !plan.hosts.contains(self.host) {
+            return Err(failure::other_host(&plan.hosts, self.host));
         }
-        let generation = self.served.as_ref().map_or(0, |served| served.generation);
-        let running_digest = self.served.as_ref().map(|served| served.digest);
-        policy::check_base(plan, generation, running_digest, &self.environment)?;
+        let generation = self.served.map_or(0, |served| served.generation);
+        let running_digest = self.served.map(|served| served.digest);
+        policy::check_base(plan, generation, running_digest, self.environment)?;
         let early = plan.issued.as_second() - now.time.as_second() > CLOCK_SLACK_S;
         if now.time >= plan.expires || early {
             return Err(failure::expired(plan, now.time));
         }
-        let running = self.served.as_ref().map(|served| &*served.state.state.content);
-        policy::check_unaltered(plan, running, &self.environment)?;
+        let running = self.served.map(|served| &*served.state.state.content);
+        policy::check_unaltered(plan, running, self.environment)?;
         if statement::about(plan) != plan.about {
             return Err(policy::Altered::Statement.into());
         }
@@ -157,7 +172,7 @@ impl Serving {
     /// That everything goes is somebody's word, given to this daemon: a file
     /// that says so of itself is nobody's.
     fn check_kept(&self, plan: &Plan, digest: Digest, now: Now) -> Result<(), Failure> {
-        let lock = self.store.as_ref().map(Store::lock);
+        let lock = self.store.map(Store::lock);
         let kept = lock.and_then(|lock| lock.kept(&digest));
         match kept {
             Some(kept) if kept.is_waiting(now.time) => Ok(()),
@@ -181,7 +196,7 @@ impl Serving {
         if let Some(what) = plan.bounds.exceeded(&measured.blast) {
             return Err(failure::beyond_bounds(&what));
         }
-        let Some(served) = &self.served else { return Ok(()) };
+        let Some(served) = self.served else { return Ok(()) };
         let needs = measured.needs(&served.state);
         if needs == 0 {
             return Ok(());
@@ -203,11 +218,8 @@ impl Serving {
         asked: &Asked<'_>,
         now: Now,
     ) -> Result<Vec<String>, Failure> {
-        let lock = self.store.as_ref().ok_or_else(|| failure::absent("store"))?.lock();
+        let lock = self.store.ok_or_else(|| failure::absent("store"))?.lock();
         let kept = lock.kept(&digest).ok_or_else(failure::not_kept)?;
-        if let Some(rejection) = &kept.rejected {
-            return Err(failure::rejected(rejection));
-        }
         if !kept.is_waiting(now.time) {
             return Err(failure::not_kept());
         }
@@ -224,7 +236,7 @@ impl Serving {
     /// Who may approve now: of the running generation's, who is still in the
     /// file.
     pub(super) fn signers(&self, asked: &Asked<'_>) -> Result<Signers, Failure> {
-        let embedded = self.served.as_ref().map(|served| &served.state.state.content.signers);
+        let embedded = self.served.map(|served| &served.state.state.content.signers);
         match (&asked.on_disk, embedded) {
             (Ok(on_disk), Some(embedded)) => Ok(embedded.shrunk_by(on_disk)),
             (Err(failure), _) => Err(failure.clone()),

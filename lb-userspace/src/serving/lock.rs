@@ -2,7 +2,7 @@
 //! Each is an entry of the journal, and counts from then on.
 
 use super::{
-    Serving,
+    Footing, Serving,
     apply::{Asked, author_of, valid},
 };
 use crate::{
@@ -48,9 +48,7 @@ impl Serving {
     /// # Errors
     /// When there is none of this digest, or the store cannot be read.
     pub fn kept_plan(&self, digest: Digest) -> Result<Plan, Failure> {
-        let store = self.store.as_ref().ok_or_else(|| failure::absent("store"))?;
-        store.lock().kept(&digest).ok_or_else(failure::not_kept)?;
-        store.kept_plan(digest)?.ok_or_else(failure::not_kept)
+        self.footing().kept_plan(digest)
     }
 
     /// Takes a signature of a plan, if it is one of somebody who may approve it.
@@ -65,7 +63,7 @@ impl Serving {
         asked: &Asked<'_>,
         now: Now,
     ) -> Result<Approvals, Failure> {
-        let given = match self.check_approval(digest, signature, as_author, asked, now) {
+        let given = match self.footing().check_approval(digest, signature, as_author, asked, now) {
             Ok(given) => given,
             Err(failure) => {
                 self.note_refusal(vec![failure.code.clone()], Some(digest), asked, now);
@@ -87,47 +85,6 @@ impl Serving {
         self.approvals(asked, now)
     }
 
-    fn check_approval(
-        &self,
-        digest: Digest,
-        signature: String,
-        as_author: bool,
-        asked: &Asked<'_>,
-        now: Now,
-    ) -> Result<Given, Failure> {
-        self.check_writable()?;
-        let plan = self.kept_plan(digest)?;
-        let kept = self.kept(digest)?;
-        if let Some(rejection) = &kept.rejected {
-            return Err(failure::rejected(rejection));
-        }
-        if !kept.is_waiting(now.time) {
-            return Err(failure::expired(&plan, now.time));
-        }
-        if kept.approvals.len() >= MAX_APPROVALS_KEPT {
-            return Err(failure::too_many_approvals(MAX_APPROVALS_KEPT));
-        }
-        let signers = self.signers(asked)?;
-        let signed = approval::verify(&file::export(&plan), &signature, &signers, now.time)?;
-        // One's own approval is said to be none at once, not when it is counted.
-        let author = author_of(&plan, None);
-        if !as_author && author.name.is_some() {
-            approval::count(&author, std::slice::from_ref(&signed), 1)
-                .map_err(|short| failure::own_approval(&short))?;
-        }
-        Ok(Given {
-            principals: signed.principals,
-            fingerprint: signed.fingerprint,
-            signature,
-            author: as_author,
-        })
-    }
-
-    fn kept(&self, digest: Digest) -> Result<&Kept, Failure> {
-        let store = self.store.as_ref().ok_or_else(|| failure::absent("store"))?;
-        store.lock().kept(&digest).ok_or_else(failure::not_kept)
-    }
-
     /// Nobody applies this plan any more.
     ///
     /// # Errors
@@ -139,7 +96,7 @@ impl Serving {
         asked: &Asked<'_>,
         now: Now,
     ) -> Result<Approvals, Failure> {
-        if !self.kept(digest)?.is_waiting(now.time) {
+        if !self.footing().kept(digest)?.is_waiting(now.time) {
             return Err(failure::not_kept());
         }
         let by = asked.by;
@@ -177,7 +134,7 @@ impl Serving {
         Ok(Approvals {
             plans: waiting.collect(),
             // Where the file cannot be read, nobody may.
-            signers: self.signers(asked).unwrap_or_default(),
+            signers: self.footing().signers(asked).unwrap_or_default(),
         })
     }
 
@@ -246,7 +203,7 @@ impl Serving {
     /// # Errors
     /// When it is shut, or the store does not take it.
     pub fn mend_glass(&mut self, asked: &Asked<'_>, now: Now) -> Result<(), Failure> {
-        if !self.glass_is_broken(now) {
+        if !self.footing().glass_is_broken(now) {
             return Err(failure::absent("broken glass"));
         }
         let by = asked.by;
@@ -255,19 +212,62 @@ impl Serving {
         event!(info, GlassMended, who = asked.author, "the lock is shut again");
         Ok(())
     }
+}
 
-    pub(crate) fn glass_is_broken(&self, now: Now) -> bool {
-        let store = self.store.as_ref();
-        store.is_some_and(|store| store.lock().glass(now.coarse, &self.boot).is_some())
+impl Footing<'_> {
+    /// A plan that waits, as it was made.
+    ///
+    /// # Errors
+    /// When there is none of this digest, or the store cannot be read.
+    fn kept_plan(&self, digest: Digest) -> Result<Plan, Failure> {
+        let store = self.store.ok_or_else(|| failure::absent("store"))?;
+        store.lock().kept(&digest).ok_or_else(failure::not_kept)?;
+        store.kept_plan(digest)?.ok_or_else(failure::not_kept)
     }
 
-    /// While changes are on hold, none is made; a broken glass is for that, too.
-    pub(super) fn check_hold(&self, now: Now) -> Result<(), Failure> {
-        let hold = self.store.as_ref().and_then(|store| store.lock().hold());
-        match hold {
-            Some(hold) if !self.glass_is_broken(now) => Err(failure::on_hold(hold)),
-            Some(_) | None => Ok(()),
+    /// A signature that approves a plan, or says whose it is.
+    pub(crate) fn check_approval(
+        &self,
+        digest: Digest,
+        signature: String,
+        as_author: bool,
+        asked: &Asked<'_>,
+        now: Now,
+    ) -> Result<Given, Failure> {
+        self.check_writable()?;
+        let plan = self.kept_plan(digest)?;
+        let kept = self.kept(digest)?;
+        if let Some(rejection) = &kept.rejected {
+            return Err(failure::rejected(rejection));
         }
+        if kept.spent {
+            return Err(failure::not_kept());
+        }
+        if !kept.is_waiting(now.time) {
+            return Err(failure::expired(&plan, now.time));
+        }
+        if kept.approvals.len() >= MAX_APPROVALS_KEPT {
+            return Err(failure::too_many_approvals(MAX_APPROVALS_KEPT));
+        }
+        let signers = self.signers(asked)?;
+        let signed = approval::verify(&file::export(&plan), &signature, &signers, now.time)?;
+        // One's own approval is said to be none at once, not when it is counted.
+        let author = author_of(&plan, None);
+        if !as_author && author.name.is_some() {
+            approval::count(&author, std::slice::from_ref(&signed), 1)
+                .map_err(|short| failure::own_approval(&short))?;
+        }
+        Ok(Given {
+            principals: signed.principals,
+            fingerprint: signed.fingerprint,
+            signature,
+            author: as_author,
+        })
+    }
+
+    fn kept(&self, digest: Digest) -> Result<&Kept, Failure> {
+        let store = self.store.ok_or_else(|| failure::absent("store"))?;
+        store.lock().kept(&digest).ok_or_else(failure::not_kept)
     }
 
     /// Approvals of a plan that would count now, for people.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use super::Serving;
+use super::{Footing, Serving};
 use crate::{
     activity::{self, Lives},
     api::model::Failure,
@@ -63,17 +63,25 @@ impl Serving {
     /// What is wished, judged. Nothing is written.
     #[must_use]
     pub fn plan(&self, wish: Wish, resolution: &Resolution, author: &str, now: Now) -> Plan {
+        self.footing().plan(wish, resolution, author, now)
+    }
+}
+
+impl Footing<'_> {
+    /// What is wished, judged. Nothing is written.
+    #[must_use]
+    pub fn plan(&self, wish: Wish, resolution: &Resolution, author: &str, now: Now) -> Plan {
         let Wish {
             target,
             removed,
             rollback_to,
             wipe,
         } = wish;
-        let running = self.served.as_ref().map(|served| &*served.state.state.content);
+        let running = self.served.map(|served| &*served.state.state.content);
         let changes = diff::diff(running, &target);
         let mut findings = policy::judge(policy::Judged {
             running,
-            environment: &self.environment,
+            environment: self.environment,
             target: &target,
             removed: &removed,
             wipe,
@@ -81,8 +89,8 @@ impl Serving {
         });
         findings.extend(policy::host::judge(&target.config, resolution));
         let measured = self.measure(&target, &changes, now);
-        let protection = self.served.as_ref().map(|served| &served.state.config().protection);
-        let (needs, trial) = match (&measured, &self.served, protection) {
+        let protection = self.served.map(|served| &served.state.config().protection);
+        let (needs, trial) = match (&measured, self.served, protection) {
             (Some(measured), Some(served), Some(protection)) => (
                 measured.needs(&served.state),
                 lock::trial(protection, &measured.blast, &measured.findings),
@@ -94,7 +102,7 @@ impl Serving {
             findings.extend(measured.findings);
             measured.blast
         });
-        let previous = self.served.as_ref().map(|served| &served.state);
+        let previous = self.served.map(|served| &served.state);
         let content = Part::new(target);
         let effects = match Revision::next(previous, &content, &resolution.hops, now.coarse) {
             Ok(next) => next.effects(previous),
@@ -106,11 +114,11 @@ impl Serving {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         let mut plan = Plan {
             about: String::new(),
-            environment: self.environment.clone(),
-            hosts: BTreeSet::from([self.host.clone()]),
+            environment: self.environment.to_owned(),
+            hosts: BTreeSet::from([self.host.to_owned()]),
             base: Base {
-                generation: self.served.as_ref().map_or(0, |served| served.generation),
-                digest: self.served.as_ref().map(|served| served.digest),
+                generation: self.served.map_or(0, |served| served.generation),
+                digest: self.served.map(|served| served.digest),
             },
             target: Content::clone(&content),
             rollback_to,
@@ -134,9 +142,9 @@ impl Serving {
 
     /// What it breaks and takes away now; `None`: nothing is served.
     pub(super) fn measure(&self, target: &Content, changes: &[Change], now: Now) -> Option<Measured> {
-        let running = &self.served.as_ref()?.state;
+        let running = &self.served?.state;
         let in_force: Cow<'_, [Change]> = policy::in_force(&running.state.content, target, changes);
-        let expenses = self.store.as_ref().map_or(&[][..], |store| store.lock().expenses());
+        let expenses = self.store.map_or(&[][..], |store| store.lock().expenses());
         let spent = Spent::within(expenses, running.config().protection.window, now.time, running);
         let live = &Seen(self.activity.of(&running.state));
         let blast = Blast::of(running, target, &in_force, &spent, live);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use super::{Opened, Purpose, Served, Serving, unchanged};
+use super::{Footing, Opened, Purpose, Served, Serving, unchanged};
 use crate::{
     api::model::{Applied, Failure, TakenBack, TrialStatus},
     clock::Now,
@@ -20,11 +20,11 @@ use crate::{
     store::Entry,
 };
 
-impl Serving {
+impl Footing<'_> {
     /// While a generation is on trial no other is made: what would be gone back
     /// to otherwise?
     pub(super) fn check_no_trial(&self, now: Now) -> Result<(), Failure> {
-        match &self.on_trial {
+        match self.on_trial {
             None => Ok(()),
             Some(trial) => Err(failure::on_trial(trial, now)),
         }
@@ -44,7 +44,22 @@ impl Serving {
             Some(_) | None => Ok(()),
         }
     }
+}
 
+impl<'a> Footing<'a> {
+    /// The generation on trial, if it may be confirmed now, and as it is served.
+    pub(crate) fn may_confirm(&self, now: Now) -> Result<(u64, &'a Served), Failure> {
+        let (Some(trial), Some(served)) = (self.on_trial, self.served) else {
+            return Err(failure::no_trial());
+        };
+        if trial.is_over(now.coarse, self.boot) {
+            return Err(failure::too_late(trial));
+        }
+        Ok((trial.generation, served))
+    }
+}
+
+impl Serving {
     /// On which terms `next` is published. `served` is still the one before.
     pub(super) fn term_of(&self, purpose: &Purpose, next: &Revision, now: Now) -> Option<Term> {
         let Purpose::Generation {
@@ -109,17 +124,11 @@ impl Serving {
     /// When none is, when its time is up, or when the journal does not take it:
     /// it is on trial then as before.
     pub fn confirm(&mut self, author: &str, now: Now) -> Result<Applied, Failure> {
-        let (Some(trial), Some(served)) = (&self.on_trial, &self.served) else {
-            return Err(failure::no_trial());
-        };
-        if trial.is_over(now.coarse, &self.boot) {
-            return Err(failure::too_late(trial));
-        }
-        let generation = trial.generation;
+        let (generation, served) = self.footing().may_confirm(now)?;
+        let mut confirmed = unchanged(served);
         let store = self.store.as_mut().ok_or_else(|| failure::absent("store"))?;
         store.append(&Entry::Confirmed { generation }, author, now.time)?;
         tracing::info!(generation, author, "confirmed");
-        let mut confirmed = unchanged(served);
         confirmed.notes = vec![format!("generation {generation} is confirmed")];
         self.on_trial = None;
         Ok(confirmed)
