@@ -33,6 +33,7 @@ use lb_common::{
     verdict::Verdict,
 };
 use rustix::time::{ClockId, clock_gettime};
+use support::config::UNPROTECTED;
 
 /// The first VIP of every site; the others follow it, one address each.
 pub const FIRST_VIP: Ipv4Addr = Ipv4Addr::new(172, 20, 0, 1);
