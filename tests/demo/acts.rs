@@ -1,9 +1,9 @@
 //! What happens on the stage. Each act says what it claims by its checks; what
 //! does not hold is written down, and the next act goes on.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, thread, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use support::{
     addresses::Family,
@@ -17,26 +17,39 @@ use support::{
     topology::Topology,
 };
 
-use crate::{interrupt, scorecard::Act, stage::Stage};
+use crate::{interrupt, lock, scorecard::Act, stage::Stage};
 
 /// Traffic is flat when it stays above so many percent of what it was.
-const FLAT: u64 = 80;
+pub const FLAT: u64 = 80;
 /// Measures a rate for so long.
 const LOOK: Duration = Duration::from_secs(2);
 
 type Play = fn(&mut Stage, &mut Notes) -> Result<()>;
 
 /// Name, title, and what is played.
-const PROGRAMME: [(&str, &str, Play); 6] = [
+const PROGRAMME: [(&str, &str, Play); 7] = [
     (
         "balanced",
         "Traffic is balanced over four backends, TCP and UDP",
         balanced,
     ),
+    (
+        "refused",
+        "What would break connections or forgets something is refused, traffic flat",
+        lock::refused,
+    ),
+    (
+        "drained",
+        "be4 is drained, then removed; no connection breaks, its own neither",
+        drained,
+    ),
+    ("undeleted", "It was the wrong one: the removal is undone", undeleted),
     ("reweighted", "be1 gets half its weight, under load", reweighted),
-    ("removed", "be4 is removed, under load; nobody else notices", removed),
-    ("refused", "An empty configuration is refused, traffic flat", refused),
-    ("rolled-back", "The removal is rolled back", rolled_back),
+    (
+        "locked",
+        "A VIP goes if two others say so, and comes back if nobody confirms",
+        lock::locked,
+    ),
     (
         "killed",
         "kill -9 of the daemon: traffic goes on, the next daemon adopts it",
@@ -72,19 +85,19 @@ pub fn all(stage: &mut Stage) -> Result<Vec<Act>> {
 
 /// What an act writes down.
 #[derive(Default)]
-struct Notes {
+pub struct Notes {
     problems: Vec<String>,
     measured: BTreeMap<&'static str, Value>,
 }
 
 impl Notes {
-    fn check(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+    pub fn check(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
         if !holds {
             self.problems.push(otherwise());
         }
     }
 
-    fn measure(&mut self, name: &'static str, value: impl Into<Value>) {
+    pub fn measure(&mut self, name: &'static str, value: impl Into<Value>) {
         self.measured.insert(name, value.into());
     }
 }
@@ -140,75 +153,48 @@ fn reweighted(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     stage.rest(0.1)
 }
 
-fn removed(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
-    let next = stage.fleet.clone().without("web", "be4");
-    stage.event("$ holdfast apply -f config.yaml        # removed: [backend/web/be4]");
-    let changed = apply_under_load(stage, notes, next)?;
-    let of_others = changed
-        .broken
-        .iter()
-        .filter(|record| record.backend.as_deref().is_some_and(|name| name != "be4"));
-    let of_others = of_others.count();
-    notes.check(of_others == 0, || {
-        format!("{of_others} connections to other backends broke")
-    });
-    notes.measure("brokenOnOthers", of_others);
-    stage.rest(0.1)
-}
-
-fn refused(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
-    let before = stage.rig.installation.status()?;
-    let rate_before = rate(stage)?;
-    let omission = stage.fleet.clone().omitting("web", "be2").yaml();
-    for (what, text, code) in [
-        ("an empty configuration", String::new(), "HF2000"),
-        ("a configuration that forgets be2", omission, "HF2002"),
-    ] {
-        stage.event(format!("$ holdfast apply -f {}", what.replace(' ', "-")));
-        let file = stage.rig.installation.config.with_file_name("refused.yaml");
-        fs::write(&file, text)?;
-        let outcome = stage.rig.installation.run(&["apply", "-f", &file.to_string_lossy()])?;
-        let is_refused = outcome.code == Some(3) && outcome.said().contains(code);
-        notes.check(is_refused, || {
-            format!("{what}: exit {:?}: {}", outcome.code, outcome.said())
-        });
-        stage.event(first_line(&outcome));
-        if is_refused {
-            stage.book.refusals.push(code.to_owned());
-        }
-        stage.rest(0.05)?;
-    }
-    let rate_after = rate(stage)?;
-    let after = stage.rig.installation.status()?;
-    notes.check(
-        after.generation == before.generation && after.revision == before.revision,
-        || format!("generation {} became {}", before.generation, after.generation),
-    );
-    notes.check(rate_after * 100 >= rate_before * FLAT, || {
-        format!("traffic fell from {rate_before} to {rate_after} bytes/s")
-    });
-    notes.measure("bytesPerSecondBefore", rate_before);
-    notes.measure("bytesPerSecondAfter", rate_after);
-    stage.event(format!("generation {} still serves; traffic is flat", after.generation));
-    Ok(())
-}
-
-fn rolled_back(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
-    let before = stage.rig.installation.status()?.generation;
-    stage.event("$ holdfast rollback                     # be4 comes back");
+fn drained(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
+    let broken_before = stage.load()?.report().broken().count();
+    stage.event("$ holdfast backend drain web/be4 --wait   # its clients hang up, one by one");
     let installation = stage.rig.installation.clone();
-    let changed = change::under_load(&installation, stage.load()?, || installation.ask(&["rollback"]))?;
+    let draining = thread::spawn(move || installation.run(&["backend", "drain", "web/be4", "--wait"]));
+    stage.rest(0.05)?;
+    stage.load()?.hang_up("be4");
+    let outcome = draining.join().map_err(|_| anyhow!("the drain panicked"))??;
+    notes.check(outcome.code == Some(0), || {
+        format!("the drain: exit {:?}: {}", outcome.code, outcome.said())
+    });
+    stage.event(last_line(&outcome));
+    stage.event("$ holdfast apply -f config.yaml        # removed: [backend/web/be4]");
+    let next = stage.fleet.clone().without("web", "be4");
+    let changed = apply_under_load(stage, notes, next)?;
+    notes.check(changed.effect("web").slots_moved == 0, || {
+        "slots moved although it had none".to_owned()
+    });
+    let broken = stage.load()?.report().broken().count() - broken_before;
+    notes.check(broken == 0, || format!("{broken} connections broke"));
+    // The next file need not say it again.
+    stage.fleet.removed.clear();
+    stage.rest(0.05)
+}
+
+fn undeleted(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
+    let before = stage.rig.installation.status()?.generation;
+    stage.event("$ holdfast undelete backend/web/be4       # as it was");
+    let installation = stage.rig.installation.clone();
+    let changed = change::under_load(&installation, stage.load()?, || {
+        installation.ask(&["undelete", "backend/web/be4"])
+    })?;
     note_change(stage, notes, &changed);
+    stage.fleet = stage.rig.fleet.clone();
     let after = stage.rig.wait_resolved()?;
     notes.check(after.generation == before + 1, || {
-        format!(
-            "generation {before} became {}, a rollback makes a new one",
-            after.generation
-        )
+        format!("generation {before} became {}", after.generation)
     });
-    notes.check(after.backend("web", "be4").is_some(), || {
-        "be4 did not come back".to_owned()
-    });
+    let is_back = after
+        .backend("web", "be4")
+        .is_some_and(|backend| backend.state == "ready");
+    notes.check(is_back, || "be4 did not come back".to_owned());
     stage.rest(0.1)
 }
 
@@ -297,7 +283,7 @@ fn no_breaks(report: &Report, notes: &mut Notes) {
 }
 
 /// Checked bytes that come back in a second.
-fn rate(stage: &Stage) -> Result<u64> {
+pub fn rate(stage: &Stage) -> Result<u64> {
     let before = stage.load()?.report().bytes();
     interrupt::rest(LOOK)?;
     let after = stage.load()?.report().bytes();
@@ -314,8 +300,14 @@ fn names(stage: &Stage) -> Vec<String> {
         .collect()
 }
 
-fn first_line(outcome: &Outcome) -> String {
+pub fn first_line(outcome: &Outcome) -> String {
     let said = outcome.said();
     let line = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    format!("{} (exit {})", line.trim(), json!(outcome.code))
+}
+
+fn last_line(outcome: &Outcome) -> String {
+    let said = outcome.said();
+    let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
     format!("{} (exit {})", line.trim(), json!(outcome.code))
 }

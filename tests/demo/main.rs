@@ -6,6 +6,8 @@ mod acts;
 mod dashboard;
 mod drawing;
 mod interrupt;
+mod lock;
+mod people;
 mod preflight;
 mod scorecard;
 mod stage;
@@ -31,7 +33,7 @@ struct Arguments {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
     /// How long the acts last together, about; without set-up and clean-up.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u16).range(20..=3600))]
+    #[arg(long, default_value_t = 45, value_parser = clap::value_parser!(u16).range(20..=3600))]
     seconds: u16,
 }
 

@@ -17,7 +17,7 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 /// Everything that is missing, at once.
 pub fn missing() -> Vec<Missing> {
-    let checks: [(bool, &'static str, &'static str); 7] = [
+    let checks: [(bool, &'static str, &'static str); 8] = [
         (
             is_privileged(),
             "not root: namespaces and XDP programs need CAP_SYS_ADMIN",
@@ -39,6 +39,11 @@ pub fn missing() -> Vec<Missing> {
             "use a distribution's kernel; all current ones have it",
         ),
         (has_ip(), "`ip` is not there", "apt-get install iproute2"),
+        (
+            has_ssh_keygen(),
+            "`ssh-keygen` is not there: people approve with its keys",
+            "apt-get install openssh-client",
+        ),
         (
             Binaries::find().is_ok(),
             "holdfastd and holdfast are not built",
@@ -78,4 +83,9 @@ fn has_ip() -> bool {
         .arg("-V")
         .output()
         .is_ok_and(|output| output.status.success())
+}
+
+fn has_ssh_keygen() -> bool {
+    // It knows no option that does nothing; without a terminal it ends at once.
+    Command::new("ssh-keygen").arg("-?").output().is_ok()
 }

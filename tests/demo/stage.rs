@@ -1,6 +1,9 @@
 //! The rig, the load on it, and what the acts leave in the books.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use support::{
@@ -8,7 +11,7 @@ use support::{
     change::Changed,
     config::{DATAGRAMS, Fleet, STREAMS},
     datagrams::{self, DatagramShape, Datagrams},
-    rig::Rig,
+    rig::{Layout, Rig},
     streams::{Load, LoadShape},
     topology::{Shape, Topology},
 };
@@ -16,6 +19,7 @@ use support::{
 use crate::{
     dashboard::{Announcer, Dashboard},
     interrupt,
+    people::People,
     scorecard::{self, Scorecard},
 };
 
@@ -34,9 +38,35 @@ pub struct Stage {
     /// What is configured now.
     pub fleet: Fleet,
     pub book: Scorecard,
+    pub people: People,
     announcer: Announcer,
     seconds: f64,
     started: Instant,
+}
+
+/// The defaults, in a hurry: a drained slot is clean, and a VIP quiet, within
+/// seconds, and what nobody confirms is taken back within seconds, too. What
+/// breaks connections needs two people beside who wants it.
+fn protected(fleet: Fleet) -> Fleet {
+    let approvers = approvers(&fleet);
+    Fleet {
+        protection: format!(
+            "protection: {{ liveVipWindow: 5s, confirm: {{ default: 6s }}, \
+             approvals: {{ approvers: {}, remove: 2 }} }}",
+            approvers.display()
+        ),
+        ..fleet.draining("2s", "1h")
+    }
+}
+
+fn approvers(fleet: &Fleet) -> PathBuf {
+    fleet.hash_key_file.with_file_name("approvers")
+}
+
+fn serving(mut rig: Rig) -> Result<Rig> {
+    rig.start_daemon()?;
+    rig.wait_resolved()?;
+    Ok(rig)
 }
 
 impl Stage {
@@ -45,7 +75,9 @@ impl Stage {
         let started = Instant::now();
         let announcer = Announcer::new(draws);
         announcer.event("namespaces, agents and daemon are being started");
-        let rig = Rig::start(Shape::TwoArm, BACKENDS, usize::from(BACKENDS)).context("setting the stage")?;
+        let rig = Rig::without_daemon(&Layout::of(Shape::TwoArm, BACKENDS), protected).context("setting the stage")?;
+        let people = People::new(&approvers(&rig.fleet))?;
+        let rig = serving(rig).context("setting the stage")?;
         announcer.event("the daemon serves generation 1; clients begin");
         let sources = Topology::client_addresses(Family::V4);
         let shape = LoadShape {
@@ -70,6 +102,7 @@ impl Stage {
             datagrams: Some(datagrams),
             rig,
             book: Scorecard::default(),
+            people,
             announcer,
             seconds,
             started,

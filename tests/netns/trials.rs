@@ -109,7 +109,7 @@ fn next_daemon_goes_on_judging_and_takes_back_what_drops() -> Result<()> {
     let status: Value = rig.installation.ask(&["status"])?;
     let cause = status["takenBack"]["cause"].as_str().unwrap_or_default();
     ensure!(
-        cause.starts_with("taken back: ") && cause.ends_with(" drops a second (DropNoBackend), 0 before"),
+        cause.starts_with("taken back: ") && cause.ends_with(" drops a second (DropNoNextHop), 0 before"),
         "{cause}"
     );
     ensure_told(&rig, &after, cause)?;

@@ -16,7 +16,7 @@ use rustix::{
 };
 
 use super::{
-    LoadShape, locked,
+    HungUp, LoadShape, locked,
     record::{Ending, Record},
     stream::Stream,
 };
@@ -30,6 +30,7 @@ const LAST_WORDS: Duration = Duration::from_secs(16);
 pub(super) struct Driver {
     shape: LoadShape,
     stop: Arc<AtomicBool>,
+    hung_up: HungUp,
     records: Arc<Mutex<Vec<Record>>>,
     streams: Vec<Stream>,
     /// Long-lived ones among `streams`.
@@ -39,10 +40,16 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(shape: LoadShape, stop: Arc<AtomicBool>, records: Arc<Mutex<Vec<Record>>>) -> Self {
+    pub(super) fn new(
+        shape: LoadShape,
+        stop: Arc<AtomicBool>,
+        hung_up: HungUp,
+        records: Arc<Mutex<Vec<Record>>>,
+    ) -> Self {
         Self {
             shape,
             stop,
+            hung_up,
             records,
             streams: Vec::new(),
             long_lived: 0,
@@ -78,12 +85,14 @@ impl Driver {
 
     fn turn_all(&mut self, ready: &[bool], stopping: bool) {
         let now = Instant::now();
+        let hung_up = locked(&self.hung_up).clone();
         let mut records = locked(&self.records);
         let mut at = 0;
         let long_lived = &mut self.long_lived;
         self.streams.retain_mut(|stream| {
             let record = &mut records[stream.record];
-            record.ending = stream.turn(ready[at], stopping, now, record);
+            let is_over = stopping || hung_up.contains(&stream.record);
+            record.ending = stream.turn(ready[at], is_over, now, record);
             at += 1;
             if record.ending.is_some() && record.long_lived {
                 *long_lived -= 1;

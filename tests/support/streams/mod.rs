@@ -5,6 +5,7 @@
 //! drives them all. What became of each connection is on record.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, SocketAddr},
     sync::{
@@ -69,10 +70,14 @@ impl LoadShape {
     }
 }
 
+/// Records of streams whose clients have had enough.
+type HungUp = Arc<Mutex<BTreeSet<usize>>>;
+
 /// A running load; stops when dropped.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
+    hung_up: HungUp,
     records: Arc<Mutex<Vec<Record>>>,
     thread: Option<JoinHandle<Result<io::Result<()>>>>,
 }
@@ -81,11 +86,13 @@ impl Load {
     /// Starts the load in the client's namespace.
     pub fn start(client: &Namespace, shape: LoadShape) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let hung_up = HungUp::default();
         let records = Arc::new(Mutex::new(Vec::new()));
-        let driver = driver::Driver::new(shape, Arc::clone(&stop), Arc::clone(&records));
+        let driver = driver::Driver::new(shape, Arc::clone(&stop), Arc::clone(&hung_up), Arc::clone(&records));
         let thread = client.spawn("streams", move || driver.run())?;
         Ok(Self {
             stop,
+            hung_up,
             records,
             thread: Some(thread),
         })
@@ -111,6 +118,16 @@ impl Load {
             let report = self.report();
             holds(&report).then_some(report)
         })
+    }
+
+    /// The long-lived streams that this backend has end by themselves: what was
+    /// sent comes back, and the client closes. Others take their places.
+    pub fn hang_up(&self, backend: &str) {
+        let report = self.report();
+        let open = report.records.iter().enumerate().filter(|(_, record)| {
+            record.long_lived && record.ending.is_none() && record.backend.as_deref() == Some(backend)
+        });
+        locked(&self.hung_up).extend(open.map(|(nth, _)| nth));
     }
 
     /// Lets what was sent come back, closes every stream, and reports.
@@ -155,6 +172,6 @@ impl Watch {
 }
 
 /// A record is written whole, so a panic elsewhere leaves none half written.
-fn locked(records: &Mutex<Vec<Record>>) -> MutexGuard<'_, Vec<Record>> {
+fn locked<T>(records: &Mutex<T>) -> MutexGuard<'_, T> {
     records.lock().unwrap_or_else(PoisonError::into_inner)
 }
