@@ -85,9 +85,9 @@ fn locked(weighed: Weighed<'_>, code: Code, tier: Tier, message: String) -> Find
 }
 
 /// Beyond a budget: opened by approvals, and shut where nobody can give one.
-fn beyond(weighed: Weighed<'_>, code: Code, message: String) -> Finding {
-    let opened = locked(weighed, code, Tier::Remove, message);
-    if Tier::Remove.needs(&weighed.protection().approvals) > 0 {
+fn beyond(weighed: Weighed<'_>, code: Code, tier: Tier, message: String) -> Finding {
+    let opened = locked(weighed, code, tier, message);
+    if tier.needs(&weighed.protection().approvals) > 0 {
         return opened;
     }
     Finding {

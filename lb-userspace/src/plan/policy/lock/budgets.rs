@@ -23,7 +23,7 @@ pub fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
             format!(", after {} within {window}", tenths(earlier))
         }
     );
-    Some(beyond(weighed, Code::TrafficBudget, message).measured(&tenths(share), &limit.to_string()))
+    Some(beyond(weighed, Code::TrafficBudget, Tier::Remove, message).measured(&tenths(share), &limit.to_string()))
 }
 
 /// `3.1 %`
@@ -54,7 +54,7 @@ fn too_many(weighed: Weighed<'_>, whose: &str, taken: Taken) -> Option<Finding> 
     let Taken { out, of } = taken;
     limit.are_exceeded_by(out, of).then(|| {
         let message = format!("{out} of {of} backends of {whose} would be out, of those that served within {window}");
-        beyond(weighed, Code::RemovalBudget, message).measured(
+        beyond(weighed, Code::RemovalBudget, Tier::Drain, message).measured(
             &format!("{out} backends, {} %", u64::from(out) * 100 / u64::from(of.max(1))),
             &format!("{} backends or {}", limit.count, limit.percent),
         )
