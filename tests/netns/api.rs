@@ -90,6 +90,8 @@ fn exchange(rig: &Rig, document: &Value, method: &str, path: &str, body: &Value)
     let socket = &rig.installation.socket;
     let described = if path.starts_with("/v1/generations/") {
         "/v1/generations/{number}"
+    } else if path.starts_with("/v1/plans/") {
+        "/v1/plans/{digest}"
     } else {
         bare(path)
     };
@@ -127,6 +129,9 @@ fn daemon_answers_every_route_as_its_document_says() -> Result<()> {
         "/v1/bpf/dump",
         "/v1/bpf/verify",
         "/v1/journal",
+        "/v1/journal/verify",
+        "/v1/journal/export?after=0",
+        "/v1/approvals",
     ];
     for path in gets {
         let answer = exchange(&rig, &document, "GET", path, &Value::Null)?;
@@ -159,10 +164,39 @@ fn daemon_answers_every_route_as_its_document_says() -> Result<()> {
             json!({ "backend": "backend/web/be99", "wish": { "set": "reset" } }),
             404,
         ),
+        ("/v1/hold", json!({ "message": "as documented" }), 200),
+        ("/v1/resume", Value::Null, 200),
+        ("/v1/resume", Value::Null, 404),
+        (
+            "/v1/break-glass",
+            json!({ "reason": "as documented", "within": 60 }),
+            200,
+        ),
+        ("/v1/break-glass", json!({ "reason": " ", "within": 60 }), 400),
+        ("/v1/mend-glass", Value::Null, 200),
+        ("/v1/mend-glass", Value::Null, 404),
+        ("/v1/wipe", json!({ "environment": "lab" }), 200),
         ("/v1/confirm", Value::Null, 409),
         ("/v1/abort", Value::Null, 409),
     ];
     let mut asked: Vec<&str> = gets.map(bare).to_vec();
+    // Of plans that nobody keeps, and objects that never were.
+    let nobody = "0".repeat(64);
+    let unknown = [
+        ("GET", format!("/v1/plans/{nobody}"), Value::Null),
+        (
+            "POST",
+            "/v1/approve".to_owned(),
+            json!({ "plan": nobody, "signature": "", "author": false }),
+        ),
+        ("POST", "/v1/reject".to_owned(), json!({ "plan": nobody })),
+        ("POST", "/v1/undelete".to_owned(), json!({ "objects": ["vip/nobody"] })),
+    ];
+    for (method, path, body) in &unknown {
+        let answer = exchange(&rig, &document, method, path, body)?;
+        ensure!((400..500).contains(&answer.status), "{path}: {}", answer.body);
+    }
+    asked.extend(["/v1/plans/{digest}", "/v1/approve", "/v1/reject", "/v1/undelete"]);
     for (path, body, status) in &posts {
         let answer = exchange(&rig, &document, "POST", path, body)?;
         assert_eq!(answer.status, *status, "{path} {body}: {}", answer.body);
@@ -184,6 +218,14 @@ fn daemon_answers_every_route_as_its_document_says() -> Result<()> {
     let digest = bytes
         .iter()
         .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let why = exchange(&rig, &document, "POST", "/v1/why-refused", &json!({ "plan": plan }))?;
+    assert_eq!(
+        (why.status, &why.body["applicable"]),
+        (200, &json!(true)),
+        "{}",
+        why.body
+    );
+    asked.push("/v1/why-refused");
     let apply = json!({ "plan": plan, "digest": digest, "message": "as documented", "confirmWithin": 60 });
     let applied = exchange(&rig, &document, "POST", "/v1/apply", &apply)?;
     assert_eq!(applied.status, 200, "{}", applied.body);
