@@ -73,7 +73,7 @@ impl Walk {
         *self.met.entry(what).or_default() += 1;
     }
 
-    /// Every answer that somebody could get now.
+    /// Answers that somebody could get now.
     fn compare(&mut self) {
         if self.world.daemon.is_none_or(|daemon| daemon.step != Step::Idle) {
             return;
@@ -86,11 +86,11 @@ impl Walk {
             let answer = self.product.may_apply(plan);
             self.agree(&format!("apply {plan:?}"), expected, answer);
             if plan.is_risky() {
-                for key in Key::ALL {
-                    let expected = self.model.may_approve(&self.world, plan, key);
-                    let answer = self.product.may_approve(plan, key);
-                    self.agree(&format!("approve {plan:?} by {key:?}"), expected, answer);
-                }
+                // A key at a time: signatures are most of the work.
+                let key = Key::ALL[self.taken.len() % Key::ALL.len()];
+                let expected = self.model.may_approve(&self.world, plan, key);
+                let answer = self.product.may_approve(plan, key);
+                self.agree(&format!("approve {plan:?} by {key:?}"), expected, answer);
             }
         }
         let trial = self.world.last().trial;

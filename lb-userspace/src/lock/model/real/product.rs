@@ -181,8 +181,6 @@ impl Product {
     // What is done.
 
     pub fn take(&mut self, action: Action, before: &World, after: &World) {
-        self.now.time += SignedDuration::from_secs(1);
-        self.now.coarse += 1;
         match action {
             Action::Start => self.start(after),
             Action::Crash => self.end(),
@@ -252,6 +250,8 @@ impl Product {
     }
 
     fn make(&mut self, plan: Name, base: Names) {
+        // So that plans do not expire together.
+        self.now.time += SignedDuration::from_secs(10);
         let target = Content::clone(&site::content(base.with(plan)).0);
         let wish = Wish::of(target, std::collections::BTreeSet::new());
         let author = name(plan.author());
