@@ -5,15 +5,14 @@
 //! the same, and the daemon is read-only until somebody settles it.
 
 pub(crate) mod again;
+mod first;
 mod hash_key;
 
-use std::{collections::BTreeSet, io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use crate::{
     activity::Activity,
-    api::model::{ApplyRequest, Failure, Mode},
-    approval::Signers,
-    approvers::signers_of,
+    api::model::{Failure, Mode},
     clock::Now,
     config::{self, Config},
     drain::Blind,
@@ -23,12 +22,11 @@ use crate::{
     metrics::Tally,
     neighbours::Resolution,
     part::Part,
-    plan::{Content, Overrides},
     publish::{AdoptError, Adopted, Publisher},
     relayout::{self, Obstacle, Reach},
     reports::FileJudged,
     revision::{MemberHealth, PoolState, Revision},
-    serving::{Asked, Purpose, Served, Serving, Signing, Wish},
+    serving::{Purpose, Served, Serving, Signing},
     store::{self, Entry, Outcome, Store, StoreError},
     takeover,
 };
@@ -385,44 +383,6 @@ impl Found {
             generation,
             why,
             "the last generation is served again"
-        );
-        Ok(())
-    }
-
-    fn first(&mut self, resolution: &Resolution, now: Now) -> Result<(), StartError> {
-        let file = match &self.file {
-            Ok(file) => file.parsed.config.clone(),
-            Err(errors) => return Err(StartError::Config(Arc::clone(errors))),
-        };
-        self.install_hash_key(&file)?;
-        let environment = file.environment.clone();
-        let signers = signers_of(&file).map_err(StartError::First)?;
-        let content = Content::new(file, Overrides::default()).with_signers(signers);
-        if let Some(store) = &mut self.serving.store {
-            let boot = Some(self.serving.boot.clone());
-            store.append(&Entry::FirstStart { environment, boot }, AUTHOR, now.time)?;
-        }
-        let wish = Wish::of(content, BTreeSet::new());
-        let plan = self.serving.plan(wish, resolution, AUTHOR, now);
-        let request = ApplyRequest {
-            digest: plan.digest(),
-            plan,
-            message: None,
-            confirm_within: None,
-        };
-        let asked = Asked {
-            author: AUTHOR,
-            by: None,
-            cause: "first start",
-            on_disk: Ok(Signers::default()),
-        };
-        let applied = self.serving.apply(request, &asked, resolution, now);
-        let applied = applied.map_err(StartError::First)?;
-        event!(
-            info,
-            FirstStart,
-            generation = applied.generation,
-            "the file is the first generation"
         );
         Ok(())
     }

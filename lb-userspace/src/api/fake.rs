@@ -134,7 +134,7 @@ impl Backing for Fake {
             if waiting.digest() == digest {
                 Ok(waiting)
             } else {
-                Err(failure("HF2074", "no such plan waits here", 3))
+                Err(failure("HF5004", "there is no plan of this digest that waits", 1))
             }
         })
     }

@@ -12,6 +12,7 @@ pub mod file;
 pub mod health;
 pub mod limits;
 mod load;
+mod mac;
 mod milliseconds;
 mod percent;
 pub mod place;
@@ -45,6 +46,7 @@ pub use self::{
     errors::{ConfigError, ConfigErrors},
     health::{Check, CheckVia, Damping, DnsRecord, Health, Initial, Statuses, Tls, Velocity},
     load::{Loaded, load, read},
+    mac::{MacAddr, NotAMacAddr},
     milliseconds::Milliseconds,
     percent::Percent,
     protection::{Approvals, Confirm, Protection, Removals},
@@ -354,10 +356,6 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// An Ethernet address; `02:00:00:00:00:11` as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MacAddr(pub [u8; 6]);
-
 /// Names an object of the configuration: `vip/dns`, `pool/web`,
 /// `backend/web/be5`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -462,42 +460,6 @@ impl std::str::FromStr for ObjectName {
                 backend: backend.to_owned(),
             }),
             _ => Err(NotAnObjectName(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for MacAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, rest @ ..] = self.0;
-        write!(f, "{first:02x}")?;
-        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
-    }
-}
-
-/// The text is not six hexadecimal bytes with colons.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a MAC address like 02:00:00:00:00:11")]
-pub struct NotAMacAddr(pub String);
-
-impl std::str::FromStr for MacAddr {
-    type Err = NotAMacAddr;
-
-    fn from_str(text: &str) -> Result<Self, NotAMacAddr> {
-        let not = || NotAMacAddr(text.to_owned());
-        let mut bytes = [0; 6];
-        let mut parts = text.split(':');
-        for byte in &mut bytes {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(not)?;
-            // `from_str_radix` takes a sign, too.
-            if !part.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return Err(not());
-            }
-            *byte = u8::from_str_radix(part, 16).map_err(|_| not())?;
-        }
-        if parts.next().is_some() {
-            Err(not())
-        } else {
-            Ok(Self(bytes))
         }
     }
 }

@@ -61,7 +61,9 @@ impl Daemon {
     }
 
     pub async fn kept_plan(&self, digest: Digest) -> Result<Plan, Failure> {
-        self.serving.lock().await.kept_plan(digest)
+        // Nothing is refused by it: it is not there.
+        let kept = self.serving.lock().await.kept_plan(digest);
+        kept.map_err(|_| failure::absent("plan of this digest that waits"))
     }
 
     pub async fn hold_changes(&self, request: HoldRequest, peer: Peer) -> Result<Status, Failure> {

@@ -1,7 +1,10 @@
 //! How much may be broken and taken away, over the window.
 
 use super::{Code, Finding, ObjectName, Severity, Weighed, beyond, finding, per_mille};
-use crate::{config::Percent, plan::blast::Taken};
+use crate::{
+    config::Percent,
+    plan::{Tier, blast::Taken},
+};
 
 /// The share of packets, over the window.
 pub fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
