@@ -26,15 +26,10 @@ impl Package {
 }
 
 /// Commands that building and running need, with their package.
-const COMMANDS: [(&str, &str, &str); 9] = [
+const COMMANDS: [(&str, &str, &str); 10] = [
     ("cc", "gcc", "compiles SQLite, which the daemon's store is built on"),
     ("curl", "curl", "asks for metrics, in tests of the operator's guide"),
     ("ip", "iproute2", "makes the network namespaces of demo and tests"),
-    (
-        "ssh-keygen",
-        "openssh-client",
-        "checks signatures from outside, in the tests of the level `netns`",
-    ),
     (
         "bpftool",
         "bpftool",
@@ -43,7 +38,7 @@ const COMMANDS: [(&str, &str, &str); 9] = [
     (
         "ssh-keygen",
         "openssh-client",
-        "signs and verifies approvals, in the unit tests",
+        "signs and verifies from outside, in the unit tests and those of the level `netns`",
     ),
     (
         "ssh-agent",
