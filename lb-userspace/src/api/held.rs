@@ -131,7 +131,12 @@ fn query(described: &Value, uri: &Uri) -> Result<(), String> {
     }
     for parameter in of_query {
         let value = parameter["name"].as_str().and_then(|name| given.get(name));
-        let value = value.ok_or(format!("{parameter} is missing"))?;
+        let Some(value) = value else {
+            if parameter["required"] == true {
+                return Err(format!("{parameter} is missing"));
+            }
+            continue;
+        };
         let value = value
             .parse::<u64>()
             .map_or_else(|_| json!(value), |number| json!(number));
