@@ -162,7 +162,7 @@ pub fn serving_in(running: &Revision, pool: &str) -> usize {
 }
 
 /// It may have slots, and can be reached, and its checks say nothing against it.
-fn serves(backend: &Backend, member: &MemberState) -> bool {
+const fn serves(backend: &Backend, member: &MemberState) -> bool {
     policy::owns_slots(backend) && member.hop.is_some() && !member.health.share.is_zero()
 }
 
@@ -256,7 +256,7 @@ impl Blast {
                 named.contains(object.to_string().as_str())
             });
             let broken: u64 = broken.map(of).sum();
-            if all == 0 { 0 } else { pps * broken / all }
+            (pps * broken).checked_div(all).unwrap_or(0)
         };
         config.vips.iter().map(of_vip).sum()
     }

@@ -48,6 +48,7 @@ pub struct Judged<'a> {
 pub fn judge(judged: Judged<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(other_environment(judged));
+    findings.extend(too_few_signers(judged.target));
     if let Some(running) = judged.running {
         findings.extend(omission::empty(running, judged.target, judged.wipe));
         findings.extend(omission::pools_without_owner(running, judged.target));
@@ -207,6 +208,18 @@ fn other_environment(judged: Judged<'_>) -> Option<Finding> {
         );
         finding(Code::OtherEnvironment, Severity::Refuse, message)
             .fix("plan it on a host of that environment, or correct `environment:` in the file")
+    })
+}
+
+/// It would take more approvals than there are people who may give them: nothing
+/// could be removed any more, and the rules could not be lifted.
+fn too_few_signers(target: &Content) -> Option<Finding> {
+    let approvals = &target.config.protection.approvals;
+    let (needs, people) = (approvals.remove.max(approvals.drain), target.signers.people());
+    (people < needs as usize).then(|| {
+        let message = format!("{needs} approvals would be needed, and {people} people may give one");
+        finding(Code::TooFewSigners, Severity::Refuse, message)
+            .fix("add lines to the file of `protection.approvals.approvers`, or ask for fewer approvals")
     })
 }
 

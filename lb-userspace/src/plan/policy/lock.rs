@@ -7,6 +7,8 @@
 //! protection asks for; where it asks for none, what is within the budgets needs
 //! a trial only, and what is beyond them is refused.
 
+mod taken;
+
 use super::{Code, Finding, ObjectName, Severity, finding};
 use crate::{
     config::{Percent, Protection, Seconds, Vip},
@@ -49,6 +51,7 @@ pub fn weigh(weighed: Weighed<'_>) -> Vec<Finding> {
     findings.extend(removals(weighed));
     findings.extend(floor(weighed));
     findings.extend(rules(weighed));
+    findings.extend(taken::taken(weighed));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }
@@ -256,7 +259,8 @@ fn tenths(per_mille: u32) -> String {
     }
 }
 
-/// Backends taken out, in each pool and in all of them, over the window.
+/// Backends taken out, in each pool and in all of them, over the window. Those of
+/// pools that no VIP uses any more are told of with their VIPs.
 fn removals(weighed: Weighed<'_>) -> Vec<Finding> {
     let limit = weighed.protection().max_backends_removed;
     let window = weighed.protection().window;
@@ -276,9 +280,14 @@ fn removals(weighed: Weighed<'_>) -> Vec<Finding> {
         })
     };
     let (blast, spent) = (weighed.blast, weighed.spent);
-    let mut pools: Vec<&str> = blast
+    let target = weighed.target.in_force();
+    let out: Vec<&ObjectName> = blast
         .taken_out
         .keys()
+        .filter(|object| target.vips.iter().any(|vip| of_pool(&vip.pool, object)))
+        .collect();
+    let mut pools: Vec<&str> = out
+        .iter()
         .filter_map(|object| match object {
             ObjectName::Backend { pool, .. } => Some(pool.as_str()),
             ObjectName::Vip(_) | ObjectName::Pool(_) => None,
@@ -288,19 +297,14 @@ fn removals(weighed: Weighed<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = pools
         .iter()
         .filter_map(|pool| {
-            let now = blast.taken_out.keys().filter(|object| of_pool(pool, object)).count();
+            let now = out.iter().filter(|object| of_pool(pool, object)).count();
             let earlier = spent.out.keys().filter(|object| of_pool(pool, object)).count();
             let serving = super::super::blast::serving_in(weighed.running, pool);
             judge(&format!("pool {pool}"), now, earlier, serving)
         })
         .collect();
     if findings.is_empty() {
-        findings.extend(judge(
-            "all pools",
-            blast.taken_out.len(),
-            spent.out.len(),
-            blast.backends as usize,
-        ));
+        findings.extend(judge("all pools", out.len(), spent.out.len(), blast.backends as usize));
     }
     findings
 }
@@ -421,6 +425,7 @@ fn locked(weighed: Weighed<'_>, code: Code, tier: Tier, message: String) -> Find
     finding.tier = Some(tier);
     match tier.needs(&weighed.protection().approvals) {
         0 => finding,
+        1 => finding.fix("1 approval by somebody else: holdfast approve PLAN"),
         needs => finding.fix(&format!("{needs} approvals by others: holdfast approve PLAN")),
     }
 }
