@@ -16,6 +16,9 @@ use crate::{
     store::{By, Entry, Outcome, Record},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Plans that wait at once.
 pub const MAX_KEPT: usize = 64;
 
