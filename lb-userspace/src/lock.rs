@@ -19,6 +19,9 @@ use crate::{
     store::{By, Entry, Outcome, Record},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Plans that wait at once.
 pub const MAX_KEPT: usize = 64;
 
@@ -310,6 +313,3 @@ impl GlassTerm {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

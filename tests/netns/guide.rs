@@ -21,8 +21,9 @@ const REFERENCES: [&str; 3] = ["docs/configuration.md", "docs/metrics.md", "docs
 const LEVELS: [&str; 1] = ["packages"];
 
 /// Documents that name commands in sentences.
-const SENTENCES: [&str; 7] = [
+const SENTENCES: [&str; 8] = [
     "README.md",
+    "docs/approvals.md",
     "docs/configuration.md",
     "docs/events.md",
     "docs/failures.md",
@@ -129,6 +130,42 @@ fn first_configuration_of_the_readme_does_what_it_says() -> Result<()> {
     walk(&mut through, &site, &blocks)?;
     ensure_all_ran(&through, &blocks)
 }
+
+#[test]
+fn sessions_of_a_team_end_as_the_document_says() -> Result<()> {
+    let site = Site::build()?;
+    prepare(&site)?;
+    let balancer = site.machines.get("balancer").context("a balancer")?;
+    let accounts = balancer.run(ACCOUNTS)?;
+    ensure!(accounts.code == Some(0), "{}", accounts.said());
+    let mut through = Walk::on(&site.machines);
+    let blocks = read("docs/approvals.md")?;
+    let serves = blocks.iter().position(|block| block.text.starts_with("holdfastd "));
+    let (before, after) = blocks.split_at(serves.context("nothing is started")? + 1);
+    for block in before {
+        through.take(block).with_context(|| block.place())?;
+    }
+    // As the package has it for its group.
+    let opened = balancer.run("chmod 0666 /run/holdfast/holdfastd.sock")?;
+    ensure!(opened.code == Some(0), "{}", opened.said());
+    walk(&mut through, &site, after)?;
+    ensure_all_ran(&through, &blocks)?;
+    ensure!(through.ran.len() > 20, "only {} commands", through.ran.len());
+    Ok(())
+}
+
+/// What a host has before its team comes.
+const ACCOUNTS: &str = "\
+set -e
+mkdir -p /run/commands
+cp \"$(command -v holdfast)\" /run/commands/
+number=70010
+for user in ann ben cy; do
+    number=$((number + 1))
+    echo \"$user:x:$number:$number::/run/$user:/bin/sh\" >> /etc/passwd
+    echo \"$user:x:$number:\" >> /etc/group
+    install -d -o $number -g $number /run/$user
+done";
 
 #[test]
 fn commands_of_the_references_do_what_they_say() -> Result<()> {

@@ -17,6 +17,7 @@ mod health;
 mod host;
 mod journal;
 mod links;
+mod lock;
 mod many_checks;
 mod metrics;
 mod modes;

@@ -139,3 +139,22 @@ fn systemd_hears_ready_once_it_serves_and_nothing_of_life_while_the_writer_hangs
     drop(disk);
     Ok(())
 }
+
+#[test]
+fn systemd_shows_a_refusal_and_a_broken_glass() -> Result<()> {
+    let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
+    rig.stop_daemon()?;
+    let socket = rig.installation.state.with_extension("notify");
+    let heard = Heard::listen(&socket)?;
+    rig.installation.environment = vec![("NOTIFY_SOCKET".to_owned(), socket.display().to_string())];
+    rig.start_daemon()?;
+    heard.wait_for("STATUS=● SERVING generation 1", 1, Duration::from_secs(5))?;
+    rig.installation.write(&rig.fleet.clone().omitting("web", "be1"))?;
+    let config = rig.installation.config.to_string_lossy().into_owned();
+    let refused = rig.installation.run(&["apply", "-f", &config])?;
+    assert_eq!(refused.code, Some(3), "{}", refused.said());
+    heard.wait_for("STATUS=▲ REFUSED HF2002 of ", 1, Duration::from_secs(10))?;
+    let broken = rig.installation.run(&["break-glass", "-m", "INC-4711"])?;
+    assert_eq!(broken.code, Some(0), "{}", broken.said());
+    heard.wait_for("STATUS=▲ GLASS BROKEN by ", 1, Duration::from_secs(10))
+}

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! <!-- run: on be1 -->               on that machine; `on backends`: on each
+//! <!-- run: as ann -->               by that user of the machine
 //! <!-- run: exit 3 -->               each command ends with this
 //! <!-- run: stays until COMMAND -->  goes on running; COMMAND succeeds then
 //! <!-- run: keys q after TEXT -->    on a terminal; this (or `Ctrl-C`) is typed when
@@ -16,7 +17,7 @@
 //! <!-- run: shows -->                is what the command before printed
 //! ```
 //!
-//! The first four can be said together, with `;` between them.
+//! The first five can be said together, with `;` between them.
 
 use std::{fs, path::Path};
 
@@ -47,6 +48,8 @@ pub enum Role {
     Commands {
         /// A machine, or `backends`.
         on: String,
+        /// A user of the machine; `None`: root.
+        user: Option<String>,
         exit: i32,
         way: Way,
     },
@@ -154,7 +157,7 @@ pub fn blocks(document: &'static str, text: &str) -> Result<Vec<Block>> {
 fn role(said: Option<&str>, language: &str) -> Result<Role> {
     let Some(said) = said else {
         return Ok(if language.is_empty() {
-            commands(BALANCER, 0, Way::Ends)
+            commands(BALANCER, None, 0, Way::Ends)
         } else {
             Role::Example
         });
@@ -170,10 +173,11 @@ fn role(said: Option<&str>, language: &str) -> Result<Role> {
         "shows" => return Ok(Role::Shown),
         _ => {}
     }
-    let (mut on, mut exit, mut way) = (BALANCER, 0, Way::Ends);
+    let (mut on, mut user, mut exit, mut way) = (BALANCER, None, 0, Way::Ends);
     for part in said.split(';') {
         match words(part) {
             ("on", machine) => on = machine,
+            ("as", name) => user = Some(name),
             ("exit", code) => exit = code.parse().context("an exit code")?,
             ("stays", until) => {
                 let until = until.strip_prefix("until ").context("stays until what?")?;
@@ -189,7 +193,7 @@ fn role(said: Option<&str>, language: &str) -> Result<Role> {
             (other, _) => bail!("`run: {other}` says nothing"),
         }
     }
-    Ok(commands(on, exit, way))
+    Ok(commands(on, user, exit, way))
 }
 
 fn words(part: &str) -> (&str, &str) {
@@ -198,9 +202,10 @@ fn words(part: &str) -> (&str, &str) {
     (word, rest.trim())
 }
 
-fn commands(on: &str, exit: i32, way: Way) -> Role {
+fn commands(on: &str, user: Option<&str>, exit: i32, way: Way) -> Role {
     Role::Commands {
         on: on.to_owned(),
+        user: user.map(str::to_owned),
         exit,
         way,
     }

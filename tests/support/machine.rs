@@ -102,9 +102,33 @@ impl Machine {
         command
     }
 
+    /// The same for the shell of one of its users, who has a directory
+    /// `/run/USER` and commands in `/run/commands`.
+    #[must_use]
+    pub fn shell_as(&self, user: &str, line: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", &self.anchor.id().to_string(), "--mount", "--net", "--"])
+            .args(["env", "--chdir", &format!("/run/{user}"), &format!("HOME=/run/{user}")])
+            .args(["setpriv", "--reuid", user, "--regid", user, "--init-groups"])
+            .args(["sh", "-c", line])
+            .env("PATH", format!("/run/commands:{}", self.path.display()))
+            .env_remove("SSH_CONNECTION");
+        command
+    }
+
     /// Runs a command line to its end.
     pub fn run(&self, line: &str) -> Result<Outcome> {
-        let output = self.shell(line).output().context("running nsenter")?;
+        Self::end(self.shell(line))
+    }
+
+    /// The same as one of its users.
+    pub fn run_as(&self, user: &str, line: &str) -> Result<Outcome> {
+        Self::end(self.shell_as(user, line))
+    }
+
+    fn end(mut command: Command) -> Result<Outcome> {
+        let output = command.output().context("running nsenter")?;
         Ok(Outcome {
             code: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -18,7 +18,13 @@ use super::{
         WhyRefusedRequest, WipeRequest,
     },
 };
-use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, store::Page};
+use crate::{
+    config::Access,
+    digest::Digest,
+    metrics::Sample,
+    plan::{Plan, Severity},
+    store::Page,
+};
 
 /// The digest of nothing in particular.
 pub const DIGEST: &str = "7f3a9c0a1b2c000000000000000000000000000000000000000000000000ffff";
@@ -79,6 +85,14 @@ impl Backing for Fake {
             }
             if request.digest != request.plan.digest() {
                 return Err(failure("HF2003", "the plan is not the one that was shown", 4));
+            }
+            if let Some(finding) = request
+                .plan
+                .findings
+                .iter()
+                .find(|finding| finding.severity == Severity::Refuse)
+            {
+                return Err(failure(&finding.code, &finding.message, 3));
             }
             self.applied.lock().expect("no test panics with it").push(request);
             self.ended.notify_one();

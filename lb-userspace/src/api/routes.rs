@@ -262,8 +262,8 @@ async fn apply(
     Extension(peer): Extension<Peer>,
     request: Body<ApplyRequest>,
 ) -> Reply<Applied> {
-    // Who may do what is of admins alone.
-    if request.0.plan.target.config.access != api.backing.access().await? {
+    // Who may do what is of admins alone, and so is a wipe, whoever wrote the plan.
+    if request.0.plan.wipe || request.0.plan.target.config.access != api.backing.access().await? {
         api.admits(&peer, Role::Admin).await?;
     }
     // A task of its own: a client that goes away must not stop an apply between

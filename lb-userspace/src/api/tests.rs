@@ -2,6 +2,7 @@
 
 mod openapi;
 mod roles;
+mod ways;
 
 use std::{
     path::Path,

@@ -1,5 +1,5 @@
 //! `holdfast plan|apply|rollback|attach|detach`: ask for a plan, show it, and
-//! hand the same plan back to be applied. What is refused is refused before.
+//! hand the same plan back to be applied.
 
 use std::{
     fs,
@@ -139,11 +139,13 @@ pub(super) async fn carry_out(
     client: &Client,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Error> {
-    if plan.is_refused() {
-        return Err(Error::Refused(Box::new(plan)));
+    // What is refused is handed in all the same, so that journal, metrics and
+    // `status` say that somebody tried; what is shown is the plan.
+    let refused = plan.is_refused().then(|| Box::new(plan.clone()));
+    if refused.is_none() {
+        // Talk: stdout is for what became of it.
+        terminal.say(&render::plan_text(&plan, terminal.err.color))?;
     }
-    // Talk: stdout is for what became of it.
-    terminal.say(&render::plan_text(&plan, terminal.err.color))?;
     let digest = plan.digest();
     let request = ApplyRequest {
         plan,
@@ -151,7 +153,10 @@ pub(super) async fn carry_out(
         message,
         confirm_within: trial.confirm_within.map(|within| within.0),
     };
-    let applied: Document<Applied> = terminal.patiently("applying", client.apply(&request)).await?;
+    let applied: Document<Applied> = match (terminal.patiently("applying", client.apply(&request)).await, refused) {
+        (Err(_), Some(plan)) => return Err(Error::Refused(plan)),
+        (applied, _) => applied?,
+    };
     terminal.answer(&applied, applied_text)?;
     match applied.body.confirm_until {
         Some(_) if trial.wait => trial::wait(&applied.body, client, terminal).await,

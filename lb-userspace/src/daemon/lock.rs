@@ -1,6 +1,6 @@
 //! What requests do to the approval lock.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use super::Daemon;
 use crate::{
@@ -104,7 +104,8 @@ impl Daemon {
 
     pub async fn why_plan_refused(&self, request: WhyRefusedRequest, peer: Peer) -> Result<WhyRefused, Failure> {
         let resolution = self.resolve_for(&request.plan.target.config).await?;
-        let serving = self.serving.lock().await;
+        let mut serving = self.serving.lock().await;
+        serving.see(Instant::now())?;
         let asked = asked(&serving, &peer, "why-refused");
         Ok(serving.why_refused(&request.plan, &asked, &resolution, Now::read()))
     }

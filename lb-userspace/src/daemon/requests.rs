@@ -1,6 +1,9 @@
 //! What requests ask for: plans, and the application of one.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{Daemon, follow::resolve_within, lock};
 use crate::{
@@ -35,6 +38,7 @@ impl Daemon {
     pub(super) async fn plan_for(&self, wish: Wish, peer: &Peer) -> Result<Plan, Failure> {
         let resolution = self.resolve_for(&wish.target.config).await?;
         let mut serving = self.serving.lock().await;
+        serving.see(Instant::now())?;
         let now = Now::read();
         let plan = serving.plan(wish, &resolution, peer.author(), now);
         let waits = plan.needs > 0 && !plan.is_refused();
@@ -165,6 +169,7 @@ impl Daemon {
             }
             Some(_) | None => "apply",
         };
+        serving.see(Instant::now())?;
         let now = Now::read();
         let asked = lock::asked(&serving, &peer, cause);
         let applied = tokio::task::block_in_place(|| serving.apply(request, &asked, &resolution, now))?;
@@ -182,7 +187,7 @@ impl Daemon {
         self.judge_file().await;
         let resolution = self.resolution.read().await;
         let mut status = self.serving.lock().await.status(&resolution, Now::read())?;
-        let (now, time) = (std::time::Instant::now(), Now::read().time);
+        let (now, time) = (Instant::now(), Now::read().time);
         self.health
             .read(|watch| reports::health::add(&mut status, watch, now, time));
         Ok(status)

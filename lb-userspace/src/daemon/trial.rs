@@ -27,11 +27,11 @@ pub async fn watch(daemon: Arc<Daemon>) {
 
 impl Daemon {
     pub async fn confirm_trial(&self, peer: Peer) -> Result<Applied, Failure> {
-        self.serving.lock().await.confirm(&peer.name, Now::read())
+        self.serving.lock().await.confirm(peer.author(), Now::read())
     }
 
     pub async fn abort_trial(&self, peer: Peer) -> Result<Applied, Failure> {
-        let back = self.take_back(Some("aborted"), &peer.name).await?;
+        let back = self.take_back(Some("aborted"), peer.author()).await?;
         back.ok_or_else(crate::failure::no_trial)
     }
 

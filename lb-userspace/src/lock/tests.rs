@@ -1,5 +1,7 @@
 //! What the lock remembers, and when it forgets.
 
+mod entries;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -204,6 +204,18 @@ impl Sample {
         )?;
         gauge(
             to,
+            "guard_glass",
+            "1: the glass is broken: the lock is open",
+            &u64::from(self.glass),
+        )?;
+        counter(
+            to,
+            "guard_break_glass",
+            "How often somebody broke the glass, since the daemon was started",
+            Some(&self.tally.glass_broken),
+        )?;
+        gauge(
+            to,
             "guard_read_only",
             "1: the daemon takes no changes, by itself",
             &u64::from(self.mode == Mode::ReadOnly),

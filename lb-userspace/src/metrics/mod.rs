@@ -58,6 +58,8 @@ pub struct Sample {
     /// The configuration file means what is served.
     pub in_sync: bool,
     pub mode: Mode,
+    /// The lock is open.
+    pub glass: bool,
     /// All that was published is there, and every pin.
     pub whole: bool,
     /// The store can be read and written.

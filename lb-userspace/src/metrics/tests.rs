@@ -51,6 +51,7 @@ fn sample_of(content: Content) -> Sample {
         )]),
         in_sync: true,
         mode: Mode::Normal,
+        glass: false,
         whole: true,
         journal: true,
         run: Some((std::time::Duration::from_millis(1500), 20)),

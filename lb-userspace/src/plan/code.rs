@@ -85,6 +85,8 @@ pub enum Code {
     Weakened,
     /// A pool is checked in another way: for a while nobody knows who is healthy.
     CheckPath,
+    /// Capacity, or what nobody uses, is taken away.
+    TakenAway,
     /// The plan's time is over.
     Expired,
     /// The plan is for other hosts.
@@ -107,7 +109,7 @@ pub enum Code {
 
 impl Code {
     /// Every one of them, in the order of the document.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::Empty,
         Self::Omitted,
         Self::Stale,
@@ -147,6 +149,7 @@ impl Code {
         Self::Breaks,
         Self::Weakened,
         Self::CheckPath,
+        Self::TakenAway,
         Self::Expired,
         Self::OtherHost,
         Self::BeyondBounds,
@@ -169,7 +172,7 @@ impl Code {
     ];
 
     /// What `lock` finds: measured anew at every look.
-    const MEASURED: [Self; 10] = [
+    const MEASURED: [Self; 11] = [
         Self::LiveVip,
         Self::NotDrained,
         Self::Protected,
@@ -180,6 +183,7 @@ impl Code {
         Self::Breaks,
         Self::Weakened,
         Self::CheckPath,
+        Self::TakenAway,
     ];
 
     #[must_use]
@@ -234,6 +238,7 @@ impl Code {
             Self::Breaks => "HF2065",
             Self::Weakened => "HF2066",
             Self::CheckPath => "HF2067",
+            Self::TakenAway => "HF2068",
             Self::Expired => "HF2070",
             Self::OtherHost => "HF2071",
             Self::BeyondBounds => "HF2072",

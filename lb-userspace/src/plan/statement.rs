@@ -70,6 +70,9 @@ const NAMED: usize = 12;
 
 /// The statement of a plan whose other fields are set. Control characters of
 /// names cannot be in it: names have none.
+///
+/// # Panics
+/// Never: a String takes all text.
 #[must_use]
 pub fn about(plan: &Plan) -> String {
     let mut text = format!(

@@ -111,7 +111,7 @@ impl Footing<'_> {
                 .map(|trial| trial.0);
             permit.opened.expense = Expense::of(&served.state, &plan.target, &measured.blast, now.time);
         }
-        check_findings(&findings, glass, &mut permit)?;
+        check_findings(&findings, plan, glass, &mut permit)?;
         if let Some(measured) = &measured {
             self.check_measured(plan, digest, measured, glass, asked, now, &mut permit)?;
         }
@@ -245,12 +245,16 @@ impl Footing<'_> {
     }
 }
 
-/// Refusals refuse, but those that a broken glass is for.
-fn check_findings(findings: &[Finding], glass: bool, permit: &mut Permit) -> Result<(), Failure> {
-    let refusals: Vec<&Finding> = findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Refuse)
-        .collect();
+/// Refusals refuse, but those that a broken glass is for. What refused the plan
+/// when it was made does so still: whoever saw it was told so.
+fn check_findings(findings: &[Finding], plan: &Plan, glass: bool, permit: &mut Permit) -> Result<(), Failure> {
+    let mut refusals: Vec<&Finding> = Vec::new();
+    for finding in findings.iter().chain(&plan.findings) {
+        let told = |other: &&Finding| (&other.code, &other.object) == (&finding.code, &finding.object);
+        if finding.severity == Severity::Refuse && !refusals.iter().any(told) {
+            refusals.push(finding);
+        }
+    }
     if refusals.is_empty() {
         return Ok(());
     }

@@ -13,6 +13,7 @@ use crate::{
     plan::{
         Base, Bounds, Change, Content, Finding, Plan, Severity,
         blast::{Blast, Live, Reading, Spent},
+        code::Code,
         diff,
         policy::{self, lock},
         statement,
@@ -98,8 +99,10 @@ impl Footing<'_> {
             _ => (0, None),
         };
         let ttl = protection.map_or_else(|| target.config.protection.approvals.ttl, |of| of.approvals.ttl);
+        let glass = self.glass_is_broken(now);
+        findings.extend(glass.then(glass_is_broken));
         let blast = measured.map_or_else(Blast::default, |measured| {
-            findings.extend(measured.findings);
+            findings.extend(measured.findings.into_iter().map(|finding| opened(finding, glass)));
             measured.blast
         });
         let previous = self.served.map(|served| &served.state);
@@ -181,6 +184,32 @@ fn reading(live: activity::Live) -> Reading {
         quiet: live
             .quiet_for
             .map(|quiet| Seconds(u32::try_from(quiet.as_secs()).unwrap_or(u32::MAX))),
+    }
+}
+
+/// What a broken glass is for does not refuse a plan while it is broken; whether
+/// it still is, is asked again when the plan is applied.
+fn opened(finding: Finding, glass: bool) -> Finding {
+    if !glass || finding.severity != Severity::Refuse || !Code::yields_to_glass(&finding.code) {
+        return finding;
+    }
+    Finding {
+        severity: Severity::Lock,
+        fix: Some("the glass is broken: this does not refuse it now".to_owned()),
+        ..finding
+    }
+}
+
+fn glass_is_broken() -> Finding {
+    Finding {
+        code: Code::GlassBroken.as_str().to_owned(),
+        severity: Severity::Warn,
+        message: "the glass is broken: nothing here needs an approval now".to_owned(),
+        object: None,
+        value: None,
+        limit: None,
+        tier: None,
+        fix: Some("holdfast break-glass --end".to_owned()),
     }
 }
 

@@ -81,6 +81,17 @@ impl Serving {
         Some(OnTrial::new(next.generation, author.to_owned(), term, before))
     }
 
+    /// Looks at what was counted: before a plan is judged, so that the first packet
+    /// of a VIP a moment ago is one.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn see(&mut self, now: Instant) -> Result<(), Failure> {
+        let counted = Counted::of(self.publisher.kernel(), self.served.as_ref())?;
+        self.activity.look(counted.counters(), now);
+        Ok(())
+    }
+
     /// Looks at what was counted, and whether a trial is worse than what was
     /// before. Once a second.
     ///

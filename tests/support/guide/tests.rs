@@ -42,15 +42,24 @@ fn commands_are_found_with_where_and_how_they_run() {
     assert_eq!(found.len(), 6);
     assert_eq!(found[0].commands(), ["first --with x    --and y", "second    # why"]);
     assert_eq!(found[0].place(), "d.md:3");
-    let on = |index: usize| match &found[index].role {
-        Role::Commands { on, exit: 0, way } => (on.as_str(), way.clone()),
-        other => panic!("{other:?}"),
+    let on = |index: usize| {
+        let Role::Commands {
+            on,
+            user: None,
+            exit: 0,
+            way,
+        } = &found[index].role
+        else {
+            panic!("{:?}", found[index].role);
+        };
+        (on.as_str(), way.clone())
     };
     assert_eq!(on(0), (BALANCER, Way::Ends));
     assert_eq!(on(1), ("be1", Way::Ends));
     assert_eq!(on(2), (BALANCER, Way::Stays("holdfast status".to_owned())));
     let interrupted = Role::Commands {
         on: "be2".to_owned(),
+        user: None,
         exit: 130,
         way: Way::Keys {
             keys: "\x03".to_owned(),
@@ -97,4 +106,13 @@ fn output_is_the_same_but_for_numbers_spaces_and_what_is_left_out() {
     ] {
         ensure_shown(shown, printed).expect_err(shown);
     }
+}
+
+#[test]
+fn command_of_a_user_is_found_with_the_user() {
+    let found = blocks("d.md", "<!-- run: as ann; exit 3 -->\n```\nholdfast status\n```\n").expect("a document");
+    let Role::Commands { on, user, exit, .. } = &found[0].role else {
+        panic!("{found:?}");
+    };
+    assert_eq!((on.as_str(), user.as_deref(), *exit), (BALANCER, Some("ann"), 3));
 }

@@ -47,13 +47,13 @@ impl<'a> Walk<'a> {
     /// If a command ends otherwise than it should, or prints something else.
     pub fn take(&mut self, block: &Block) -> Result<()> {
         match &block.role {
-            Role::Commands { on, exit, way } => {
+            Role::Commands { on, user, exit, way } => {
                 let commands = block.commands();
                 ensure!(!commands.is_empty(), "a fence without a command");
                 for machine in self.chosen(on)? {
                     for command in &commands {
-                        println!("{}: {command}", machine.name());
-                        self.command(machine, command, *exit, way)
+                        println!("{}: {command}", user.as_deref().unwrap_or(machine.name()));
+                        self.command(machine, user.as_deref(), command, *exit, way)
                             .with_context(|| format!("{} on {}", command, machine.name()))?;
                     }
                 }
@@ -98,10 +98,17 @@ impl<'a> Walk<'a> {
         Ok(vec![self.machine(on)?])
     }
 
-    fn command(&mut self, machine: &Machine, command: &str, exit: i32, way: &Way) -> Result<()> {
+    fn command(&mut self, machine: &Machine, user: Option<&str>, command: &str, exit: i32, way: &Way) -> Result<()> {
+        ensure!(
+            user.is_none() || *way == Way::Ends,
+            "only root's commands stay, or are typed to"
+        );
         match way {
             Way::Ends => {
-                let outcome = machine.run(command)?;
+                let outcome = match user {
+                    Some(user) => machine.run_as(user, command)?,
+                    None => machine.run(command)?,
+                };
                 println!("{}", outcome.said());
                 ensure!(
                     outcome.code == Some(exit),

@@ -31,6 +31,34 @@ const UNSAFE_ALLOWED: [(&str, &str); 12] = [
     ),
 ];
 
+/// Calls that lead to a switch, and the files that may make them: all ways to one
+/// are these, and ARCHITECTURE.md lists them ("Who may").
+const SWITCHES: [(&str, &[&str]); 6] = [
+    // The chunks and ACTIVE themselves.
+    (
+        "ublisher.publish(",
+        &[
+            "lb-userspace/src/serving/publish.rs",
+            "lb-userspace/src/publish/tests.rs",
+        ],
+    ),
+    ("Publisher::new(kernel).publish(", &["lb-userspace/src/relayout.rs"]),
+    // A generation: a judged plan, a trial's end, a start.
+    (
+        "self.change(",
+        &["lb-userspace/src/serving/apply.rs", "lb-userspace/src/serving/trial.rs"],
+    ),
+    (".change(&content", &["lb-userspace/src/startup.rs"]),
+    (
+        "serving.apply(",
+        &["lb-userspace/src/daemon/requests.rs", "lb-userspace/src/startup.rs"],
+    ),
+    (
+        "serving.take_back(",
+        &["lb-userspace/src/daemon/trial.rs", "lb-userspace/src/startup.rs"],
+    ),
+];
+
 /// Lines in a file of source or prose; beyond it, two ideas live in one file.
 const MAX_LINES: usize = 500;
 
@@ -70,6 +98,7 @@ pub fn check(file: &File) -> Vec<Violation> {
         found.extend(unsafe_with_reason(file, &code));
         found.extend(forbidden(file, &code));
         found.extend(warnings_are_events(file, &code));
+        found.extend(switches_where_listed(file, &code));
         if file.path.starts_with("lb-common/src/abi/") {
             found.extend(layout_asserted(file, &code));
         }
@@ -168,6 +197,18 @@ fn warnings_are_events(file: &File, code: &str) -> impl Iterator<Item = Violatio
             .into_iter()
             .find(|bare| line.contains(bare))?;
         let message = format!("`{bare}…)` without an event: `event!(warn, NAME, …)`, docs/events.md");
+        Some(violation(file, number, message))
+    })
+}
+
+/// No module but the listed ones leads to a switch.
+fn switches_where_listed(file: &File, code: &str) -> impl Iterator<Item = Violation> {
+    let ours = file.path.starts_with("lb-userspace/src/");
+    numbered(code).filter(move |_| ours).filter_map(|(number, line)| {
+        let (call, _) = SWITCHES
+            .iter()
+            .find(|(call, files)| line.contains(call) && !files.contains(&file.path.as_str()))?;
+        let message = format!("`{call}…)` leads to a switch: SWITCHES in xtask/src/tidy/rules.rs lists who may");
         Some(violation(file, number, message))
     })
 }

@@ -40,6 +40,16 @@ fn warning_of_the_daemon_without_an_event_is_found() {
 }
 
 #[test]
+fn another_way_to_a_switch_is_found() {
+    let text = "fn f() {\n    self.change(&target)\n}\n";
+    broken("lb-userspace/src/daemon/lock.rs", text, 2, "leads to a switch");
+    kept("lb-userspace/src/serving/trial.rs", text);
+    let text = "fn f() {\n    serving.apply(request)\n}\n";
+    broken("lb-userspace/src/daemon/lock.rs", text, 2, "leads to a switch");
+    kept("lb-userspace/src/daemon/requests.rs", text);
+}
+
+#[test]
 fn unsafe_block_without_reason_is_found() {
     broken("lb-ebpf/src/view.rs", "fn f() {\n    unsafe { g() }\n}\n", 2, "SAFETY");
     broken(

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         auth::Peer,
-        fake::{Fake, plan},
+        fake::{DIGEST, Fake, plan},
         held::held,
         model::ApplyRequest,
         roles::Role,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::config::{Access, Subject};
 
-const fn uid_of(role: Role) -> u32 {
+pub(super) const fn uid_of(role: Role) -> u32 {
     match role {
         Role::Viewer => 70_001,
         Role::Approver => 70_002,
@@ -35,7 +35,7 @@ const fn uid_of(role: Role) -> u32 {
 
 const STRANGER: u32 = 70_005;
 
-fn access() -> Access {
+pub(super) fn access() -> Access {
     let list = |role| vec![Subject::Uid(uid_of(role))];
     Access {
         viewer: list(Role::Viewer),
@@ -45,7 +45,7 @@ fn access() -> Access {
     }
 }
 
-fn peer(uid: u32) -> Peer {
+pub(super) fn peer(uid: u32) -> Peer {
     Peer {
         uid,
         gid: uid,
@@ -57,13 +57,19 @@ fn peer(uid: u32) -> Peer {
 }
 
 /// A body that the route takes.
-fn body(route: &Route) -> String {
+pub(super) fn body(route: &Route) -> String {
     let value = match route.path {
         "/v1/plan" => json!({"file": "f", "text": "vips: []"}),
         "/v1/apply" => json!(ApplyRequest { ..with_access() }),
-        "/v1/rollback" | "/v1/confirm" | "/v1/abort" => json!({}),
+        "/v1/rollback" | "/v1/confirm" | "/v1/abort" | "/v1/hold" | "/v1/resume" | "/v1/mend-glass" => json!({}),
         "/v1/attach" | "/v1/detach" => json!({"interfaces": ["lb0"]}),
         "/v1/backend" => json!({"backend": "backend/web/be1", "wish": {"set": "drain"}}),
+        "/v1/approve" => json!({"plan": DIGEST, "signature": "-----BEGIN SSH SIGNATURE-----"}),
+        "/v1/reject" => json!({"plan": DIGEST}),
+        "/v1/break-glass" => json!({"reason": "INC-4711", "within": 900}),
+        "/v1/undelete" => json!({"objects": ["vip/dns"]}),
+        "/v1/wipe" => json!({"environment": "lab"}),
+        "/v1/why-refused" => json!({"plan": plan("ann", &json!([]))}),
         other => {
             assert_eq!(route.method, Method::GET, "{other} has no body here");
             return String::new();
@@ -90,7 +96,8 @@ async fn ask(uid: u32, method: &Method, path: &str, body: String) -> (u16, Value
         ..Fake::default()
     };
     let service = TowerToHyperService::new(held(router(Arc::new(fake))).layer(Extension(peer(uid))));
-    let path = path.replace("{number}", "41");
+    let waiting = plan("ann", &json!([])).digest().to_string();
+    let path = path.replace("{number}", "41").replace("{digest}", &waiting);
     let path = match path.as_str() {
         "/v1/why" => "/v1/why?src=1.2.3.4&sport=1&dst=1.2.3.5&dport=2&proto=tcp",
         other => other,
@@ -129,7 +136,9 @@ async fn every_route_is_open_to_its_least_role_and_those_above_and_to_nobody_els
             route.path
         );
         let (status, _) = ask(0, &route.method, route.path, body(route)).await;
-        assert_eq!(status, 200, "root on {}", route.path);
+        // Root is an admin, and no approver unless somebody says so.
+        let expected = if route.least == Role::Approver { 403 } else { 200 };
+        assert_eq!(status, expected, "root on {}", route.path);
     }
 }
 
@@ -146,5 +155,17 @@ async fn change_of_access_itself_is_of_admins() {
         "{answer}"
     );
     let (status, answer) = ask(uid_of(Role::Admin), &Method::POST, "/v1/apply", request()).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test]
+async fn wipe_is_of_admins_by_whatever_plan_it_comes() {
+    let mut request = with_access();
+    request.plan.wipe = true;
+    request.digest = request.plan.digest();
+    let body = json!(request).to_string();
+    let (status, answer) = ask(uid_of(Role::Operator), &Method::POST, "/v1/apply", body.clone()).await;
+    assert_eq!((status, &answer["code"]), (403, &json!("HF5003")), "{answer}");
+    let (status, answer) = ask(uid_of(Role::Admin), &Method::POST, "/v1/apply", body).await;
     assert_eq!(status, 200, "{answer}");
 }

@@ -4,6 +4,7 @@ mod json;
 mod parse;
 mod run;
 mod text;
+mod ways;
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@
 mod budgets;
 mod objects;
 mod rules;
+mod taken;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +59,7 @@ pub fn weigh(weighed: Weighed<'_>) -> Vec<Finding> {
     findings.extend(budgets::removals(weighed));
     findings.extend(budgets::floor(weighed));
     findings.extend(rules::changes(weighed, &ground));
+    findings.extend(taken::taken(weighed));
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }
@@ -80,14 +82,15 @@ fn locked(weighed: Weighed<'_>, code: Code, tier: Tier, message: String) -> Find
     finding.tier = Some(tier);
     match tier.needs(&weighed.protection().approvals) {
         0 => finding,
+        1 => finding.fix("1 approval by somebody else: holdfast approve PLAN"),
         needs => finding.fix(&format!("{needs} approvals by others: holdfast approve PLAN")),
     }
 }
 
 /// Beyond a budget: opened by approvals, and shut where nobody can give one.
-fn beyond(weighed: Weighed<'_>, code: Code, tier: Tier, message: String) -> Finding {
-    let opened = locked(weighed, code, tier, message);
-    if tier.needs(&weighed.protection().approvals) > 0 {
+fn beyond(weighed: Weighed<'_>, code: Code, message: String) -> Finding {
+    let opened = locked(weighed, code, Tier::Remove, message);
+    if Tier::Remove.needs(&weighed.protection().approvals) > 0 {
         return opened;
     }
     Finding {

@@ -1,10 +1,7 @@
 //! How much may be broken and taken away, over the window.
 
 use super::{Code, Finding, ObjectName, Severity, Weighed, beyond, finding, per_mille};
-use crate::{
-    config::Percent,
-    plan::{Tier, blast::Taken},
-};
+use crate::{config::Percent, plan::blast::Taken};
 
 /// The share of packets, over the window.
 pub fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
@@ -26,7 +23,7 @@ pub fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
             format!(", after {} within {window}", tenths(earlier))
         }
     );
-    Some(beyond(weighed, Code::TrafficBudget, Tier::Remove, message).measured(&tenths(share), &limit.to_string()))
+    Some(beyond(weighed, Code::TrafficBudget, message).measured(&tenths(share), &limit.to_string()))
 }
 
 /// `3.1 %`
@@ -57,7 +54,7 @@ fn too_many(weighed: Weighed<'_>, whose: &str, taken: Taken) -> Option<Finding> 
     let Taken { out, of } = taken;
     limit.are_exceeded_by(out, of).then(|| {
         let message = format!("{out} of {of} backends of {whose} would be out, of those that served within {window}");
-        beyond(weighed, Code::RemovalBudget, Tier::Drain, message).measured(
+        beyond(weighed, Code::RemovalBudget, message).measured(
             &format!("{out} backends, {} %", u64::from(out) * 100 / u64::from(of.max(1))),
             &format!("{} backends or {}", limit.count, limit.percent),
         )

@@ -1,0 +1,56 @@
+//! What is taken away and breaks nothing: capacity, and what nobody uses any more.
+//!
+//! Only where approvals are asked for: alone, one's own word is enough for it
+//! within the limits, and it needs no trial.
+
+use super::{Weighed, locked};
+use crate::{
+    config::ObjectName,
+    plan::{Change, Finding, Tier, code::Code},
+};
+
+pub(super) fn taken(weighed: Weighed<'_>) -> Vec<Finding> {
+    if weighed.protection().approvals.are_off() {
+        return Vec::new();
+    }
+    let mut findings = capacity(weighed);
+    findings.extend(weighed.changes.iter().filter_map(removed).map(|object| {
+        let message = format!("{object} is removed");
+        locked(weighed, Code::TakenAway, Tier::Remove, message).about(object)
+    }));
+    findings
+}
+
+fn capacity(weighed: Weighed<'_>) -> Vec<Finding> {
+    let pools = weighed.blast.capacity_left.iter();
+    let less = pools.map(|(pool, left)| {
+        let message = format!("{left} of the capacity of pool {pool} is left");
+        locked(weighed, Code::TakenAway, Tier::Drain, message).about(ObjectName::Pool(pool.clone()))
+    });
+    less.collect()
+}
+
+/// Objects that go; VIPs are told of with what breaks.
+fn removed(change: &Change) -> Option<ObjectName> {
+    match change {
+        Change::RemovePool { pool } => Some(ObjectName::Pool(pool.name.clone())),
+        Change::RemoveBackend { pool, backend } => Some(ObjectName::Backend {
+            pool: pool.clone(),
+            backend: backend.name.clone(),
+        }),
+        Change::AddVip { .. }
+        | Change::ChangeVip { .. }
+        | Change::RemoveVip { .. }
+        | Change::AddPool { .. }
+        | Change::ChangePool { .. }
+        | Change::AddBackend { .. }
+        | Change::ChangeBackend { .. }
+        | Change::ChangeNode { .. }
+        | Change::ChangeAccess { .. }
+        | Change::ChangeProtection { .. }
+        | Change::ChangeSigners { .. }
+        | Change::Detach { .. }
+        | Change::Attach { .. }
+        | Change::Override { .. } => None,
+    }
+}

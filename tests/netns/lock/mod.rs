@@ -1,0 +1,10 @@
+//! The approval lock in the hands of people: sessions of a team and of somebody
+//! alone, with the real daemon, command line, `ssh-keygen` and streams.
+
+mod after;
+mod alone;
+mod approvals;
+mod emergency;
+mod forged;
+mod people;
+mod signers;
