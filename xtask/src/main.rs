@@ -69,7 +69,7 @@ fn main() -> ExitCode {
         Command::Ci => return ci::run(),
         Command::Setup => setup::ensure()
             .and_then(|_| kernels::for_tests())
-            .and_then(|_| prometheus::ensure()),
+            .and_then(|()| prometheus::ensure()),
         Command::Build { trace } => build::everything_with(trace),
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -407,7 +407,9 @@ impl LockModel {
             put(Action::Apply(*plan, OnTrial::Yes));
             if plan.is_risky() {
                 put(Action::Reject(*plan));
-                keys.iter().for_each(|key| put(Action::Approve(*plan, *key)));
+                for key in keys {
+                    put(Action::Approve(*plan, *key));
+                }
             }
         }
         for key in revocable {

@@ -125,7 +125,7 @@ impl LockModel {
         if world.hold && !glass && !self.is(Weakness::IgnoresHold) {
             return Err(Refused::OnHold);
         }
-        if !self.is_base(world, made) {
+        if !self.is_base(world, *made) {
             return Err(Refused::Stale);
         }
         if made.expired && !self.is(Weakness::IgnoresExpiry) {
@@ -145,13 +145,13 @@ impl LockModel {
             return Err(Refused::NotWaiting);
         }
         let needs = if self.is(Weakness::OneIsEnough) { 1 } else { NEEDS };
-        if self.approvals(world, plan, made) < needs {
+        if self.approvals(world, plan, *made) < needs {
             return Err(Refused::Unapproved);
         }
         Ok(Opened::ByApprovals)
     }
 
-    fn is_base(&self, world: &World, made: &Made) -> bool {
+    fn is_base(&self, world: &World, made: Made) -> bool {
         if self.is(Weakness::IgnoresBase) {
             true
         } else if self.is(Weakness::ComparesContents) {
@@ -162,7 +162,7 @@ impl LockModel {
         }
     }
 
-    fn approvals(&self, world: &World, plan: Name, made: &Made) -> usize {
+    fn approvals(&self, world: &World, plan: Name, made: Made) -> usize {
         let valid = made.approvals.and(self.signers(world));
         let others = valid
             .iter()

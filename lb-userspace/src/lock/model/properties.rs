@@ -7,6 +7,7 @@ use stateright::Property;
 use super::{Generation, Key, LockModel, NEEDS, Name, Person, Step, World};
 
 /// What was wrong at the moment of a decision.
+#[expect(clippy::struct_excessive_bools, reason = "each is a wrong of its own")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Wrongs {
     pub unapproved: bool,

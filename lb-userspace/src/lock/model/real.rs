@@ -101,6 +101,7 @@ impl Walk {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "both are made for this call")]
     fn agree<T: std::fmt::Debug + PartialEq>(
         &mut self,
         what: &str,

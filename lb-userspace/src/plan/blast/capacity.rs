@@ -41,7 +41,7 @@ pub struct After<'a> {
     before: &'a Pool,
     state: Option<&'a PoolState>,
     /// `None`: it goes.
-    after: Option<&'a Pool>,
+    pool: Option<&'a Pool>,
     node: &'a Node,
 }
 
@@ -52,7 +52,7 @@ impl<'a> After<'a> {
         Self {
             before,
             state: running.state.pools.get(&before.name).map(|state| &**state),
-            after: after.pool(&before.name),
+            pool: after.pool(&before.name),
             node: &after.node,
         }
     }
@@ -63,7 +63,7 @@ impl<'a> After<'a> {
         Self {
             before: pool,
             state: running.state.pools.get(&pool.name).map(|state| &**state),
-            after: Some(pool),
+            pool: Some(pool),
             node: &running.config().node,
         }
     }
@@ -73,7 +73,7 @@ impl<'a> After<'a> {
     /// seen it serve.
     fn weight(&self, name: &str) -> u64 {
         let there = self.before.backend(name);
-        let stays = self.after.and_then(|pool| pool.backend(name));
+        let stays = self.pool.and_then(|pool| pool.backend(name));
         let (Some(before), Some(after)) = (there, stays) else {
             return 0;
         };
@@ -86,7 +86,7 @@ impl<'a> After<'a> {
     }
 
     fn heaviest(&self) -> u64 {
-        let serving = self.after.into_iter().flat_map(|pool| &pool.backends);
+        let serving = self.pool.into_iter().flat_map(|pool| &pool.backends);
         let weights = serving
             .filter(|backend| policy::owns_slots(backend))
             .map(|backend| backend.weight);

@@ -19,7 +19,8 @@ fn without(change: impl FnOnce(&mut Content)) -> Content {
 
 #[test]
 fn each_kind_of_object_comes_back_as_it_was() {
-    let cases: &[(&str, fn(&mut Content))] = &[
+    type Case = (&'static str, fn(&mut Content));
+    let cases: &[Case] = &[
         ("vip/dns", |of| drop(of.config.vips.remove(0))),
         ("vip/web4", |of| drop(of.config.vips.pop())),
         ("backend/web/be2", |of| drop(of.config.pools[1].backends.remove(1))),

@@ -329,7 +329,7 @@ impl Product {
     fn conclude(&mut self) {
         let (content, generation, revision, term) = self.next.take().expect("something under way");
         self.append(&Entry::Outcome(Outcome::Switched { generation, revision }), "ann");
-        let before = self.served.take().map(|served| served.state.state.content.clone());
+        let before = self.served.take().map(|served| served.state.state.content);
         self.deadline = term.as_ref().map(|term| term.deadline);
         self.on_trial = term.map(|term| confirm::OnTrial::new(generation, "ann".to_owned(), term, before));
         self.served = Some(served(content, generation, revision));

@@ -116,10 +116,10 @@ fn what_ends_no_connection_is_not_found() {
         ("drain", |to| drain(to, "be1")),
         ("removal", |to| remove(to, "be1")),
         ("the next hop it has, given", |to| {
-            the(to, "web", "be1").next_hop = Some(given([2, 0, 0, 0, 1, 11]))
+            the(to, "web", "be1").next_hop = Some(given([2, 0, 0, 0, 1, 11]));
         }),
         ("v6 source without v6 backends", |to| {
-            to.config.node.encap_source.v6 = None
+            to.config.node.encap_source.v6 = None;
         }),
         ("longer drain", |to| to.config.pools[1].drain.deadline = Seconds(7200)),
         ("order of interfaces", |to| to.config.node.interfaces.reverse()),

@@ -105,7 +105,7 @@ fn nothing_is_never_enough() {
         to.config.pools[0]
             .backends
             .iter_mut()
-            .for_each(|backend| backend.weight = 0)
+            .for_each(|backend| backend.weight = 0);
     };
     assert_eq!(scene.codes(all), ["HF2062", "HF2063"]);
     assert_eq!(scene.codes(|to| the(to, "dns", "d1").weight = 0), [""; 0]);

@@ -112,7 +112,8 @@ fn who_may_what_is_a_rule() {
 #[test]
 fn checks_that_may_take_backends_out_are_locked_and_others_are_not() {
     let scene = Scene::of(|content| content.config.pools[1].health = Some(tcp(80)));
-    let edits: &[(&str, fn(&mut Health), bool)] = &[
+    type Edit = (&'static str, fn(&mut Health), bool);
+    let edits: &[Edit] = &[
         ("what is asked", |of| of.check = tcp(81).check, true),
         ("via", |of| of.via = crate::config::CheckVia::Direct, true),
         ("timeout", |of| of.timeout = Milliseconds(10), true),
@@ -134,7 +135,8 @@ fn checks_that_may_take_backends_out_are_locked_and_others_are_not() {
             .collect();
         assert_eq!(found, expected, "{name}");
     }
-    let pool: &[(&str, fn(&mut Content), &[&str])] = &[
+    type OfPool = (&'static str, fn(&mut Content), &'static [&'static str]);
+    let pool: &[OfPool] = &[
         ("no checks", |to| to.config.pools[1].health = None, &["HF2067"]),
         (
             "panic threshold",

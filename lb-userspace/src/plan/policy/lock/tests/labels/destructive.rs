@@ -73,10 +73,10 @@ pub const CLASSES: [Class; 41] = [
         }
     }),
     Class("most of a pool drained", any, |rng, to| {
-        most(rng, to, |backend| backend.state = "drain")
+        most(rng, to, |backend| backend.state = "drain");
     }),
     Class("most of a pool at weight 0", any, |rng, to| {
-        most(rng, to, |backend| backend.weight = 0)
+        most(rng, to, |backend| backend.weight = 0);
     }),
     Class("most of a pool in maint by command", any, |_, to| {
         let names: Vec<String> = to.pools[0]
@@ -89,7 +89,7 @@ pub const CLASSES: [Class; 41] = [
         }
     }),
     Class("a live backend in maint", any, |rng, to| {
-        serving(rng, to).state = "maint"
+        serving(rng, to).state = "maint";
     }),
     Class("a live backend in maint by command", any, |rng, to| {
         let name = serving(rng, to).name.clone();
@@ -100,7 +100,7 @@ pub const CLASSES: [Class; 41] = [
         command(to, "p0", &name, BackendState::Drain, Some(rng.i64(1..50)));
     }),
     Class("a live backend at another address", any, |rng, to| {
-        serving(rng, to).address = "10.9.9.9".to_owned()
+        serving(rng, to).address = "10.9.9.9".to_owned();
     }),
     Class("all backends at other addresses", any, |_, to| {
         for (at, backend) in to.pools[0].backends.iter_mut().enumerate() {
@@ -128,21 +128,21 @@ pub const CLASSES: [Class; 41] = [
     }),
     Class("other outer addresses", any, |_, to| to.source = "10.254.0.0/16"),
     Class("an interface detached", any, |rng, to| {
-        to.detached.push(if rng.bool() { "lb0" } else { "lb1" })
+        to.detached.push(if rng.bool() { "lb0" } else { "lb1" });
     }),
     Class("all interfaces detached", any, |_, to| to.detached = vec!["lb0", "lb1"]),
     Class("an interface gone from the file", any, |rng, to| {
         to.interfaces.remove(rng.usize(0..2));
     }),
     Class("an interface in another mode", any, |_, to| {
-        to.interfaces[0].1 = "generic"
+        to.interfaces[0].1 = "generic";
     }),
     Class("the interface of the next hops gone", one_armed, |_, to| {
         to.interfaces.pop();
         to.detached.clear();
     }),
     Class("a wrong next hop", any, |rng, to| {
-        serving(rng, to).hop = Some("02:66:66:66:66:66")
+        serving(rng, to).hop = Some("02:66:66:66:66:66");
     }),
     Class("all weights but one cut to 1", any, |_, to| {
         to.pools[0]
@@ -242,10 +242,9 @@ pub fn creeping(rng: &mut Rng, from: &World) -> Proposal {
         let at = nth % count;
         let backend = &mut to.pools[0].backends[at];
         match way {
-            0 => backend.state = "drain",
             1 if at > 0 => backend.weight = backend.weight.div_ceil(2) + 1,
             2 if at == 0 => backend.weight = (backend.weight * 3).min(60_000),
-            3 if backend.state == "ready" => backend.state = "drain",
+            _ if way == 0 || (way == 3 && backend.state == "ready") => backend.state = "drain",
             3 if count > 1 => {
                 to.removed.push(format!("backend/p0/{}", backend.name));
                 to.pools[0].backends.remove(at);

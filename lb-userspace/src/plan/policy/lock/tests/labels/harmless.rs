@@ -12,7 +12,7 @@ use crate::config::BackendState;
 
 pub const CLASSES: [Class; 20] = [
     Class("a backend added", any, |rng, to| {
-        to.pools[0].backends.push(new_backend(rng.u32(20..=140)))
+        to.pools[0].backends.push(new_backend(rng.u32(20..=140)));
     }),
     Class("as many backends added as there are", any, |_, to| {
         for at in 0..to.pools[0].backends.len() {
@@ -49,20 +49,20 @@ pub const CLASSES: [Class; 20] = [
         to.removed.push(format!("backend/p0/{}", gone.name));
     }),
     Class("a drained backend in maint", drained, |_, to| {
-        last(to, BackendState::Maint)
+        last(to, BackendState::Maint);
     }),
     Class("a drained backend at another address", drained, |_, to| {
         to.pools[0].backends.last_mut().expect("a backend").address = "10.9.9.9".to_owned();
     }),
     Class("a drained backend back in service", drained, |_, to| {
-        last(to, BackendState::Ready)
+        last(to, BackendState::Ready);
     }),
     Class("a backend that is down removed", down, |_, to| {
         let gone = to.pools[0].backends.pop().expect("a backend");
         to.removed.push(format!("backend/p0/{}", gone.name));
     }),
     Class("a backend that is down in maint", down, |_, to| {
-        last(to, BackendState::Maint)
+        last(to, BackendState::Maint);
     }),
     Class("one backend drained", any, |rng, to| {
         let backends = to.pools[0].backends.iter_mut();

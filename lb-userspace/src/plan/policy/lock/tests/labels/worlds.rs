@@ -40,7 +40,7 @@ pub fn any(rng: &mut Rng) -> World {
         commands: BTreeMap::new(),
         removed: Vec::new(),
     };
-    for nth in 0..rng.usize(1..=2) + 1 {
+    for nth in 0..=rng.usize(1..=2) {
         world.pools.push(any_pool(rng, nth));
     }
     let used = world.pools.len() - 1;
