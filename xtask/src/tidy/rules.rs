@@ -51,7 +51,10 @@ const SWITCHES: [(&str, &[&str]); 6] = [
     (".change(&content", &["lb-userspace/src/startup.rs"]),
     (
         "serving.apply(",
-        &["lb-userspace/src/daemon/requests.rs", "lb-userspace/src/startup.rs"],
+        &[
+            "lb-userspace/src/daemon/requests.rs",
+            "lb-userspace/src/startup/first.rs",
+        ],
     ),
     (
         "serving.take_back(",

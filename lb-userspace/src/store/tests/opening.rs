@@ -102,10 +102,10 @@ fn state_directory_may_be_a_link() {
 fn newer_schema_is_refused_and_left_alone() {
     let (dir, store) = lived();
     drop(store);
-    behind(dir.path(), "PRAGMA user_version = 4");
+    behind(dir.path(), "PRAGMA user_version = 5");
     assert!(matches!(
         error_for(&bytes_of(&dir)),
-        StoreError::Newer { found: 4, known: 3 }
+        StoreError::Newer { found: 5, known: 4 }
     ));
 }
 
@@ -116,7 +116,7 @@ fn schema_from_before_the_first_release_is_refused_and_left_alone() {
     behind(dir.path(), "PRAGMA user_version = 1");
     assert!(matches!(
         error_for(&bytes_of(&dir)),
-        StoreError::Older { found: 1, known: 3 }
+        StoreError::Older { found: 1, known: 4 }
     ));
 }
 
@@ -124,7 +124,7 @@ fn schema_from_before_the_first_release_is_refused_and_left_alone() {
 fn of_schema_2(dir: &Path) {
     behind(
         dir,
-        "DROP TABLE heads; DROP INDEX journal_keys; PRAGMA user_version = 2; VACUUM",
+        "DROP TABLE plans; DROP TABLE heads; DROP INDEX journal_keys; PRAGMA user_version = 2; VACUUM",
     );
 }
 
@@ -142,6 +142,17 @@ fn store_of_schema_2_is_converted_and_says_the_same() {
     // Now it is one like any.
     let store = open(dir.path());
     assert!(store.check_schema().is_ok() && store.check_heads().is_ok());
+}
+
+#[test]
+fn store_of_schema_3_is_converted_and_says_the_same() {
+    let (dir, store) = lived();
+    let before = seen(&store);
+    drop(store);
+    behind(dir.path(), "DROP TABLE plans; PRAGMA user_version = 3; VACUUM");
+    let store = open(dir.path());
+    assert_eq!(seen(&store), before);
+    assert!(store.check_schema().is_ok());
 }
 
 #[test]

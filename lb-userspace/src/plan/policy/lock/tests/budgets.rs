@@ -89,8 +89,8 @@ fn floor_holds_for_everybody() {
         })
     };
     let three = |to: &mut Content| ["be1", "be2", "be5"].iter().for_each(|name| drain(to, name));
-    assert_eq!(scene(50).codes(three), ["HF2062"]);
-    assert_eq!(scene(51).codes(three), ["HF2062", "HF2063"]);
+    assert_eq!(scene(50).codes(three), ["HF2062", "HF2068"]);
+    assert_eq!(scene(51).codes(three), ["HF2062", "HF2063", "HF2068"]);
     let refused = scene(51).findings(three).remove(0);
     assert_eq!((refused.severity, refused.code.as_str()), (Severity::Refuse, "HF2063"));
     // A plan that takes nothing is not asked, however little is left.
