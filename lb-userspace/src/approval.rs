@@ -4,7 +4,7 @@
 //! An approval is an SSH signature (SSHSIG, as `ssh-keygen -Y sign` makes it)
 //! over the exact bytes of a plan, in the namespace [`NAMESPACE`]. Who may
 //! approve is said by [`Signers`], in OpenSSH's format of allowed signers.
-//! [`verify`] tells whose signature one is, [`count`] how many people that
+//! [`verify()`] tells whose signature one is, [`count()`] how many people that
 //! makes, and [`sign`] makes one.
 //!
 //! A *person* is the set of principals of a line. Two lines have the same

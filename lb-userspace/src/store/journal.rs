@@ -80,8 +80,8 @@ impl Store {
         self.journal(head.seq.saturating_sub(u64::from(limit)), limit)
     }
 
-    /// Walks along the whole journal and gives its end. Signatures are not checked
-    /// ([`page::verify`](super::verify)).
+    /// Walks along the whole journal and gives its end. Signatures are not
+    /// checked: `page` does that.
     ///
     /// # Errors
     /// [`StoreError::Journal`] with the first entry that is edited, missing, out

@@ -3,7 +3,7 @@
 //! A machine starts from an [`image`], whose first process is `holdfast-guest`:
 //! the rig's network with agents and backends in the guest's own namespaces. It is
 //! asked and answers over a serial line ([`wire`]). Nothing of a guest but its
-//! [`machine::Disk`] outlives it.
+//! disk outlives it.
 
 pub mod image;
 pub mod kernel;
