@@ -118,7 +118,9 @@ fn journal_is_proved_by_the_daemon_by_an_export_and_by_hand() -> Result<()> {
             .chain_update(Value::Object(object).to_string())
             .finalize();
         previous = hash.to_vec();
-        let text: String = previous.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = previous
+            .iter()
+            .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         assert_eq!(entry["hash"], text.as_str(), "{entry}");
         chained += 1;
     }

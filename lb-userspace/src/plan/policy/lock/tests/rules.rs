@@ -109,10 +109,15 @@ fn who_may_what_is_a_rule() {
     assert_eq!(scene.codes(|to| to.signers = four_people()), ["HF2066"]);
 }
 
+/// Its name, what it does to a pool's checks, and whether it is locked.
+type Edit = (&'static str, fn(&mut Health), bool);
+
+/// Its name, what it does, and the codes it gets.
+type OfPool = (&'static str, fn(&mut Content), &'static [&'static str]);
+
 #[test]
 fn checks_that_may_take_backends_out_are_locked_and_others_are_not() {
     let scene = Scene::of(|content| content.config.pools[1].health = Some(tcp(80)));
-    type Edit = (&'static str, fn(&mut Health), bool);
     let edits: &[Edit] = &[
         ("what is asked", |of| of.check = tcp(81).check, true),
         ("via", |of| of.via = crate::config::CheckVia::Direct, true),
@@ -135,7 +140,6 @@ fn checks_that_may_take_backends_out_are_locked_and_others_are_not() {
             .collect();
         assert_eq!(found, expected, "{name}");
     }
-    type OfPool = (&'static str, fn(&mut Content), &'static [&'static str]);
     let pool: &[OfPool] = &[
         ("no checks", |to| to.config.pools[1].health = None, &["HF2067"]),
         (
