@@ -86,7 +86,12 @@ fn approved_plan_that_was_written_otherwise_is_refused_and_changes_nothing() -> 
         ensure_same(&before, &team.rig.installation.status()?).context(what)?;
         let key = team.key(Ben).to_string_lossy().into_owned();
         let outcome = team.types(Ben, &["approve", "forged.plan", "--key", &key])?;
-        ensure!(outcome.code == Some(3), "{what}, approved: {outcome:?}");
+        // The daemon keeps no such plan.
+        ensure!(outcome.code == Some(1), "{what}, approved: {outcome:?}");
+        ensure!(
+            outcome.said().contains("error[HF5004]"),
+            "{what}, approved: {outcome:?}"
+        );
     }
     // And not one byte else.
     fs::write(team.desk.join("forged.plan"), good.replacen(':', ": ", 1))?;
@@ -114,12 +119,21 @@ fn what_a_plan_says_of_itself_counts_for_nothing() -> Result<()> {
     alone(&rig, &["plan", "-f", &file, "--out", &path], 0, "HF2064")?;
     let mut forged: Value = serde_json::from_str(&fs::read_to_string(&plan)?)?;
     forged.as_object_mut().context("a plan")?.remove("trial");
-    // Findings of what is measured are measured anew.
-    forged["findings"]
+    fs::write(&plan, written(&forged)?)?;
+    let mut silent = forged.clone();
+    silent["findings"]
         .as_array_mut()
         .context("findings")?
         .retain(|finding| finding["code"] != "HF2064");
-    fs::write(&plan, written(&forged)?)?;
+    // Its statement names what stands against it.
+    let other = plan.with_file_name("silent.plan");
+    fs::write(&other, written(&silent)?)?;
+    alone(
+        &rig,
+        &["apply", other.to_str().context("a path of ASCII")?],
+        3,
+        "HF2017",
+    )?;
     let said = alone(&rig, &["apply", &path], 0, "")?;
     ensure!(said.contains("on trial until"), "{said}");
     alone(&rig, &["abort"], 0, "")?;

@@ -85,6 +85,17 @@ impl<'a> After<'a> {
         }
     }
 
+    /// What others than `before` bear now and after it: who replaced somebody
+    /// and is seen to serve is no loss.
+    fn others(&self, before: &Weights) -> u64 {
+        let others = self.before.backends.iter().filter(|backend| {
+            let member = self.state.and_then(|state| state.members.get(&backend.name));
+            let serves = member.is_some_and(|member| member.hop.is_some() && !member.health.share.is_zero());
+            serves && policy::owns_slots(backend) && !before.contains_key(&backend.name)
+        });
+        others.map(|backend| self.weight(&backend.name)).sum()
+    }
+
     fn heaviest(&self) -> u64 {
         let serving = self.pool.into_iter().flat_map(|pool| &pool.backends);
         let weights = serving
@@ -114,6 +125,8 @@ pub fn reaches(state: Option<&PoolState>, before: &Backend, after: &Backend, nod
 pub struct Loss {
     pub before: u64,
     /// Of that, not more than each backend had.
+    pub own: u64,
+    /// The same with those who stand in for others.
     pub left: u64,
     /// Backends that keep less than half of their weight, with what they lose.
     pub out: BTreeMap<String, u32>,
@@ -133,6 +146,7 @@ impl Loss {
         let (part, whole) = scale(&serving, after.heaviest());
         let mut loss = Self {
             before: 0,
+            own: 0,
             left: 0,
             out: BTreeMap::new(),
             serving: before.len() as u32,
@@ -140,18 +154,20 @@ impl Loss {
         for (name, weight, after) in serving {
             let left = (after * whole / part).min(weight);
             loss.before += weight;
-            loss.left += left;
+            loss.own += left;
             if left * 2 < weight {
                 loss.out.insert(name.clone(), (weight - left) as u32);
             }
         }
+        let others = after.others(before) * whole / part;
+        loss.left = (loss.own + others).min(loss.before);
         loss
     }
 
     /// Less is left, or fewer are, of the same who served.
     #[must_use]
     pub fn is_worse_than(&self, other: &Self) -> bool {
-        self.left < other.left || self.out.len() > other.out.len()
+        self.own < other.own || self.out.len() > other.out.len()
     }
 
     #[must_use]

@@ -92,7 +92,7 @@ fn weights_lowered_little_by_little_add_up() {
 }
 
 #[test]
-fn who_is_new_within_the_window_stands_for_nobody() {
+fn who_is_new_within_the_window_is_capacity_and_does_not_stretch_the_budget() {
     let (next, expense) = spend(&Scene::plain(), 0, |to| {
         for nth in 0..12 {
             to.config.pools[1]
@@ -105,7 +105,7 @@ fn who_is_new_within_the_window_stands_for_nobody() {
     scene.spent = within(&expenses, 1, &scene);
     let blast = scene.blast(|to| ["be1", "be2", "be5"].iter().for_each(|name| drain(to, name)));
     assert_eq!(blast.out_within_window["web"], Taken { out: 3, of: 6 });
-    assert_eq!(blast.capacity_left["web"].get(), 50);
+    assert_eq!(blast.capacity_left["web"].get(), 83);
 }
 
 #[test]

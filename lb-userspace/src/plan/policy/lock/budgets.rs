@@ -1,7 +1,7 @@
 //! How much may be broken and taken away, over the window.
 
 use super::{Code, Finding, ObjectName, Severity, Weighed, beyond, finding, per_mille};
-use crate::{config::Percent, plan::blast::Taken};
+use crate::plan::blast::Taken;
 
 /// The share of packets, over the window.
 pub fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
@@ -64,11 +64,7 @@ fn too_many(weighed: Weighed<'_>, whose: &str, taken: Taken) -> Option<Finding> 
 /// Capacity that must be left, always; and never nothing.
 pub fn floor(weighed: Weighed<'_>) -> Vec<Finding> {
     let limit = weighed.protection().min_capacity_left;
-    let low = weighed
-        .blast
-        .capacity_left
-        .iter()
-        .filter(|(_, left)| **left < limit || **left == Percent::ZERO);
+    let low = weighed.blast.capacity_left.iter().filter(|(_, left)| **left < limit);
     low.map(|(pool, left)| {
         let message = format!("{left} of the capacity of pool {pool} would be left");
         finding(Code::CapacityFloor, Severity::Refuse, message)
