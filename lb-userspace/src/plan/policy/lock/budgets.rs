@@ -8,7 +8,8 @@ pub fn traffic(weighed: Weighed<'_>) -> Option<Finding> {
     let limit = weighed.protection().max_traffic_affected;
     let (now, earlier) = (weighed.blast.broken_per_mille(), weighed.spent.broken);
     let share = now.saturating_add(earlier);
-    if now == 0 || share <= per_mille(limit) {
+    // All of it is no limit, however often.
+    if now == 0 || limit.get() == 100 || share <= per_mille(limit) {
         return None;
     }
     let window = weighed.protection().window;
