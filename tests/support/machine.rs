@@ -25,8 +25,8 @@ const MOUNTS: &str = "\
 set -e
 mount -t tmpfs tmpfs \"$1\"
 for layer in etc var/lib; do
-    mkdir -p \"$1/$layer\" \"$1/work/$layer\"
-    mount -t overlay overlay -o \"lowerdir=/$layer,upperdir=$1/$layer,workdir=$1/work/$layer\" \"/$layer\"
+    mkdir -p \"$1/$layer\" \"$1/overlay/$layer\"
+    mount -t overlay overlay -o \"lowerdir=/$layer,upperdir=$1/$layer,workdir=$1/overlay/$layer\" \"/$layer\"
 done
 mount -t tmpfs tmpfs /run
 mount -t sysfs sysfs /sys
