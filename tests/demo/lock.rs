@@ -84,6 +84,9 @@ pub fn refused(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
 
 pub fn locked(stage: &mut Stage, notes: &mut Notes) -> Result<()> {
     let broken_before = stage.load()?.report().broken().count();
+    stage.fleet = stage.with_a_team();
+    let _: Applied = stage.rig.installation.apply(&stage.fleet)?;
+    stage.event("$ holdfast apply -f config.yaml        # a team adds a line: approvals: { remove: 2 }");
     let before = stage.rig.installation.status()?;
     notes.check(answers(stage)?, || "HTTP did not answer before".to_owned());
     // Until the exchange just now is as long ago as `liveVipWindow` asks.
@@ -178,7 +181,8 @@ fn line_with(outcome: &Outcome, text: &str) -> String {
 fn answers(stage: &Stage) -> Result<bool> {
     let client = &stage.rig.network.client;
     let target: SocketAddr = HTTP.v4();
-    let reached = client.run(|| TcpStream::connect_timeout(&target, NOBODY))?;
+    // Hangs up at once: the server has one client at a time.
+    let reached = client.run(|| TcpStream::connect_timeout(&target, NOBODY).map(drop))?;
     if reached.is_err() {
         return Ok(false);
     }

@@ -45,18 +45,16 @@ pub struct Stage {
 }
 
 /// The defaults, in a hurry: a drained slot is clean, and a VIP quiet, within
-/// seconds, and what nobody confirms is taken back within seconds, too. What
-/// breaks connections needs two people beside who wants it.
+/// seconds, and what nobody confirms is taken back within seconds, too.
 fn protected(fleet: Fleet) -> Fleet {
-    let approvers = approvers(&fleet);
     Fleet {
-        protection: format!(
-            "protection: {{ liveVipWindow: 5s, confirm: {{ default: 6s }}, \
-             approvals: {{ approvers: {}, remove: 2 }} }}",
-            approvers.display()
-        ),
+        protection: protection(""),
         ..fleet.draining("2s", "1h")
     }
+}
+
+fn protection(more: &str) -> String {
+    format!("protection: {{ liveVipWindow: 5s, confirm: {{ default: 6s }}{more} }}")
 }
 
 fn approvers(fleet: &Fleet) -> PathBuf {
@@ -70,6 +68,19 @@ fn serving(mut rig: Rig) -> Result<Rig> {
 }
 
 impl Stage {
+    /// What removes something is nobody's word alone any more: the configuration
+    /// with the one line more that a team adds.
+    pub fn with_a_team(&self) -> Fleet {
+        let approvers = approvers(&self.fleet);
+        Fleet {
+            protection: protection(&format!(
+                ", approvals: {{ approvers: {}, remove: 2 }}",
+                approvers.display()
+            )),
+            ..self.fleet.clone()
+        }
+    }
+
     /// Builds the rig and starts the load.
     pub fn set(seconds: f64, draws: bool) -> Result<Self> {
         let started = Instant::now();

@@ -19,7 +19,7 @@ use crate::{
 /// What became of a step, for the table.
 struct Row {
     name: &'static str,
-    passed: bool,
+    outcome: Result<()>,
     elapsed: Duration,
 }
 
@@ -42,7 +42,7 @@ pub fn run() -> ExitCode {
     table(&rows);
     // The last line, as `cargo xtask test` ends.
     println!("{totals}");
-    if rows.iter().all(|row| row.passed) {
+    if rows.iter().all(|row| row.outcome.is_ok()) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -57,7 +57,7 @@ fn timed(name: &'static str, step: impl FnOnce() -> Result<()>) -> Row {
     }
     Row {
         name,
-        passed: outcome.is_ok(),
+        outcome,
         elapsed: started.elapsed(),
     }
 }
@@ -65,10 +65,16 @@ fn timed(name: &'static str, step: impl FnOnce() -> Result<()>) -> Row {
 fn table(rows: &[Row]) {
     println!("\nstep        seconds  outcome");
     for row in rows {
-        let outcome = if row.passed { "passed" } else { "FAILED" };
+        let outcome = if row.outcome.is_ok() { "passed" } else { "FAILED" };
         println!("{:<10} {:>8.1}  {outcome}", row.name, row.elapsed.as_secs_f64());
     }
     println!();
+    // Again, because the step may have ended half an hour of output ago.
+    for row in rows {
+        if let Err(error) = &row.outcome {
+            println!("{}: {error:#}\n", row.name);
+        }
+    }
 }
 
 fn format() -> Result<()> {

@@ -67,7 +67,10 @@ pub fn weigh(weighed: Weighed<'_>) -> Vec<Finding> {
 /// It must be confirmed, or it is taken back: for so long it is on trial.
 #[must_use]
 pub fn trial(protection: &Protection, blast: &Blast, findings: &[Finding]) -> Option<Seconds> {
-    let locked = findings.iter().any(|finding| finding.tier.is_some_and(Tier::is_tried));
+    let mut grave = findings
+        .iter()
+        .filter(|finding| finding.code != Code::TakenAway.as_str());
+    let locked = grave.any(|finding| finding.tier.is_some_and(Tier::is_tried));
     let broken = blast.broken_per_mille() > per_mille(protection.confirm.required_above);
     (protection.confirm.default.0 > 0 && (locked || broken)).then_some(protection.confirm.default)
 }

@@ -1,7 +1,8 @@
 //! What is taken away and breaks nothing: capacity, and what nobody uses any more.
 //!
-//! Only where approvals are asked for: alone, one's own word is enough for it
-//! within the limits, and it needs no trial.
+//! Told only where others are asked for it: where one's own word is enough, there
+//! is nothing to open. It is never a reason for a trial: a drain takes longer than
+//! a trial does, and what ends no connection has nothing to show in one.
 
 use super::{Weighed, locked};
 use crate::{
@@ -10,14 +11,13 @@ use crate::{
 };
 
 pub(super) fn taken(weighed: Weighed<'_>) -> Vec<Finding> {
-    if weighed.protection().approvals.are_off() {
-        return Vec::new();
-    }
+    let approvals = &weighed.protection().approvals;
     let mut findings = capacity(weighed);
     findings.extend(weighed.changes.iter().filter_map(removed).map(|object| {
         let message = format!("{object} is removed");
         locked(weighed, Code::TakenAway, Tier::Remove, message).about(object)
     }));
+    findings.retain(|finding| finding.tier.is_some_and(|tier| tier.needs(approvals) > 0));
     findings
 }
 

@@ -129,6 +129,20 @@ fn traffic_is_over_beyond_its_share_with_what_earlier_plans_ended() {
 }
 
 #[test]
+fn what_ends_nothing_waits_for_those_asked_for_it_and_is_never_on_trial() {
+    for remove in [0, 2] {
+        for asked in 0..=1 {
+            let scene = Scene::of(|content| approvals(content, remove, asked));
+            let expected: &[&str] = if asked == 0 { &[] } else { &["HF2068"] };
+            let one = |to: &mut Content| drain(to, "be1");
+            assert_eq!(scene.codes(one), expected, "remove {remove}, drain {asked}");
+            let (blast, findings) = (scene.blast(one), scene.findings(one));
+            assert_eq!(trial(&scene.running.config().protection, &blast, &findings), None);
+        }
+    }
+}
+
+#[test]
 fn what_breaks_or_takes_much_is_on_trial_and_rules_are_not() {
     let scene = Scene::plain();
     let tried = |edit: fn(&mut Content)| {
