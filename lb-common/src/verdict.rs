@@ -102,6 +102,8 @@ verdicts! {
         PassOuterError,
         /// The program for odd packets cannot be called: passed to the host as it came.
         PassNoOddPath,
+        /// To a VIP that an operator took out of service.
+        DropMaint,
     }
 }
 

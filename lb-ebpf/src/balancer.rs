@@ -138,6 +138,7 @@ mod program {
             | Verdict::DropUdpLength
             | Verdict::DropLoop
             | Verdict::DropNoBackend
+            | Verdict::DropMaint
             | Verdict::DropNoNextHop
             | Verdict::DropTooBig
             | Verdict::DropNoHeadroom

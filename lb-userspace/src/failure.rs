@@ -24,6 +24,7 @@ const FAILED: u8 = 1;
 const REFUSED: u8 = 3;
 const STALE: u8 = 4;
 const ROLLED_BACK: u8 = 6;
+const DENIED: u8 = 7;
 const USAGE: u8 = 64;
 
 /// A sentence with all its causes.
@@ -137,6 +138,8 @@ impl From<WishError> for Failure {
     fn from(error: WishError) -> Self {
         let (code, exit, fix) = match error {
             WishError::NoBackend { .. } => ("HF5007", FAILED, "holdfast backend list"),
+            WishError::NoVip { .. } => ("HF5007", FAILED, "holdfast vip list"),
+            WishError::NotAVip(_) => ("HF5002", USAGE, "holdfast vip --help"),
             WishError::NotABackend(_) | WishError::Weight(_) => ("HF5002", USAGE, "holdfast backend --help"),
             WishError::Deadline { .. } => (
                 "HF5002",

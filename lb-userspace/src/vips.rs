@@ -18,12 +18,12 @@ use bytemuck::Zeroable;
 use lb_common::abi::{
     chunk::{ChunkId, LINES},
     vip::{
-        ADDRESS_LEVEL, HAS_TCP, HAS_UDP, MAX_VIP_CHILDREN, RECORDS_PER_LINE, SIPHASH, SOURCE_AFFINITY, VipKey, VipLine,
-        VipRecord,
+        ADDRESS_LEVEL, HAS_TCP, HAS_UDP, MAINT, MAX_VIP_CHILDREN, RECORDS_PER_LINE, SIPHASH, SOURCE_AFFINITY, VipKey,
+        VipLine, VipRecord,
     },
 };
 
-use crate::config::{Affinity, HashKind, Protocol, Vip};
+use crate::config::{Affinity, HashKind, Protocol, Vip, VipState};
 
 #[cfg(test)]
 mod tests;
@@ -152,7 +152,11 @@ pub const fn vip_flags(vip: &Vip) -> u16 {
         HashKind::Fast => 0,
         HashKind::Siphash => SIPHASH,
     };
-    affinity | hash
+    let state = match vip.state {
+        VipState::Ready => 0,
+        VipState::Maint => MAINT,
+    };
+    affinity | hash | state
 }
 
 /// An address as keys hold it: 16 bytes on the wire, IPv4 mapped.

@@ -83,8 +83,61 @@ fn rows_go_every_way_there_is() -> Result<()> {
 }
 
 #[test]
+fn vips_in_maint_drop_what_they_would_forward_and_are_no_different_otherwise() -> Result<()> {
+    for (name, site) in sites::all() {
+        let mut out = site.clone();
+        out.vips.iter_mut().for_each(|vip| vip.maint = true);
+        let (ready, maint) = (Snapshot::published(&site, KEY)?, Snapshot::published(&out, KEY)?);
+        let oracle = maint.oracle(&out)?;
+        let mut dropped = 0;
+        for row in rows() {
+            let ingress = site.interfaces[0].ifindex;
+            let native = Native::new(&maint);
+            let (before, after) = (
+                Native::new(&ready).run(&row.frame, ingress),
+                native.run(&row.frame, ingress),
+            );
+            let what = format!("{name}: {}", row.claim);
+            assert_eq!(
+                after,
+                oracle.judge(&row.frame, ingress),
+                "{what}: the oracle is right of it"
+            );
+            if after == before {
+                continue;
+            }
+            // What is judged after the VIP is known, and only that.
+            let settled = ["Forward", "DropNoNextHop", "DropLoop", "DropTooBig", "AnswerTooBig"];
+            assert!(
+                settled.iter().any(|fate| before.verdict.starts_with(fate)),
+                "{what}: {before:?}"
+            );
+            assert_eq!(
+                (after.verdict.as_str(), &after.bytes),
+                (Verdict::DropMaint.name(), &row.frame),
+                "{what}"
+            );
+            let counted: Vec<u32> = native.counters().keys().copied().collect();
+            assert_eq!(
+                counted,
+                [Verdict::DropMaint as u32],
+                "{what}: nobody's packet but the verdict's"
+            );
+            dropped += 1;
+        }
+        let forwarded = rows()
+            .iter()
+            .filter(|row| matches!(row.expected, Expected::Forwarded(_)))
+            .count();
+        assert!(dropped >= forwarded, "{name}: {dropped} of {forwarded}");
+    }
+    Ok(())
+}
+
+#[test]
 fn every_verdict_that_a_packet_alone_can_have_has_a_row() -> Result<()> {
-    // What needs a kernel without room, or damaged content: see `damage`.
+    // What needs a kernel without room, damaged content (see `damage`), or a VIP
+    // in maint (below).
     let elsewhere = [
         Verdict::PassNoGeneration,
         Verdict::PassUnreadable,
@@ -93,6 +146,7 @@ fn every_verdict_that_a_packet_alone_can_have_has_a_row() -> Result<()> {
         Verdict::DropNoHeadroom,
         Verdict::DropUnreadable,
         Verdict::DropEncap,
+        Verdict::DropMaint,
     ];
     let mut seen = BTreeSet::new();
     for (_, site) in sites::all() {

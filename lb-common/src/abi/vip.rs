@@ -34,6 +34,8 @@ pub const HAS_UDP: u16 = 2;
 pub const SOURCE_AFFINITY: u16 = 4;
 /// `flags` of a VIP: flows are hashed with SipHash-1-3.
 pub const SIPHASH: u16 = 8;
+/// `flags` of a VIP: an operator took it out of service.
+pub const MAINT: u16 = 16;
 
 /// A placement holds the line of member 0 in its lower bits, flags above.
 const BASE_BITS: u32 = LINES.trailing_zeros();
@@ -135,8 +137,8 @@ pub struct VipRecord {
     pub chains: ChunkId,
     /// Line of member 0 in the chunk of members (small pools share one).
     pub member_base: u16,
-    /// `HAS_*` for an address record, `SOURCE_AFFINITY` and `SIPHASH` for a
-    /// VIP; at most [`FLAGS_MAX`].
+    /// `HAS_*` for an address record, `SOURCE_AFFINITY`, `SIPHASH` and
+    /// `MAINT` for a VIP; at most [`FLAGS_MAX`].
     pub flags: u16,
     /// Index into COUNTERS.
     pub counter: u16,

@@ -8,7 +8,7 @@ use crate::{
         hash_key::HashKey,
         member::{ENCAP_L2, Member, NEXT_HOP_KNOWN},
         table::Slot,
-        vip::{SIPHASH, SOURCE_AFFINITY, VipKey, VipRecord},
+        vip::{MAINT, SIPHASH, SOURCE_AFFINITY, VipKey, VipRecord},
     },
     dirty,
     encap::{self, Inner},
@@ -185,6 +185,9 @@ fn way_in<'v, V: View, T: Tuple>(
     };
     if let Some(refusal) = refusal {
         return Err(Refused::Settled(refusal));
+    }
+    if vip.flags & MAINT != 0 {
+        return Err(Refused::Settled(Verdict::DropMaint));
     }
     let Some(key) = view.hash_key() else {
         return Err(Refused::Settled(Verdict::DropUnreadable));

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     abi::{
         table::Slot,
-        vip::{SIPHASH, SOURCE_AFFINITY},
+        vip::{MAINT, SIPHASH, SOURCE_AFFINITY},
     },
     encap::Inner,
     frame::Frame,
@@ -63,8 +63,10 @@ fn carry<F: Frame, V: View, T: Tuple>(plain: &Plain<T>, frame: &mut F, view: &V,
         Err(Miss::Absent) => return Some(Outcome::unforwarded(Verdict::PassNotVip, frame_len)),
         Err(Miss::Unreadable) => return None,
     };
-    if vip.flags & SIPHASH != 0 {
-        return None;
+    // One test for both, as neither is usual.
+    if vip.flags & (SIPHASH | MAINT) != 0 {
+        // A flood ends here: nothing is hashed for it.
+        return (vip.flags & MAINT != 0).then(|| Outcome::unforwarded(Verdict::DropMaint, frame_len));
     }
     let hash = plain.flow.fast_hash(view.hash_key()?, vip.flags & SOURCE_AFFINITY != 0);
     let Slot::Clean(member) = select::slot(view, &vip, hash.slot())? else {

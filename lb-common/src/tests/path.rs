@@ -12,7 +12,7 @@ use crate::{
         chain::Chain,
         member::ENCAP_IPIP_V4,
         table::DIRTY,
-        vip::{SIPHASH, SOURCE_AFFINITY},
+        vip::{MAINT, SIPHASH, SOURCE_AFFINITY},
     },
     frame::Frame,
     path::{Outcome, balance, fast, plain},
@@ -40,9 +40,10 @@ enum Fault {
     DirtyNoFlows,
     SipHash,
     BySource,
+    Maint,
 }
 
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 19] = [
     Fault::None,
     Fault::NothingPublished,
     Fault::NoKey,
@@ -61,6 +62,7 @@ const FAULTS: [Fault; 18] = [
     Fault::DirtyNoFlows,
     Fault::SipHash,
     Fault::BySource,
+    Fault::Maint,
 ];
 
 fn maps_with(fault: Fault, encap: u8) -> Maps {
@@ -87,6 +89,7 @@ fn maps_with(fault: Fault, encap: u8) -> Maps {
         Fault::NobodyInSlot => maps.fill_table(0),
         Fault::SipHash => maps.publish_vips(SIPHASH, 0),
         Fault::BySource => maps.publish_vips(SOURCE_AFFINITY, 0),
+        Fault::Maint => maps.publish_vips(MAINT, 0),
         Fault::Dirty | Fault::DirtyNoChains | Fault::DirtyNoFlows => {
             maps.publish_vips(0, CHAINS);
             maps.put_chain(
@@ -126,6 +129,7 @@ fn each_fault_has_its_verdict() {
         Fault::NoVipsAtAll => Verdict::PassUnreadable,
         Fault::NoKey | Fault::NoTable | Fault::NoMembers | Fault::DirtyNoChains => Verdict::DropUnreadable,
         Fault::NobodyInSlot => Verdict::DropNoBackend,
+        Fault::Maint => Verdict::DropMaint,
         Fault::NoNextHop => Verdict::DropNoNextHop,
         Fault::UnknownEncap => Verdict::DropEncap,
         Fault::SmallMtu => Verdict::DropTooBig,

@@ -7,8 +7,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused,
-        WhyRefusedRequest, WipeRequest,
+        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery,
+        WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
 use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, store::Page};
@@ -42,6 +42,9 @@ pub trait Backing: Send + Sync + 'static {
     fn detach(&self, request: InterfacesRequest, peer: Peer) -> Answer<'_, Plan>;
     /// What somebody wishes of a backend, as a plan.
     fn backend(&self, request: BackendRequest, peer: Peer) -> Answer<'_, Plan>;
+
+    /// What somebody wishes of a VIP, as a plan.
+    fn vip(&self, request: VipRequest, peer: Peer) -> Answer<'_, Plan>;
     /// Plans that wait for approvals.
     fn approvals(&self, peer: Peer) -> Answer<'_, Approvals>;
     /// One of them, as it was made.
@@ -49,6 +52,8 @@ pub trait Backing: Send + Sync + 'static {
     /// Hands a signature in. Who does is not asked: the signature says whose it is.
     fn approve(&self, request: ApproveRequest, peer: Peer) -> Answer<'_, Approvals>;
     fn reject(&self, request: RejectRequest, peer: Peer) -> Answer<'_, Approvals>;
+    /// Of whoever planned it, whatever their role.
+    fn withdraw(&self, request: RejectRequest, peer: Peer) -> Answer<'_, Approvals>;
     /// Until `resume` no generation is made.
     fn hold(&self, request: HoldRequest, peer: Peer) -> Answer<'_, Status>;
     fn resume(&self, peer: Peer) -> Answer<'_, Status>;

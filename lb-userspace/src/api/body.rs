@@ -17,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
     ApplyRequest, ApproveRequest, BackendRequest, BreakGlassRequest, Document, Failure, HoldRequest, InterfacesRequest,
-    Kind, PlanRequest, RejectRequest, RollbackRequest, UndeleteRequest, WhyRefusedRequest, WipeRequest,
+    Kind, PlanRequest, RejectRequest, RollbackRequest, UndeleteRequest, VipRequest, WhyRefusedRequest, WipeRequest,
 };
 use crate::{config::limits::MAX_FILE_BYTES, digest::Digest, plan::file::MAX_PLAN_BYTES};
 
@@ -30,6 +30,7 @@ pub trait Bounded {
 impl Bounded for RollbackRequest {}
 impl Bounded for InterfacesRequest {}
 impl Bounded for BackendRequest {}
+impl Bounded for VipRequest {}
 impl Bounded for RejectRequest {}
 impl Bounded for HoldRequest {}
 impl Bounded for BreakGlassRequest {}

@@ -13,8 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::model::{
     Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, Document,
     Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, Kind, PlanRequest,
-    RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused, WhyRefusedRequest,
-    WipeRequest,
+    RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused,
+    WhyRefusedRequest, WipeRequest,
 };
 use crate::{config::API_VERSION, digest::Digest, plan::Plan, store::Page};
 
@@ -181,6 +181,10 @@ impl Client {
         self.write("/v1/backend", request).await
     }
 
+    pub async fn vip(&self, request: &VipRequest) -> Result<Document<Plan>, ClientError> {
+        self.write("/v1/vip", request).await
+    }
+
     pub async fn approvals(&self) -> Result<Document<Approvals>, ClientError> {
         self.read("/v1/approvals").await
     }
@@ -195,6 +199,10 @@ impl Client {
 
     pub async fn reject(&self, request: &RejectRequest) -> Result<Document<Approvals>, ClientError> {
         self.write("/v1/reject", request).await
+    }
+
+    pub async fn withdraw(&self, request: &RejectRequest) -> Result<Document<Approvals>, ClientError> {
+        self.write("/v1/withdraw", request).await
     }
 
     pub async fn hold(&self, request: &HoldRequest) -> Result<Document<Status>, ClientError> {

@@ -14,8 +14,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused,
-        WhyRefusedRequest, WipeRequest,
+        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery,
+        WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
 use crate::{
@@ -138,6 +138,15 @@ impl Backing for Fake {
         })
     }
 
+    fn vip(&self, request: VipRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(async move {
+            match request.vip.to_string().as_str() {
+                "vip/web4" => Ok(plan(&peer.name, &json!([]))),
+                other => Err(failure("HF5007", &format!("there is no {other}"), 1)),
+            }
+        })
+    }
+
     fn approvals(&self, _peer: Peer) -> Answer<'_, Approvals> {
         Box::pin(async { Ok(approvals()) })
     }
@@ -164,6 +173,10 @@ impl Backing for Fake {
     }
 
     fn reject(&self, _request: RejectRequest, _peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(async { Ok(approvals()) })
+    }
+
+    fn withdraw(&self, _request: RejectRequest, _peer: Peer) -> Answer<'_, Approvals> {
         Box::pin(async { Ok(approvals()) })
     }
 

@@ -16,10 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{API_VERSION, BackendState, ObjectName, Protocol, XdpMode},
+    config::{API_VERSION, BackendState, ObjectName, Protocol, VipState, XdpMode},
     digest::Digest,
     health::standing::Reason,
-    plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect},
+    plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect, VipWish},
 };
 
 pub use self::{
@@ -157,6 +157,11 @@ pub struct VipStatus {
     pub port: u16,
     pub protocol: Protocol,
     pub pool: String,
+    #[serde(default)]
+    pub state: VipState,
+    /// Set by command: what the file says instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_state: Option<VipState>,
     #[serde(flatten)]
     pub traffic: Traffic,
     #[serde(flatten)]
@@ -365,6 +370,15 @@ pub struct BackendRequest {
     /// `backend/POOL/NAME`.
     pub backend: ObjectName,
     pub wish: BackendWish,
+}
+
+/// `POST /v1/vip`: plans what somebody wishes of a VIP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VipRequest {
+    /// `vip/NAME`.
+    pub vip: ObjectName,
+    pub wish: VipWish,
 }
 
 /// The answer to an apply.

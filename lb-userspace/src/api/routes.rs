@@ -22,8 +22,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery, WhyRefused,
-        WhyRefusedRequest, WipeRequest,
+        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery,
+        WhyRefused, WhyRefusedRequest, WipeRequest,
     },
     openapi,
     roles::{Accounts, Role, Standing},
@@ -117,10 +117,12 @@ pub fn routes() -> Vec<Route> {
         plans("/v1/attach", "Plans to put the program on interfaces", attach),
         plans("/v1/detach", "Plans to take the program off interfaces", detach),
         plans("/v1/backend", "Plans what is wished of a backend", backend),
+        plans("/v1/vip", "Plans what is wished of a VIP", vip),
         reads("/v1/approvals", "Plans that wait for approvals", approvals),
         reads("/v1/plans/{digest}", "A plan that waits, as it was made", waiting_plan),
         plans("/v1/approve", "Hands in a signature of a plan that waits", approve),
         changes("/v1/reject", "Refuses a plan that waits", reject).needs(Role::Approver),
+        plans("/v1/withdraw", "Takes a plan back that waits: one's own", withdraw),
         changes("/v1/hold", "Freezes changes", hold),
         changes("/v1/resume", "Takes changes again", resume),
         changes("/v1/break-glass", "Opens the lock for a while", break_glass).needs(Role::Admin),
@@ -324,6 +326,10 @@ async fn backend(
     reply(api.backing.backend(request.0, peer).await)
 }
 
+async fn vip(State(api): State<Api>, Extension(peer): Extension<Peer>, request: Body<VipRequest>) -> Reply<Plan> {
+    reply(api.backing.vip(request.0, peer).await)
+}
+
 async fn approvals(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Approvals> {
     reply(api.backing.approvals(peer).await)
 }
@@ -346,6 +352,14 @@ async fn reject(
     request: Body<RejectRequest>,
 ) -> Reply<Approvals> {
     reply(api.backing.reject(request.0, peer).await)
+}
+
+async fn withdraw(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<RejectRequest>,
+) -> Reply<Approvals> {
+    reply(api.backing.withdraw(request.0, peer).await)
 }
 
 async fn hold(State(api): State<Api>, Extension(peer): Extension<Peer>, request: Body<HoldRequest>) -> Reply<Status> {

@@ -10,6 +10,7 @@ use super::{
     args,
     candidate::Candidate,
     error::{Error, Exit},
+    lock,
     terminal::{Look, Terminal},
     text::{Tone, count, paint, plain},
     trial,
@@ -49,7 +50,10 @@ fn keep(plan: &Plan, path: &Path, terminal: &mut Terminal<'_>) -> Result<(), Err
 
 pub(super) async fn apply(args: &args::Apply, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
     let plan = match (&args.plan, &args.file) {
-        (Some(path), _) => read_plan(path)?,
+        (Some(path), _) => match lock::digits(path) {
+            Some(digits) => lock::waiting(digits, client).await?,
+            None => read_plan(path)?,
+        },
         (None, Some(path)) => {
             let request = Candidate::read(path)?.into_request(&args.remove);
             terminal.patiently("planning", client.plan(&request)).await?.body

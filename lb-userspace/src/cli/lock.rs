@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A plan that waits: of a digest, a beginning of one, or a file.
-async fn waiting(what: &str, client: &Client) -> Result<Plan, Error> {
+pub(super) async fn waiting(what: &str, client: &Client) -> Result<Plan, Error> {
     let digest = digest_of(what, client).await?;
     let plan = client.waiting_plan(digest).await?.body;
     // What is signed is what is shown; the daemon is not believed.
@@ -67,6 +67,12 @@ async fn digest_of(what: &str, client: &Client) -> Result<Digest, Error> {
 
 /// Digits of a digest that may name a plan.
 const SHORTEST: usize = 4;
+
+/// What names a plan that waits, and no file.
+pub(super) fn digits(what: &Path) -> Option<&str> {
+    let digits = what.to_str().filter(|text| text.len() >= SHORTEST && !what.exists())?;
+    digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then_some(digits)
+}
 
 pub(super) async fn approve(args: &args::Approve, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
     let plan = waiting(&args.plan, client).await?;
@@ -128,6 +134,16 @@ pub(super) async fn reject(args: &args::Reject, client: &Client, terminal: &mut 
         message: args.message.clone(),
     };
     let approvals = terminal.patiently("rejecting", client.reject(&request)).await?;
+    terminal.answer(&approvals, approvals_text)?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn withdraw(args: &args::Reject, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let request = RejectRequest {
+        plan: digest_of(&args.plan, client).await?,
+        message: args.message.clone(),
+    };
+    let approvals = terminal.patiently("withdrawing", client.withdraw(&request)).await?;
     terminal.answer(&approvals, approvals_text)?;
     Ok(Exit::Done)
 }

@@ -25,6 +25,7 @@ mod terminal;
 mod text;
 mod top;
 mod trial;
+mod vip;
 mod why;
 
 #[cfg(test)]
@@ -121,6 +122,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Detach(args) => change::detach(args, &client()?, terminal).await,
         Command::Approve(args) => lock::approve(args, &client()?, terminal).await,
         Command::Reject(args) => lock::reject(args, &client()?, terminal).await,
+        Command::Withdraw(args) => lock::withdraw(args, &client()?, terminal).await,
         Command::Approvals => lock::approvals(&client()?, terminal).await,
         Command::Hold(args) => lock::hold(args, &client()?, terminal).await,
         Command::Resume => lock::resume(&client()?, terminal).await,
@@ -130,7 +132,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::WhyRefused(args) => lock::why_refused(args, &client()?, terminal).await,
         Command::History => history::history(&client()?, terminal).await,
         Command::Show(args) => history::show(args, &client()?, terminal).await,
-        Command::Vip { command } => objects::vips(command, &client()?, terminal).await,
+        Command::Vip { command } => vip::vip(command, &client()?, terminal).await,
         Command::Pool { command } => objects::pools(command, &client()?, terminal).await,
         Command::Backend { command } => backend::backend(command, &client()?, terminal).await,
         Command::Why(args) => why::why(args, &client()?, terminal).await,

@@ -62,22 +62,21 @@ impl Kind for PoolBackend {
     const KIND: &'static str = "Backend";
 }
 
-pub(super) async fn vips(command: &Objects, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+pub(super) async fn vip_list(client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
     let status = ask(client, terminal).await?;
-    match command {
-        Objects::List => {
-            let list = VipList {
-                vips: status.vips.clone(),
-            };
-            terminal.answer(&Document::new(list), |_, look| status::vips(&status, look))?;
-        }
-        Objects::Show { name } => {
-            let found = status.vips.iter().find(|vip| vip.name == *name);
-            let names = status.vips.iter().map(|vip| vip.name.clone());
-            let vip = found.ok_or_else(|| no_such("vip", name, names))?;
-            terminal.answer(&Document::new(vip.clone()), |vip, _| vip_text(vip))?;
-        }
-    }
+    let list = VipList {
+        vips: status.vips.clone(),
+    };
+    terminal.answer(&Document::new(list), |_, look| status::vips(&status, look))?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn vip(name: &str, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let status = ask(client, terminal).await?;
+    let found = status.vips.iter().find(|vip| vip.name == name);
+    let names = status.vips.iter().map(|vip| vip.name.clone());
+    let vip = found.ok_or_else(|| no_such("vip", name, names))?;
+    terminal.answer(&Document::new(vip.clone()), |vip, _| vip_text(vip))?;
     Ok(Exit::Done)
 }
 
@@ -219,6 +218,7 @@ fn vip_text(vip: &VipStatus) -> String {
         ("Port", vip.port.to_string()),
         ("Protocol", vip.protocol.to_string()),
         ("Pool", vip.pool.clone()),
+        ("State", status::vip_state(vip)),
         ("Packets", count(vip.traffic.packets)),
         ("Bytes", count(vip.traffic.bytes)),
         ("Packets a second", count(vip.live.pps)),

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, HealthState, HealthStatus, LiveStatus, Mode, Pins, Status},
+        model::{BackendStatus, HealthState, HealthStatus, LiveStatus, Mode, Pins, Status, VipStatus},
     },
     config::XdpMode,
     headline::{Headline, Weather, on_trial, out_of_sync},
@@ -143,12 +143,13 @@ fn interfaces(status: &Status) -> String {
 
 /// The VIPs; wide: with what came of late.
 pub(super) fn vips(status: &Status, look: Look) -> String {
-    const COLUMNS: [super::text::Column; 9] = [
+    const COLUMNS: [super::text::Column; 10] = [
         words("VIP"),
         words("ADDRESS"),
         numbers("PORT"),
         words("PROTOCOL"),
         words("POOL"),
+        words("STATE"),
         numbers("PACKETS"),
         numbers("BYTES"),
         numbers("PPS"),
@@ -162,6 +163,7 @@ pub(super) fn vips(status: &Status, look: Look) -> String {
             vip.port.to_string(),
             vip.protocol.to_string(),
             vip.pool.clone(),
+            vip_state(vip),
             count(vip.traffic.packets),
             count(vip.traffic.bytes),
             count(vip.live.pps),
@@ -169,6 +171,12 @@ pub(super) fn vips(status: &Status, look: Look) -> String {
         ]
     });
     table(&COLUMNS[..shown], rows)
+}
+
+/// `maint (file: ready)`.
+pub(super) fn vip_state(vip: &VipStatus) -> String {
+    let file = vip.file_state.map(|state| format!(" (file: {state})"));
+    format!("{}{}", vip.state, file.unwrap_or_default())
 }
 
 /// `12 s`; `never`.
@@ -255,7 +263,7 @@ pub(super) fn state(backend: &BackendStatus) -> String {
     format!("{}{until} (file: {})", backend.state, over.file_state)
 }
 
-/// Backends of which something was set by command, for the head.
+/// Backends and VIPs of which something was set by command, for the head.
 fn overridden(status: &Status) -> Option<String> {
     const TOLD: usize = 5;
     let backends = status.pools.iter().flat_map(|pool| {
@@ -273,6 +281,8 @@ fn overridden(status: &Status) -> Option<String> {
             format!("{pool}/{} {}", backend.name, what.join(", "))
         })
         .collect();
+    let vips = status.vips.iter().filter(|vip| vip.file_state.is_some());
+    told.extend(vips.map(|vip| format!("{} {}", vip.name, vip_state(vip))));
     let more = told.len().saturating_sub(TOLD);
     told.truncate(TOLD);
     if more > 0 {

@@ -15,7 +15,7 @@ use serde::{
 use serde_saphyr::Spanned;
 
 use super::{
-    Affinity, BackendState, Encap, HashKind, Protocol, TableKind, XdpMode,
+    Affinity, BackendState, Encap, HashKind, Protocol, TableKind, VipState, XdpMode,
     limits::{
         ENVIRONMENT_PATTERN, INTERFACE_PATTERN, MAC_PATTERN, MAX_BACKENDS_IN_POOL, MAX_INTERFACES, MAX_NAME_BYTES,
         MAX_POOLS, MAX_PORT, MAX_REMOVED, MAX_SUBJECTS, MAX_VIPS, MAX_WEIGHT, MIN_PORT, NAME_PATTERN, OBJECT_PATTERN,
@@ -260,6 +260,10 @@ pub struct FileVip {
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "bool", extend("default" = false))]
     pub protected: Option<bool>,
+    /// What the operator wants of it.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "VipState", extend("default" = VipState::default()))]
+    pub state: Option<Spanned<Word<VipState>>>,
 }
 
 mod health;

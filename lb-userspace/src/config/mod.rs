@@ -277,6 +277,37 @@ pub struct Vip {
     /// Nothing takes it away before a plan of its own lifts this.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
+    #[serde(default, skip_serializing_if = "VipState::is_ready")]
+    pub state: VipState,
+}
+
+/// What the operator wants of a VIP (HAProxy's words).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VipState {
+    #[default]
+    Ready,
+    /// Out of service: its packets are dropped as soon as they are known to be its own.
+    Maint,
+}
+
+impl VipState {
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        match self {
+            Self::Ready => true,
+            Self::Maint => false,
+        }
+    }
+}
+
+impl fmt::Display for VipState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "ready",
+            Self::Maint => "maint",
+        })
+    }
 }
 
 impl Vip {

@@ -78,7 +78,9 @@ const fn cause(verdict: Verdict) -> Cause {
         | Verdict::DropTcpOffset
         | Verdict::DropUdpLength
         | Verdict::DropExtension
-        | Verdict::DropIcmpQuote => Cause::None,
+        | Verdict::DropIcmpQuote
+        // It was asked for.
+        | Verdict::DropMaint => Cause::None,
     }
 }
 

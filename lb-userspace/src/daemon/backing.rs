@@ -8,8 +8,8 @@ use crate::{
         model::{
             Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
             ExportQuery, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-            PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, Why, WhyQuery,
-            WhyRefused, WhyRefusedRequest, WipeRequest,
+            PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why,
+            WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     config::Access,
@@ -73,6 +73,10 @@ impl Backing for Daemon {
         Box::pin(self.plan_backend(request, peer))
     }
 
+    fn vip(&self, request: VipRequest, peer: Peer) -> Answer<'_, Plan> {
+        Box::pin(self.plan_vip(request, peer))
+    }
+
     fn approvals(&self, peer: Peer) -> Answer<'_, Approvals> {
         Box::pin(self.waiting_plans(peer))
     }
@@ -87,6 +91,10 @@ impl Backing for Daemon {
 
     fn reject(&self, request: RejectRequest, peer: Peer) -> Answer<'_, Approvals> {
         Box::pin(self.reject_plan(request, peer))
+    }
+
+    fn withdraw(&self, request: RejectRequest, peer: Peer) -> Answer<'_, Approvals> {
+        Box::pin(self.withdraw_plan(request, peer))
     }
 
     fn hold(&self, request: HoldRequest, peer: Peer) -> Answer<'_, Status> {

@@ -54,6 +54,16 @@ impl Daemon {
         serving.reject(request.plan, request.message, &asked, Now::read())
     }
 
+    pub async fn withdraw_plan(&self, request: RejectRequest, peer: Peer) -> Result<Approvals, Failure> {
+        let mut serving = self.serving.lock().await;
+        let asked = asked(&serving, &peer, "withdraw");
+        let author = serving.kept_plan(request.plan)?.author;
+        if author != asked.author {
+            return Err(failure::not_its_author(&author));
+        }
+        serving.reject(request.plan, request.message, &asked, Now::read())
+    }
+
     pub async fn waiting_plans(&self, peer: Peer) -> Result<Approvals, Failure> {
         let serving = self.serving.lock().await;
         let asked = asked(&serving, &peer, "approvals");

@@ -11,6 +11,7 @@ use crate::{
         auth::Peer,
         model::{
             Applied, ApplyRequest, BackendRequest, Failure, InterfacesRequest, PlanRequest, RollbackRequest, Status,
+            VipRequest,
         },
     },
     approvers::signers_of,
@@ -150,6 +151,12 @@ impl Daemon {
     pub async fn plan_backend(&self, request: BackendRequest, peer: Peer) -> Result<Plan, Failure> {
         let mut content = self.running().await?;
         content.overrides = Overrides::wished(&content, &request.backend, request.wish, Now::read().time)?;
+        self.plan_for(Wish::of(content, BTreeSet::new()), &peer).await
+    }
+
+    pub async fn plan_vip(&self, request: VipRequest, peer: Peer) -> Result<Plan, Failure> {
+        let mut content = self.running().await?;
+        content.overrides = Overrides::wished_of_vip(&content, &request.vip, request.wish)?;
         self.plan_for(Wish::of(content, BTreeSet::new()), &peer).await
     }
 

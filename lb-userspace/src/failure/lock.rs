@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{FAILED, REFUSED, STALE, failure};
+use super::{DENIED, FAILED, REFUSED, STALE, failure};
 use crate::{
     api::model::Failure,
     approval::{ApprovalError, Short, SignersError},
@@ -100,6 +100,17 @@ pub fn not_kept() -> Failure {
          Nothing was changed."
             .to_owned(),
         "holdfast approvals; holdfast plan -f FILE",
+    )
+}
+
+/// It is not theirs to withdraw.
+#[must_use]
+pub fn not_its_author(author: &str) -> Failure {
+    failure(
+        "HF5003",
+        DENIED,
+        format!("the plan is of {author}, who alone withdraws it. Nothing was changed."),
+        "ask an approver to refuse it: holdfast reject PLAN",
     )
 }
 

@@ -7,7 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, Content, overrides::backend_of};
+use super::{
+    Change, Content,
+    overrides::{backend_of, vip_of},
+};
 use crate::config::{Backend, Config, Node, ObjectName, Pool, Vip};
 
 /// Every difference. Empty if and only if both contents are equal, given that
@@ -33,6 +36,7 @@ pub fn diff(base: Option<&Content>, target: &Content) -> Vec<Change> {
         |vip| &vip.name,
     );
     changes.extend(vips.iter().filter_map(vip_change));
+    changes.extend(vip_override_changes(base, target));
     changes
 }
 
@@ -210,6 +214,23 @@ fn override_changes(base: Option<&Content>, target: &Content) -> Vec<Change> {
     changes.collect()
 }
 
+/// What operators decided about VIPs by command.
+fn vip_override_changes(base: Option<&Content>, target: &Content) -> Vec<Change> {
+    let contents = base.into_iter().chain([target]);
+    let objects: BTreeSet<&ObjectName> = contents.flat_map(|content| content.overrides.vips.keys()).collect();
+    let changes = objects.into_iter().filter_map(|object| {
+        let from = base.and_then(|base| base.overrides.vips.get(object).copied());
+        let to = target.overrides.vips.get(object).copied();
+        // One of what is not there is refused elsewhere.
+        let file = vip_of(&target.config, object)
+            .or_else(|error| base.map_or(Err(error), |base| vip_of(&base.config, object)))
+            .ok()?;
+        let file = file.clone();
+        (from != to).then_some(Change::OverrideVip { file, from, to })
+    });
+    changes.collect()
+}
+
 fn vip_change(pair: &Pair<'_, Vip>) -> Option<Change> {
     match *pair {
         Pair::Added(vip) => Some(Change::AddVip { vip: vip.clone() }),
@@ -253,6 +274,13 @@ fn apply_change(content: &mut Content, change: &Change) {
         }
         Change::Attach { interface } => {
             content.overrides.detached.remove(interface);
+        }
+        Change::OverrideVip { file, to, .. } => {
+            let object = ObjectName::Vip(file.name.clone());
+            match to {
+                Some(state) => content.overrides.vips.insert(object, *state),
+                None => content.overrides.vips.remove(&object),
+            };
         }
         Change::Override { pool, file, to, .. } => {
             let object = ObjectName::Backend {

@@ -18,7 +18,7 @@ mod undelete;
 
 use std::collections::BTreeSet;
 
-pub use self::overrides::{BackendOverride, BackendWish, Overrides, WishError};
+pub use self::overrides::{BackendOverride, BackendWish, Overrides, VipWish, WishError, vip_of};
 pub use self::statement::Bounds;
 
 use jiff::Timestamp;
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::model::Kind,
     approval::Signers,
-    config::{Access, Approvals, Backend, Config, Node, ObjectName, Pool, Protection, Seconds, Vip},
+    config::{Access, Approvals, Backend, Config, Node, ObjectName, Pool, Protection, Seconds, Vip, VipState},
     digest::Digest,
 };
 
@@ -202,6 +202,13 @@ pub enum Change {
         file: Backend,
         from: BackendOverride,
         to: BackendOverride,
+    },
+    /// What operators decided about a VIP by command.
+    OverrideVip {
+        /// As the file has it; as it had it, if it goes.
+        file: Vip,
+        from: Option<VipState>,
+        to: Option<VipState>,
     },
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Content;
 use crate::approval::Signers;
-use crate::config::{Backend, BackendState, Config, ObjectName, Pool, Seconds, limits::MAX_WEIGHT};
+use crate::config::{Backend, BackendState, Config, ObjectName, Pool, Seconds, Vip, VipState, limits::MAX_WEIGHT};
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +32,10 @@ pub struct Overrides {
     /// is empty.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub backends: BTreeMap<ObjectName, BackendOverride>,
+    /// Of VIPs, by their names as objects (`vip/web4`): their states, where the
+    /// file says another.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vips: BTreeMap<ObjectName, VipState>,
 }
 
 /// What holds of a backend instead of what the file says; what is absent is as
@@ -103,6 +107,18 @@ pub enum BackendWish {
     Reset,
 }
 
+/// What somebody wants of a VIP, by command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "set", rename_all = "camelCase", deny_unknown_fields)]
+pub enum VipWish {
+    /// In service.
+    Ready,
+    /// Out of service at once: its packets are dropped.
+    Maint,
+    /// As the file says: no override any more.
+    Reset,
+}
+
 /// Why a wish makes no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WishError {
@@ -115,6 +131,10 @@ pub enum WishError {
     },
     #[error("{0} is not a backend")]
     NotABackend(ObjectName),
+    #[error("there is no vip {vip}{}", told(.known))]
+    NoVip { vip: String, known: Vec<String> },
+    #[error("{0} is not a VIP")]
+    NotAVip(ObjectName),
     #[error("weight {0} is above the limit of {MAX_WEIGHT}")]
     Weight(u32),
     #[error("a deadline of {deadline}: pool {pool} keeps connections for {limit} at most (`drain.deadline`)")]
@@ -129,9 +149,16 @@ pub enum WishError {
 const TOLD: usize = 10;
 
 fn listed(known: &[String]) -> String {
-    let more = known.len().saturating_sub(TOLD);
     match known {
         [] => ": there is no such pool".to_owned(),
+        _ => told(known),
+    }
+}
+
+fn told(known: &[String]) -> String {
+    let more = known.len().saturating_sub(TOLD);
+    match known {
+        [] => String::new(),
         _ if more > 0 => format!("; there are {} and {more} more", known[..TOLD].join(", ")),
         _ => format!("; there are {}", known.join(", ")),
     }
@@ -142,6 +169,12 @@ impl Overrides {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Nothing was set by command for an object.
+    #[must_use]
+    pub fn are_of_node_alone(&self) -> bool {
+        self.backends.is_empty() && self.vips.is_empty()
     }
 
     /// Of a backend.
@@ -196,12 +229,33 @@ impl Overrides {
         Ok(overrides)
     }
 
+    /// The overrides after a wish of a VIP.
+    ///
+    /// # Errors
+    /// If there is no such VIP.
+    pub fn wished_of_vip(content: &Content, object: &ObjectName, wish: VipWish) -> Result<Self, WishError> {
+        let file = vip_of(&content.config, object)?;
+        let mut overrides = content.overrides.clone();
+        let state = match wish {
+            VipWish::Ready => VipState::Ready,
+            VipWish::Maint => VipState::Maint,
+            VipWish::Reset => file.state,
+        };
+        if state == file.state {
+            overrides.vips.remove(object);
+        } else {
+            overrides.vips.insert(object.clone(), state);
+        }
+        Ok(overrides)
+    }
+
     /// The same without those of objects that are not in `config`.
     #[must_use]
     pub fn within(mut self, config: &Config) -> Self {
         let ours = |name: &String| config.node.interfaces.iter().any(|interface| interface.name == *name);
         self.detached.retain(ours);
         self.backends.retain(|object, _| backend_of(config, object).is_ok());
+        self.vips.retain(|object, _| vip_of(config, object).is_ok());
         self
     }
 }
@@ -230,10 +284,22 @@ pub fn backend_of<'c>(config: &'c Config, object: &ObjectName) -> Result<(&'c Po
         })
 }
 
-/// The configuration with the overrides of backends in it; itself, if there is
+/// A VIP, as the file has it.
+pub fn vip_of<'c>(config: &'c Config, object: &ObjectName) -> Result<&'c Vip, WishError> {
+    let ObjectName::Vip(name) = object else {
+        return Err(WishError::NotAVip(object.clone()));
+    };
+    let found = config.vips.iter().find(|vip| vip.name == *name);
+    found.ok_or_else(|| WishError::NoVip {
+        vip: name.clone(),
+        known: config.vips.iter().map(|vip| vip.name.clone()).collect(),
+    })
+}
+
+/// The configuration with the overrides of objects in it; itself, if there is
 /// none.
 fn overridden<'c>(config: &'c Config, overrides: &Overrides) -> Cow<'c, Config> {
-    if overrides.backends.is_empty() {
+    if overrides.are_of_node_alone() {
         return Cow::Borrowed(config);
     }
     let mut config = config.clone();
@@ -248,6 +314,12 @@ fn overridden<'c>(config: &'c Config, overrides: &Overrides) -> Cow<'c, Config> 
         let backends = &mut config.pools[at].backends;
         if let Ok(at) = backends.binary_search_by(|other| other.name.as_str().cmp(backend)) {
             backends[at] = over.over(&backends[at]);
+        }
+    }
+    for (object, state) in &overrides.vips {
+        let named = |vip: &&mut Vip| matches!(object, ObjectName::Vip(name) if *name == vip.name);
+        if let Some(vip) = config.vips.iter_mut().find(named) {
+            vip.state = *state;
         }
     }
     Cow::Owned(config)
@@ -277,13 +349,13 @@ impl Content {
         Self { signers, ..self }
     }
 
-    /// What is served: the file's configuration with the overrides of backends
+    /// What is served: the file's configuration with the overrides of objects
     /// in it. The file's own, by reference, where there is none.
     ///
     /// A content that was asked must not be changed after: change a clone.
     #[must_use]
     pub fn in_force(&self) -> &Config {
-        if self.overrides.backends.is_empty() {
+        if self.overrides.are_of_node_alone() {
             return &self.config;
         }
         self.derived

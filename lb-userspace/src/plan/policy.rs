@@ -71,7 +71,7 @@ pub fn judge(judged: Judged<'_>) -> Vec<Finding> {
 /// The changes as they are felt: what overrides hide is no change, and what
 /// they set is one.
 pub fn in_force<'a>(running: &Content, target: &Content, changes: &'a [Change]) -> Cow<'a, [Change]> {
-    let overridden = |content: &Content| !content.overrides.backends.is_empty();
+    let overridden = |content: &Content| !content.overrides.are_of_node_alone();
     if !overridden(running) && !overridden(target) {
         return Cow::Borrowed(changes);
     }

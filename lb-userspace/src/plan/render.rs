@@ -118,8 +118,10 @@ pub fn changes_text(changes: &[Change], effects: &[PoolEffect], color: bool) -> 
 /// A line for each backend of which something was set by command.
 #[must_use]
 pub fn overrides_text(overrides: &Overrides, color: bool) -> String {
-    let lines = overrides.backends.iter().map(|(object, of)| {
-        let line = plain(&format!("  set by command: {object} {of}"));
+    let backends = overrides.backends.iter().map(|(object, of)| format!("{object} {of}"));
+    let vips = overrides.vips.iter().map(|(object, state)| format!("{object} {state}"));
+    let lines = backends.chain(vips).map(|set| {
+        let line = plain(&format!("  set by command: {set}"));
         format!("{}\n", Style(color).dim(&line))
     });
     lines.collect()

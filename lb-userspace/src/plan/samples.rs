@@ -15,10 +15,11 @@ use super::{
     diff::diff,
     policy::{Judged, judge},
     statement::about,
+    vip_of,
 };
 use crate::config::{
     Access, Affinity, Backend, BackendState, Config, Drain, Encap, EncapSource, HashKind, Interface, MacAddr, NextHop,
-    Node, ObjectName, Percent, Pool, Protection, Protocol, Seconds, Subject, TableKind, Vip, XdpMode,
+    Node, ObjectName, Percent, Pool, Protection, Protocol, Seconds, Subject, TableKind, Vip, VipState, XdpMode,
     limits::{MAX_BACKENDS, MAX_POOLS, MAX_VIPS},
 };
 use crate::revision::{BackendId, Hop, Hops};
@@ -174,6 +175,7 @@ pub fn vip(name: &str, last: u8, port: u16, protocol: Protocol, pool: &str) -> V
         affinity: Affinity::Tuple,
         hash: HashKind::Fast,
         protected: false,
+        state: VipState::Ready,
     }
 }
 
@@ -226,6 +228,7 @@ prop_compose! {
         pool in "[a-c]",
         by_source: bool,
         siphash: bool,
+        maint: bool,
     ) -> Vip {
         let protocol = if udp { Protocol::Udp } else { Protocol::Tcp };
         let v4 = vip("", last, port, protocol, &pool);
@@ -233,6 +236,7 @@ prop_compose! {
             address: if v6 { as_v6(v4.address) } else { v4.address },
             affinity: if by_source { Affinity::Source } else { Affinity::Tuple },
             hash: if siphash { HashKind::Siphash } else { HashKind::Fast },
+            state: if maint { VipState::Maint } else { VipState::Ready },
             ..v4
         }
     }
@@ -263,6 +267,7 @@ prop_compose! {
         operator in option::of(0..2_u32),
         require_drain: bool,
         overridden in btree_map(any_backend_name(), any_override(), 0..4),
+        waking in proptest::collection::btree_set("[a-d]", 0..3),
         pools in btree_map("[a-c]", any_pool(), 0..4),
         vips in btree_map("[a-d]", any_vip(), 0..5),
     ) -> Content {
@@ -279,9 +284,11 @@ prop_compose! {
         };
         let backends = overridden.into_iter().filter(|(_, of)| !of.is_empty());
         // Those of objects that are gone go with them.
-        let overrides = Overrides { detached, backends: backends.collect() };
-        let backends = overrides.clone().within(&config).backends;
-        Content::new(config, Overrides { backends, ..overrides })
+        let vips = waking.into_iter().map(|name| (ObjectName::Vip(name), VipState::Ready));
+        let overrides = Overrides { detached, backends: backends.collect(), vips: vips.collect() };
+        let mut kept = overrides.clone().within(&config);
+        kept.vips.retain(|object, state| vip_of(&config, object).is_ok_and(|vip| vip.state != *state));
+        Content::new(config, Overrides { detached: overrides.detached, ..kept })
     }
 }
 

@@ -147,7 +147,8 @@ fn removed(changes: &[Change]) -> Vec<ObjectName> {
         | Change::ChangeAccess { .. }
         | Change::Detach { .. }
         | Change::Attach { .. }
-        | Change::Override { .. } => None,
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => None,
     });
     removed.collect()
 }

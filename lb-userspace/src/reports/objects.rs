@@ -21,10 +21,11 @@ use crate::{
         BackendStatus, Failure, GuestStatus, HealthState, HealthStatus, LeavingStatus, LiveStatus, OverrideStatus,
         PathStatus, PoolStatus, Traffic, VipStatus,
     },
-    config::{Backend, BackendState, Encap, Pool},
+    config::{Backend, BackendState, Encap, ObjectName, Pool},
     health::sm::Condition,
     kernel::aya::KernelBalancer,
     neighbours::Resolution,
+    plan::vip_of,
     revision::{BackendId, MemberHealth, MemberState},
     serving::Served,
     table::dirty::Dirty,
@@ -71,7 +72,11 @@ impl Counted {
 
 pub fn vips(served: &Served, counted: &Counted, activity: &Activity) -> Vec<VipStatus> {
     let vips = served.state.config().vips.iter();
+    let content = &served.state.state.content;
     vips.map(|vip| {
+        let object = ObjectName::Vip(vip.name.clone());
+        let file = vip_of(&content.config, &object).ok();
+        let file = file.filter(|_| content.overrides.vips.contains_key(&object));
         let counter = served.state.state.vip_counters.get(&vip.name).copied().unwrap_or(0);
         VipStatus {
             name: vip.name.clone(),
@@ -79,6 +84,8 @@ pub fn vips(served: &Served, counted: &Counted, activity: &Activity) -> Vec<VipS
             port: vip.port,
             protocol: vip.protocol,
             pool: vip.pool.clone(),
+            state: vip.state,
+            file_state: file.map(|file| file.state),
             traffic: counted.traffic(counter),
             live: live(activity, counter),
         }

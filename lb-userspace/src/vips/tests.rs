@@ -134,6 +134,7 @@ fn vip(address: impl Into<IpAddr>, port: u16, protocol: Protocol) -> Vip {
         affinity: Affinity::Tuple,
         hash: HashKind::Fast,
         protected: false,
+        state: VipState::Ready,
     }
 }
 

@@ -5,6 +5,7 @@ mod after;
 mod alone;
 mod approvals;
 mod emergency;
+mod flood;
 mod forged;
 mod people;
 mod signers;

@@ -94,6 +94,9 @@ impl Oracle {
 
     fn balance(&self, frame: &[u8], balanced: &Balanced<'_>, ingress: u32) -> Fate {
         let Balanced { packet, vip, flow, .. } = balanced;
+        if vip.maint {
+            return Fate::unchanged("DropMaint", frame);
+        }
         let hash = self.hash(vip, flow);
         let pool = self.site.pool(&vip.pool);
         let (Some(pool), Some(backend)) = (pool, self.owner(&vip.pool, hash.slot())) else {

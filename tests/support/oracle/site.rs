@@ -80,6 +80,8 @@ pub struct Vip {
     pub pool: String,
     pub affinity: Affinity,
     pub hash: Function,
+    /// An operator took it out of service.
+    pub maint: bool,
 }
 
 impl Site {

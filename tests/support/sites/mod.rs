@@ -209,5 +209,6 @@ fn vip(name: &str, socket: SocketAddr, protocol: IpNumber, pool: &str) -> Vip {
         pool: pool.to_owned(),
         affinity: Affinity::Tuple,
         hash: Function::Fast,
+        maint: false,
     }
 }

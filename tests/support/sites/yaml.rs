@@ -78,6 +78,7 @@ fn in_list(vip: &Vip) -> String {
         pool,
         affinity,
         hash,
+        maint,
     } = vip;
     let address = in_quotes(*address);
     let protocol = if *protocol == IpNumber::TCP.0 { "tcp" } else { "udp" };
@@ -90,5 +91,6 @@ fn in_list(vip: &Vip) -> String {
         Function::Fast => "",
         Function::SipHash => ", hash: siphash",
     };
-    format!("name: {name}, address: {address}, port: {port}, protocol: {protocol}, pool: {pool}{affinity}{hash}")
+    let state = if *maint { ", state: maint" } else { "" };
+    format!("name: {name}, address: {address}, port: {port}, protocol: {protocol}, pool: {pool}{affinity}{hash}{state}")
 }

@@ -77,7 +77,8 @@ Examples:
   holdfast apply -f config.yaml --confirm-within 2m"
 )]
 pub struct Apply {
-    /// Plan made by `holdfast plan --out`
+    /// Plan made by `holdfast plan --out`, or one that waits: its digest, or as
+    /// much of it as names one
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
     /// Configuration file to plan and apply at once; `-` is stdin

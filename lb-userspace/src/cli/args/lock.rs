@@ -39,8 +39,8 @@ pub struct Approve {
     pub as_author: bool,
 }
 
+/// Of `reject` and of `withdraw`.
 #[derive(Clone, Debug, Args)]
-#[command(before_help = "Examples:\n  holdfast reject 7f3a9c -m 'not on a Friday'")]
 pub struct Reject {
     /// The plan: its digest, or as much of it as names one that waits, or its file
     #[arg(value_name = "PLAN")]

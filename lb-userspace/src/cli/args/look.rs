@@ -17,7 +17,7 @@ pub struct Show {
     pub what: String,
 }
 
-/// What can be done with VIPs and pools.
+/// What can be done with pools.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Objects {
     /// List them all

@@ -6,6 +6,7 @@ mod change;
 mod lock;
 mod look;
 mod offline;
+mod vip;
 mod watch;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
 pub use lock::{Approve, BreakGlass, Hold, Reject, Undelete, WhyRefused, Wipe};
 pub use look::{BackendPath, Bpf, Journal, JournalExport, JournalVerify, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
+pub use vip::{VipObjects, WishedVip};
 pub use watch::{Doctor, Top};
 
 /// Controls the Holdfast load balancer of this host.
@@ -109,7 +111,11 @@ pub enum Command {
     /// Approve a plan that waits, with your signature
     Approve(Approve),
     /// Refuse somebody's plan that waits
+    #[command(before_help = "Examples:\n  holdfast reject 7f3a9c -m 'not on a Friday'")]
     Reject(Reject),
+    /// Take your own plan back that waits
+    #[command(before_help = "Examples:\n  holdfast withdraw 7f3a9c -m 'the wrong VIP'")]
+    Withdraw(Reject),
     /// List the plans that wait for approvals
     #[command(before_help = "Examples:\n  holdfast approvals\n  holdfast approvals -o json | jq .plans")]
     Approvals,
@@ -131,11 +137,17 @@ pub enum Command {
     History,
     /// Show a generation, or a plan in a file
     Show(Show),
-    /// List or show VIPs
-    #[command(before_help = "Examples:\n  holdfast vip list\n  holdfast vip show web4")]
+    /// List or show VIPs, or take one out of service
+    #[command(before_help = "\
+Examples:
+  holdfast vip list
+  holdfast vip show web4
+  holdfast vip maint web4 -m 'a flood'   drop its packets
+  holdfast vip ready web4
+  holdfast vip reset web4                as the file says")]
     Vip {
         #[command(subcommand)]
-        command: Objects,
+        command: VipObjects,
     },
     /// List or show pools
     #[command(before_help = "Examples:\n  holdfast pool list\n  holdfast pool show web")]

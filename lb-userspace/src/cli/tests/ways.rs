@@ -23,7 +23,7 @@ enum Way {
 }
 
 /// Of every leaf of the command line, and how it is tried here.
-const WAYS: [(&str, Way, &str); 48] = [
+const WAYS: [(&str, Way, &str); 52] = [
     ("status", Way::Looks, ""),
     ("plan", Way::Looks, "plan -f CONFIG"),
     ("diff", Way::Looks, ""),
@@ -33,6 +33,7 @@ const WAYS: [(&str, Way, &str); 48] = [
     ("rollback", Way::Applies, "rollback"),
     ("approve", Way::Lock, "approve PLAN --out OUT"),
     ("reject", Way::Lock, "reject DIGEST"),
+    ("withdraw", Way::Lock, "withdraw DIGEST"),
     ("approvals", Way::Looks, "approvals"),
     ("hold", Way::Lock, "hold"),
     ("resume", Way::Lock, "resume"),
@@ -44,6 +45,9 @@ const WAYS: [(&str, Way, &str); 48] = [
     ("show", Way::Looks, ""),
     ("vip list", Way::Looks, ""),
     ("vip show", Way::Looks, ""),
+    ("vip ready", Way::Applies, "vip ready web4"),
+    ("vip maint", Way::Applies, "vip maint web4"),
+    ("vip reset", Way::Applies, "vip reset web4"),
     ("pool list", Way::Looks, ""),
     ("pool show", Way::Looks, ""),
     ("backend list", Way::Looks, ""),

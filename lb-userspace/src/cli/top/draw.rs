@@ -11,7 +11,7 @@ use ratatui::{
 use super::model::{Model, Order, Rate, Rates};
 use crate::{
     api::model::{BackendStatus, Status},
-    config::XdpMode,
+    config::{VipState, XdpMode},
 };
 
 /// Columns of a sparkline.
@@ -87,7 +87,10 @@ fn draw_vips(status: &Status, rates: &Rates, frame: &mut Frame<'_>, area: Rect) 
                 std::net::SocketAddr::new(vip.address, vip.port),
                 vip.protocol
             )),
-            Cell::new(vip.pool.clone()),
+            Cell::new(match vip.state {
+                VipState::Ready => vip.pool.clone(),
+                VipState::Maint => vip.state.to_string(),
+            }),
             right(scaled(rate.packets)),
             right(scaled(rate.bits)),
         ])

@@ -39,6 +39,7 @@ pub fn vips(judge: &mut Judge, files: &[FileVip], pools: &[FilePool]) -> JudgedV
         let protocol = judge.word("protocol", &file.protocol);
         let affinity = judge.word_or_default("affinity", file.affinity.as_ref());
         let hash = judge.word_or_default("hash", file.hash.as_ref());
+        let state = judge.word_or_default("state", file.state.as_ref());
         let place = Place::of(&file.address);
         if let Some(address) = address {
             addresses.earlier(address, place);
@@ -58,7 +59,7 @@ pub fn vips(judge: &mut Judge, files: &[FileVip], pools: &[FilePool]) -> JudgedV
             };
             judge.collide(problem, place, first);
         }
-        if let (Some(name), Some(affinity), Some(hash)) = (name, affinity, hash) {
+        if let (Some(name), Some(affinity), Some(hash), Some(state)) = (name, affinity, hash, state) {
             vips.push(Vip {
                 name,
                 address,
@@ -68,6 +69,7 @@ pub fn vips(judge: &mut Judge, files: &[FileVip], pools: &[FilePool]) -> JudgedV
                 affinity,
                 hash,
                 protected: file.protected.unwrap_or(false),
+                state,
             });
         }
     }

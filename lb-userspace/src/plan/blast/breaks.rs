@@ -36,7 +36,7 @@ pub enum Why {
     Hashed,
     /// The backend's name stands for another host.
     Readdressed,
-    /// The backend ends its connections at once.
+    /// The backend, or the VIP, goes to `maint`: its connections end at once.
     Ended,
     /// The backend, or the pool, ends connections before they had the time to
     /// end by themselves.
@@ -81,13 +81,16 @@ struct Heirs<'a>(HashMap<String, &'a Vip>);
 
 impl<'a> Heirs<'a> {
     fn of(target: &'a Content) -> Self {
-        Self(target.config.vips.iter().map(|vip| (vip.endpoint(), vip)).collect())
+        Self(target.in_force().vips.iter().map(|vip| (vip.endpoint(), vip)).collect())
     }
 
     /// Somebody of the same pool takes the address, port and protocol over.
     fn has_one(&self, vip: &Vip) -> bool {
         let heir = self.0.get(&vip.endpoint());
-        heir.is_some_and(|heir| (&heir.pool, heir.affinity, heir.hash) == (&vip.pool, vip.affinity, vip.hash))
+        heir.is_some_and(|heir| {
+            let alike = (&heir.pool, heir.affinity, heir.hash) == (&vip.pool, vip.affinity, vip.hash);
+            alike && heir.state.is_ready()
+        })
     }
 }
 
@@ -99,6 +102,8 @@ fn of_change(ground: &Ground<'_>, target: &Content, heirs: &Heirs<'_>, change: &
                 (!heirs.has_one(from)).then_some(Why::Leaves)
             } else if from.pool != to.pool {
                 Some(Why::Repointed)
+            } else if from.state.is_ready() && !to.state.is_ready() {
+                Some(Why::Ended)
             } else {
                 ((from.affinity, from.hash) != (to.affinity, to.hash)).then_some(Why::Hashed)
             };
@@ -121,7 +126,8 @@ fn of_change(ground: &Ground<'_>, target: &Content, heirs: &Heirs<'_>, change: &
         | Change::ChangeAccess { .. }
         | Change::ChangeProtection { .. }
         | Change::ChangeSigners { .. }
-        | Change::Override { .. } => Vec::new(),
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => Vec::new(),
     }
 }
 

@@ -46,7 +46,9 @@ struct Heirs<'a>(HashMap<String, &'a Vip>);
 
 impl<'a> Heirs<'a> {
     fn of(content: &'a Content) -> Self {
-        Self(content.config.vips.iter().map(|vip| (vip.endpoint(), vip)).collect())
+        let vips = content.in_force().vips.iter();
+        let serving = vips.filter(|vip| vip.state.is_ready());
+        Self(serving.map(|vip| (vip.endpoint(), vip)).collect())
     }
 }
 
@@ -77,7 +79,8 @@ fn of_change(
         | Change::ChangeAccess { .. }
         | Change::ChangeProtection { .. }
         | Change::ChangeSigners { .. }
-        | Change::Override { .. } => Vec::new(),
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => Vec::new(),
     }
 }
 
@@ -97,6 +100,12 @@ fn vip_changed(heirs: &Heirs<'_>, from: &Vip, to: &Vip) -> Vec<Finding> {
             to.name, from.pool, to.pool
         );
         Some((Code::Repointed, message))
+    } else if from.state.is_ready() && !to.state.is_ready() {
+        let message = format!(
+            "vip {} is taken out of service: every connection to it breaks, its packets are dropped",
+            to.name
+        );
+        Some((Code::OutOfService, message))
     } else if (from.affinity, from.hash) != (to.affinity, to.hash) {
         let message = format!(
             "vip {} goes from affinity {}, hash {} to affinity {}, hash {}: its flows hash to other slots, \

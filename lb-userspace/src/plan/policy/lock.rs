@@ -53,6 +53,7 @@ pub fn weigh(weighed: Weighed<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(objects::everything(weighed));
     findings.extend(objects::vips(weighed));
+    findings.extend(objects::vips_in_maint(weighed));
     findings.extend(objects::not_drained(weighed, &ground));
     findings.extend(objects::breaks(weighed));
     findings.extend(budgets::traffic(weighed));

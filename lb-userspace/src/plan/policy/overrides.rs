@@ -3,14 +3,17 @@
 use super::{Code, Finding, ObjectName, Severity, finding};
 use crate::{
     config::limits::MAX_WEIGHT,
-    plan::{Change, Content, overrides::backend_of},
+    plan::{
+        Change, Content,
+        overrides::{backend_of, vip_of},
+    },
 };
 
 /// Overrides of the target that cannot be. A plan may come from anybody, so its
 /// overrides are judged as a file is.
 pub fn impossible(target: &Content) -> Vec<Finding> {
-    let overrides = target.overrides.backends.iter();
-    let findings = overrides.filter_map(|(object, of)| {
+    let of_backends = target.overrides.backends.iter();
+    let of_backends = of_backends.filter_map(|(object, of)| {
         let why = if let Err(error) = backend_of(&target.config, object) {
             error.to_string()
         } else if of.is_empty() {
@@ -20,11 +23,23 @@ pub fn impossible(target: &Content) -> Vec<Finding> {
         } else {
             return None;
         };
-        let message = format!("the override of {object} cannot be: {why}");
-        let finding = finding(Code::BadOverride, Severity::Refuse, message).about(object.clone());
-        Some(finding.fix("plan again, with holdfast backend drain|ready|maint|weight|reset"))
+        Some(bad(object, &why).fix("plan again, with holdfast backend drain|ready|maint|weight|reset"))
     });
-    findings.collect()
+    let of_vips = target.overrides.vips.iter();
+    let of_vips = of_vips.filter_map(|(object, state)| {
+        let why = match vip_of(&target.config, object) {
+            Err(error) => error.to_string(),
+            Ok(file) if file.state == *state => "it says what the file says".to_owned(),
+            Ok(_) => return None,
+        };
+        Some(bad(object, &why).fix("plan again, with holdfast vip ready|maint|reset"))
+    });
+    of_backends.chain(of_vips).collect()
+}
+
+fn bad(object: &ObjectName, why: &str) -> Finding {
+    let message = format!("the override of {object} cannot be: {why}");
+    finding(Code::BadOverride, Severity::Refuse, message).about(object.clone())
 }
 
 /// What the file changes and an override hides, and overrides that go.
@@ -58,7 +73,27 @@ fn of_change(target: &Content, change: &Change) -> Option<Finding> {
             let message = format!("the override of {object} goes with it ({from})");
             Some(finding(Code::Overridden, Severity::Note, message).about(object))
         }
+        Change::ChangeVip { from, to } if from.state != to.state => {
+            let object = ObjectName::Vip(to.name.clone());
+            let state = target.overrides.vips.get(&object)?;
+            let message = format!("{object} keeps what was set by command: {state}, not {}", to.state);
+            let fix = format!("holdfast vip reset {}", to.name);
+            Some(
+                finding(Code::Overridden, Severity::Note, message)
+                    .about(object)
+                    .fix(&fix),
+            )
+        }
+        Change::OverrideVip { file, from, to: None } => {
+            let object = ObjectName::Vip(file.name.clone());
+            vip_of(&target.config, &object).is_err().then(|| {
+                let state = from.map_or_else(String::new, |state| format!(" ({state})"));
+                let message = format!("the override of {object} goes with it{state}");
+                finding(Code::Overridden, Severity::Note, message).about(object)
+            })
+        }
         Change::Override { .. }
+        | Change::OverrideVip { .. }
         | Change::AddVip { .. }
         | Change::ChangeVip { .. }
         | Change::RemoveVip { .. }

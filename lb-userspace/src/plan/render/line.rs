@@ -13,7 +13,9 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use crate::{
-    config::{Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, TableKind, Vip, XdpMode},
+    config::{
+        Affinity, Backend, BackendState, Drain, Encap, HashKind, Health, Node, Pool, TableKind, Vip, VipState, XdpMode,
+    },
     plan::BackendOverride,
 };
 
@@ -123,6 +125,9 @@ fn lines_of(changes: &[Change], change: &Change) -> Vec<Line> {
         Change::Override { pool, file, from, to } => {
             vec![pool_line(Sign::Changed, pool, override_fields(file, from, to))]
         }
+        Change::OverrideVip { file, from, to } => {
+            vec![vip_line(Sign::Changed, file, vip_override_fields(file, *from, *to))]
+        }
     }
 }
 
@@ -145,7 +150,8 @@ fn goes(changes: &[Change], interface: &str) -> bool {
         | Change::ChangeAccess { .. }
         | Change::ChangeProtection { .. }
         | Change::ChangeSigners { .. }
-        | Change::Override { .. } => false,
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => false,
     })
 }
 
@@ -175,6 +181,20 @@ fn override_fields(file: &Backend, from: &BackendOverride, to: &BackendOverride)
     format!("{} {}, by command", file.name, fields.join(", "))
 }
 
+/// `ready → maint (file: ready), by command`.
+fn vip_override_fields(file: &Vip, from: Option<VipState>, to: Option<VipState>) -> String {
+    let mut fields = Vec::new();
+    let state = |of: Option<VipState>| of.unwrap_or(file.state);
+    change(&mut fields, "", &state(from), &state(to));
+    let file = match to {
+        Some(_) => format!(" (file: {})", file.state),
+        None => String::new(),
+    };
+    // The file says the same now.
+    let change = fields.pop().unwrap_or_else(|| "as the file says".to_owned());
+    format!("{change}{file}, by command")
+}
+
 fn serves(vip: &Vip) -> String {
     let mut text = format!("{} → pool {}", vip.endpoint(), vip.pool);
     match vip.affinity {
@@ -184,6 +204,10 @@ fn serves(vip: &Vip) -> String {
     match vip.hash {
         HashKind::Fast => {}
         HashKind::Siphash => text.push_str(" hash siphash"),
+    }
+    match vip.state {
+        VipState::Ready => {}
+        VipState::Maint => text.push_str(" maint"),
     }
     text
 }
@@ -195,6 +219,7 @@ fn vip_fields(from: &Vip, to: &Vip) -> String {
     change(&mut fields, "affinity ", &from.affinity, &to.affinity);
     change(&mut fields, "hash ", &from.hash, &to.hash);
     change(&mut fields, "protected ", &from.protected, &to.protected);
+    change(&mut fields, "", &from.state, &to.state);
     fields.join(", ")
 }
 

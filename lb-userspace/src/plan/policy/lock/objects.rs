@@ -11,6 +11,57 @@ use crate::{
     },
 };
 
+/// VIPs that an operator takes out of service. Traffic is no reason against it, as
+/// it is against removing them: it is what is left to do against a flood, and it is
+/// undone in a moment. What it ends is weighed with all that breaks.
+pub fn vips_in_maint(weighed: Weighed<'_>) -> Vec<Finding> {
+    let going: Vec<&Vip> = weighed.in_force.iter().filter_map(into_maint).collect();
+    let alone = Tier::Remove.needs(&weighed.protection().approvals) == 0;
+    let protected = going.iter().filter(|vip| alone && vip.protected);
+    let mut findings: Vec<Finding> = protected
+        .map(|vip| {
+            finding(
+                Code::Protected,
+                Severity::Refuse,
+                format!("vip {} is protected, and goes to maint", vip.name),
+            )
+            .about(vip_name(vip))
+            .fix("lift `protected` by a plan of its own first; where approvals are asked for, others open it")
+        })
+        .collect();
+    let serves = |vips: &[Vip]| vips.iter().any(|vip| vip.state.is_ready());
+    let (before, after) = (&weighed.running.config().vips, &weighed.target.in_force().vips);
+    // Without any VIP at all it is for `everything`.
+    if !going.is_empty() && serves(before) && !serves(after) && !after.is_empty() {
+        let message = "no VIP is in service any more".to_owned();
+        findings.push(locked(weighed, Code::VipGoes, Tier::Remove, message));
+    }
+    findings
+}
+
+fn into_maint(change: &Change) -> Option<&Vip> {
+    match change {
+        Change::ChangeVip { from, to } if from.state.is_ready() && !to.state.is_ready() => Some(from),
+        Change::AddVip { .. }
+        | Change::ChangeVip { .. }
+        | Change::RemoveVip { .. }
+        | Change::AddPool { .. }
+        | Change::ChangePool { .. }
+        | Change::RemovePool { .. }
+        | Change::AddBackend { .. }
+        | Change::ChangeBackend { .. }
+        | Change::RemoveBackend { .. }
+        | Change::ChangeNode { .. }
+        | Change::ChangeAccess { .. }
+        | Change::ChangeProtection { .. }
+        | Change::ChangeSigners { .. }
+        | Change::Detach { .. }
+        | Change::Attach { .. }
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => None,
+    }
+}
+
 /// However quiet a host is, to serve nothing any more is a lock of its own; and
 /// it is not quiet while a VIP has packets, whatever `liveVipWindow` says.
 pub fn everything(weighed: Weighed<'_>) -> Vec<Finding> {
@@ -67,7 +118,8 @@ pub fn vips(weighed: Weighed<'_>) -> Vec<Finding> {
         | Change::ChangeSigners { .. }
         | Change::Detach { .. }
         | Change::Attach { .. }
-        | Change::Override { .. } => None,
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => None,
     });
     let broken = weighed.blast.breaks.iter();
     let broken: BTreeMap<&str, Why> = broken.map(|broken| (broken.what.as_str(), broken.why)).collect();
@@ -126,7 +178,8 @@ pub fn not_drained(weighed: Weighed<'_>, ground: &Ground<'_>) -> Vec<Finding> {
         | Change::ChangeSigners { .. }
         | Change::Detach { .. }
         | Change::Attach { .. }
-        | Change::Override { .. } => None,
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => None,
     });
     going
         .filter_map(|(pool, backend, what)| is_not_drained(weighed, ground, pool, backend, what))

@@ -34,7 +34,8 @@ pub fn changes(weighed: Weighed<'_>, ground: &Ground<'_>) -> Vec<Finding> {
             | Change::ChangeNode { .. }
             | Change::Detach { .. }
             | Change::Attach { .. }
-            | Change::Override { .. } => Vec::new(),
+            | Change::Override { .. }
+            | Change::OverrideVip { .. } => Vec::new(),
         })
         .collect()
 }

@@ -51,6 +51,7 @@ fn removed(change: &Change) -> Option<ObjectName> {
         | Change::ChangeSigners { .. }
         | Change::Detach { .. }
         | Change::Attach { .. }
-        | Change::Override { .. } => None,
+        | Change::Override { .. }
+        | Change::OverrideVip { .. } => None,
     }
 }

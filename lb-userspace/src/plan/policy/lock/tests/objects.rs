@@ -1,7 +1,7 @@
 //! What goes and what breaks.
 
 use crate::{
-    config::{Affinity, BackendState, Encap, HashKind, Seconds},
+    config::{Affinity, BackendState, Encap, HashKind, ObjectName, Seconds, VipState},
     plan::{
         Content, Severity, Tier,
         blast::tests::{Scene, drain, remove, the},
@@ -70,6 +70,71 @@ fn protected_vip_neither_goes_nor_is_unprotected_and_removed_at_once() {
             ),
         ],
     );
+}
+
+#[test]
+fn vip_goes_to_maint_though_it_is_live_by_others_or_within_the_limits() {
+    let maint = |at: usize| move |to: &mut Content| to.config.vips[at].state = VipState::Maint;
+    let by_command = |to: &mut Content| {
+        let object = ObjectName::Vip("web4".to_owned());
+        to.overrides.vips.insert(object, VipState::Maint);
+    };
+    let alone = Scene::plain();
+    assert_eq!(alone.codes(maint(0)), ["HF2065"], "little traffic: on trial");
+    assert_eq!(alone.codes(maint(2)), ["HF2065"], "none at all: on trial");
+    for codes in [alone.codes(maint(3)), alone.codes(by_command)] {
+        assert_eq!(codes, ["HF2061", "HF2065"], "much traffic: refused");
+    }
+    let team = Scene::of(|content| content.config.protection.approvals.remove = 2);
+    let severities = |scene: &Scene, at| {
+        let findings = scene.findings(maint(at)).into_iter();
+        findings.map(|finding| finding.severity).collect::<Vec<_>>()
+    };
+    assert_eq!(severities(&team, 3), [Severity::Lock, Severity::Lock], "others open it");
+    // Back in service, it takes nothing from anybody.
+    assert_eq!(
+        alone
+            .then(maint(3))
+            .codes(|to| to.config.vips[3].state = VipState::Ready),
+        [""; 0]
+    );
+    // A VIP in maint is nobody's heir.
+    let handed_over = |to: &mut Content| {
+        to.config.vips[3].name = "web5".to_owned();
+        to.config.vips[3].state = VipState::Maint;
+    };
+    assert_eq!(alone.codes(handed_over), ["HF2001", "HF2061"]);
+}
+
+#[test]
+fn protected_vip_goes_to_maint_by_others_alone() {
+    let scene = |remove| {
+        Scene::of(|content| {
+            content.config.vips[2].protected = true;
+            content.config.protection.approvals.remove = remove;
+        })
+    };
+    let maint: Edit = |to| to.config.vips[2].state = VipState::Maint;
+    let unprotected: Edit = |to| {
+        to.config.vips[2].state = VipState::Maint;
+        to.config.vips[2].protected = false;
+    };
+    assert_eq!(scene(0).codes(maint), ["HF2060", "HF2065"]);
+    assert_eq!(scene(0).codes(unprotected), ["HF2060", "HF2065", "HF2066"]);
+    assert_eq!(scene(1).codes(maint), ["HF2065"]);
+}
+
+#[test]
+fn last_vips_in_service_are_a_lock_of_their_own() {
+    let all: Edit = |to| {
+        for vip in &mut to.config.vips {
+            vip.state = VipState::Maint;
+        }
+    };
+    let mut quiet = Scene::plain();
+    quiet.traffic.0.clear();
+    assert_eq!(quiet.codes(all), ["HF2064", "HF2065"]);
+    assert_eq!(quiet.then(all).codes(|to| drop(to.config.vips.remove(2))), ["HF2064"]);
 }
 
 #[test]

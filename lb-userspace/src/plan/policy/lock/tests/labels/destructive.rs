@@ -9,7 +9,7 @@ use super::{
 };
 use crate::config::BackendState;
 
-pub const CLASSES: [Class; 41] = [
+pub const CLASSES: [Class; 43] = [
     Class("an empty file, all of it named as removed", any, |_, to| {
         (to.pools, to.vips) = (Vec::new(), Vec::new());
         name_removed(to);
@@ -87,6 +87,14 @@ pub const CLASSES: [Class; 41] = [
         for name in names.iter().skip(1) {
             command(to, "p0", name, BackendState::Maint, None);
         }
+    }),
+    Class("a live VIP in maint", any, |rng, to| {
+        let at = live(rng, to);
+        to.vips[at].maint = "file";
+    }),
+    Class("a live VIP in maint by command", any, |rng, to| {
+        let at = live(rng, to);
+        to.vips[at].maint = "command";
     }),
     Class("a live backend in maint", any, |rng, to| {
         serving(rng, to).state = "maint";

@@ -111,6 +111,7 @@ fn new_vip(pool: &str) -> Vip {
         affinity: "tuple",
         hash: "fast",
         protected: false,
+        maint: "",
         pps: 0,
     }
 }

@@ -62,6 +62,8 @@ pub struct Vip {
     pub affinity: &'static str,
     pub hash: &'static str,
     pub protected: bool,
+    /// Who has it out of service: nobody, "file" or "command".
+    pub maint: &'static str,
     /// Packets a second. Not in the file.
     pub pps: u64,
 }
@@ -142,8 +144,15 @@ impl World {
         put(format_args!("vips:{}\n", if self.vips.is_empty() { " []" } else { "" }));
         for vip in &self.vips {
             put(format_args!(
-                "  - {{ name: {}, address: 203.0.113.{}, port: {}, protocol: tcp, pool: {}, affinity: {}, hash: {}, protected: {} }}\n",
-                vip.name, vip.last, vip.port, vip.pool, vip.affinity, vip.hash, vip.protected
+                "  - {{ name: {}, address: 203.0.113.{}, port: {}, protocol: tcp, pool: {}, affinity: {}, hash: {}, protected: {}{} }}\n",
+                vip.name,
+                vip.last,
+                vip.port,
+                vip.pool,
+                vip.affinity,
+                vip.hash,
+                vip.protected,
+                if vip.maint == "file" { ", state: maint" } else { "" }
             ));
         }
         text
@@ -293,7 +302,10 @@ fn lost_of(before: &World, after: &World, vip: &Vip) -> f64 {
     let pool = before.pool(&vip.pool).expect("VIPs have pools");
     let (from, servers) = before.servers(pool);
     let to = after.pool(&from.name);
-    let heir = after.vips.iter().any(|other| key(other) == key(vip));
+    let heir = after
+        .vips
+        .iter()
+        .any(|other| key(other) == key(vip) && other.maint.is_empty());
     let interfaces = before
         .interfaces
         .iter()

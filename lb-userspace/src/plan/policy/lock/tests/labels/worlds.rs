@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::model::{Backend, Pool, TEAM, Vip, World};
 use crate::{
     approval::Signers,
-    config::{self, BackendState, ObjectName, Percent, Protection, Seconds},
+    config::{self, BackendState, ObjectName, Percent, Protection, Seconds, VipState},
     health::sm::Condition,
     part::Part,
     plan::{
@@ -53,6 +53,7 @@ pub fn any(rng: &mut Rng) -> World {
             pool,
             affinity: "tuple",
             hash: "fast",
+            maint: "",
             protected: nth == 1,
             pps: if nth < used || rng.bool() {
                 rng.u64(1_000..100_000)
@@ -120,9 +121,12 @@ pub fn content(world: &World, cut: Option<usize>) -> Option<(Content, BTreeSet<O
         };
         (object, of)
     });
+    let vips = world.vips.iter().filter(|vip| vip.maint == "command");
+    let vips = vips.map(|vip| (ObjectName::Vip(vip.name.clone()), VipState::Maint));
     let overrides = Overrides {
         detached: world.detached.iter().map(|name| (*name).to_owned()).collect(),
         backends: backends.collect(),
+        vips: vips.collect(),
     };
     let overrides = overrides.within(&parsed.config);
     let signers = if world.approvers {
