@@ -226,11 +226,11 @@ impl Revision {
         })
     }
 
-    /// Members whose health differs from what is published.
+    /// Members of whose health something else is to be published.
     pub fn stands_otherwise<'s>(&self, standing: &'s Standing) -> impl Iterator<Item = &'s BackendId> {
         standing.iter().filter_map(|(id, health)| {
             let member = self.state.pools.get(&id.pool)?.members.get(&id.backend)?;
-            (member.health != *health).then_some(id)
+            health.is_news_to(&member.health).then_some(id)
         })
     }
 
