@@ -187,7 +187,7 @@ fn restart_at_any_time_changes_nothing_of_what_damping_does() {
     };
     let step = Duration::from_millis(700);
     // It flaps for a while, then it is up.
-    let passed = |nth: u32| nth > 24 || nth % 2 == 0;
+    let passed = |nth: u32| nth > 24 || nth.is_multiple_of(2);
     for restart in 0..60 {
         let mut now = start();
         let mut goes_on = machine(&settings, Condition::Up, now);
