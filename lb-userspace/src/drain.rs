@@ -1,6 +1,13 @@
 //! When is a dirty slot clean again? When no flow of an earlier owner was seen
 //! in it for long enough, or at the deadline. Pure but for [`sweep`], which
 //! reads FLOWS and takes entries out that nobody needs.
+//!
+//! A slot that changed owner more than once has flows of several earlier ones.
+//! Each has a silence of its own: one that owns no slot any more, because it is
+//! drained or removed, is forgotten in each slot as its own flows fall silent, so
+//! that nobody waits for connections of another. One that owns slots stays in the
+//! chains until the slot is clean: nobody waits for it, and a flow of its that was
+//! silent too long goes on as long as there is something to tell it by.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +23,7 @@ use lb_common::abi::{
 
 use crate::{
     config::{self, BackendState, ObjectName},
-    revision::Revision,
+    revision::{Over, Revision},
     table::dirty::Dirty,
 };
 
@@ -28,22 +35,26 @@ mod tests;
 pub struct Draining {
     pub pool: String,
     pub dirty: Dirty,
+    /// Members that own slots.
+    pub owners: BTreeSet<MemberIndex>,
     pub idle: Seconds,
     pub deadline: Seconds,
 }
 
-/// When a packet of an old flow was last seen, by pool and slot.
-pub type Sightings = BTreeMap<(String, u16), Seconds>;
+/// When a packet of an old flow was last seen, by pool, slot, and the earlier
+/// owner that it went to.
+pub type Sightings = BTreeMap<(String, u16, MemberIndex), Seconds>;
 
 /// The pools of a revision that have dirty slots.
 #[must_use]
 pub fn draining(revision: &Revision) -> Vec<Draining> {
     let pools = revision.config().pools.iter();
     let pools = pools.filter_map(|pool| {
-        let dirty = &revision.tables.get(&pool.name)?.dirty;
-        (!dirty.is_empty()).then(|| Draining {
+        let tables = revision.tables.get(&pool.name)?;
+        (!tables.dirty.is_empty()).then(|| Draining {
             pool: pool.name.clone(),
-            dirty: dirty.clone(),
+            dirty: tables.dirty.clone(),
+            owners: tables.current.counts().keys().copied().collect(),
             idle: units(pool.drain.idle),
             deadline: units(pool.drain.deadline),
         })
@@ -81,7 +92,8 @@ pub fn sweep(flows: &[AtomicU64], draining: &[Draining], now: Seconds) -> Sighti
             needed |= is_needed(chain, entry, pool.idle, now);
             if entry.member() != chain.owner {
                 let seen = now.wrapping_sub(entry.age(now));
-                let latest = sightings.entry((pool.pool.clone(), slot)).or_insert(seen);
+                let of = (pool.pool.clone(), slot, entry.member());
+                let latest = sightings.entry(of).or_insert(seen);
                 *latest = (*latest).max(seen);
             }
         }
@@ -99,24 +111,42 @@ const fn is_needed(chain: &Chain, entry: FlowEntry, idle: Seconds, now: Seconds)
     entry.member() != chain.oldest() || entry.age(now) <= idle
 }
 
-/// The slots of each pool that are clean again. `blind`: old flows were seen of
-/// late that found no room in FLOWS, so that silence proves nothing.
+/// What is over by silence or at the deadline of a pool. `blind`: old flows were
+/// seen of late that found no room in FLOWS, so that silence proves nothing.
 #[must_use]
-pub fn due(draining: &[Draining], sightings: &Sightings, blind: bool, now: Seconds) -> BTreeMap<String, BTreeSet<u16>> {
-    let mut due: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
+pub fn due(draining: &[Draining], sightings: &Sightings, blind: bool, now: Seconds) -> Over {
+    let mut over = Over::default();
     for pool in draining {
-        let slots = pool.dirty.chains().iter().filter(|(slot, chain)| {
-            let seen = sightings.get(&(pool.pool.clone(), **slot)).copied();
-            let quiet_since = seen.map_or(chain.since, |seen| seen.max(chain.since));
-            let idle = !blind && now.saturating_sub(quiet_since) > pool.idle;
-            idle || now.saturating_sub(chain.since) > pool.deadline
-        });
-        let slots: BTreeSet<u16> = slots.map(|(slot, _)| *slot).collect();
-        if !slots.is_empty() {
-            due.insert(pool.pool.clone(), slots);
+        let (mut clean, mut idle) = (BTreeSet::new(), BTreeMap::new());
+        for (slot, chain) in pool.dirty.chains() {
+            if now.saturating_sub(chain.since) > pool.deadline {
+                clean.insert(*slot);
+                continue;
+            }
+            let is_silent = |member: MemberIndex| {
+                let seen = sightings.get(&(pool.pool.clone(), *slot, member)).copied();
+                let since = seen.map_or(chain.since, |seen| seen.max(chain.since));
+                !blind && now.saturating_sub(since) > pool.idle
+            };
+            let others = chain.earlier.iter().filter(|one| **one != 0 && **one != chain.owner);
+            let (silent, heard): (Vec<MemberIndex>, Vec<MemberIndex>) = others.partition(|one| is_silent(**one));
+            if heard.is_empty() {
+                clean.insert(*slot);
+                continue;
+            }
+            let gone: Vec<MemberIndex> = silent.into_iter().filter(|one| !pool.owners.contains(one)).collect();
+            if !gone.is_empty() {
+                idle.insert(*slot, gone);
+            }
+        }
+        if !clean.is_empty() {
+            over.clean.insert(pool.pool.clone(), clean);
+        }
+        if !idle.is_empty() {
+            over.idle.insert(pool.pool.clone(), idle);
         }
     }
-    due
+    over
 }
 
 /// Members of each pool whose drain was to last until now at most, and that may

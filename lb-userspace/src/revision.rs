@@ -102,6 +102,25 @@ pub struct Inputs<'a> {
     pub now: Seconds,
 }
 
+/// What is over of drains, by pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Over {
+    /// Slots that are clean again.
+    pub clean: BTreeMap<String, BTreeSet<u16>>,
+    /// Slots that stay dirty, each with earlier owners that have no flows there
+    /// any more.
+    pub idle: BTreeMap<String, BTreeMap<u16, Vec<MemberIndex>>>,
+    /// Members whose time is up: they lose the flows they have.
+    pub ended: BTreeMap<String, BTreeSet<MemberIndex>>,
+}
+
+impl Over {
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.clean.is_empty() && self.idle.is_empty() && self.ended.is_empty()
+    }
+}
+
 /// The lookup table of a pool, and what it would be if all its backends were
 /// in service: where slots come back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,15 +174,10 @@ impl Revision {
         next::next(previous, content, inputs)
     }
 
-    /// The same with slots of pools clean again, and without backends that left.
-    /// Members of `ended` lose the flows they have.
+    /// The same without what is over, and without backends that left.
     #[must_use]
-    pub fn cleaned(
-        &self,
-        clean: &BTreeMap<String, BTreeSet<u16>>,
-        ended: &BTreeMap<String, BTreeSet<MemberIndex>>,
-    ) -> Self {
-        next::cleaned(self, clean, ended)
+    pub fn cleaned(&self, over: &Over) -> Self {
+        next::cleaned(self, over)
     }
 
     /// From the meta chunks and the tables, as read from the kernel or store.
@@ -212,11 +226,11 @@ impl Revision {
         })
     }
 
-    /// Members whose health differs from what is published.
+    /// Members of whose health something else is to be published.
     pub fn stands_otherwise<'s>(&self, standing: &'s Standing) -> impl Iterator<Item = &'s BackendId> {
         standing.iter().filter_map(|(id, health)| {
             let member = self.state.pools.get(&id.pool)?.members.get(&id.backend)?;
-            (member.health != *health).then_some(id)
+            health.is_news_to(&member.health).then_some(id)
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, thread, time::Duration};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use support::{
     addresses::Family,
@@ -125,6 +125,33 @@ fn slots_are_clean_again_once_their_old_flows_are_gone() -> Result<()> {
     let report = load.stop()?;
     assert_eq!((report.connections(), report.completed()), (64, 64), "{report}");
     ensure!(report.by_backend().len() == 3, "{report}");
+    Ok(())
+}
+
+#[test]
+fn drain_ends_with_its_own_connections_though_others_go_on_in_its_slots() -> Result<()> {
+    let rig = Rig::build_with(&Layout::of(Shape::OneArm, 3), |fleet| fleet.draining("2s", "1h"))?;
+    let load = open(&rig, Family::V4, 96, 0)?;
+    // Slots of be1, with streams, become be3's; and then be2's.
+    let lighter = rig.fleet.clone().weighing("web", "be1", 20);
+    rig.installation.apply(&lighter)?;
+    rig.installation.apply(&lighter.stating("web", "be3", "drain"))?;
+    let dirty = |backend: &str| {
+        let status = rig.installation.status()?;
+        let found = status.backend("web", backend).map(|found| found.dirty_slots);
+        found.context("the backend")
+    };
+    // As long as its own streams live, it has some slots.
+    thread::sleep(Duration::from_secs(6));
+    ensure!(dirty("be3")? > 0, "drained although its own flows live");
+    load.hang_up("be3");
+    wait::until(Duration::from_secs(20), "the end of the drain", || {
+        (dirty("be3").ok()? == 0).then_some(())
+    })?;
+    ensure!(dirty("be1")? > 0, "no stream of be1 was in these slots");
+    thread::sleep(SETTLE);
+    ensure_unbroken(&load.report(), "after the drain")?;
+    all_go_on(load)?;
     Ok(())
 }
 

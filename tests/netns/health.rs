@@ -23,7 +23,7 @@ const OPEN: usize = 64;
 const CHECKED: u16 = 8080;
 
 /// Interval · fall, with its jitter, and a timeout.
-const NOTICED: Duration = Duration::from_millis(3 * 220 + 200);
+pub const NOTICED: Duration = Duration::from_millis(3 * 220 + 200);
 pub const CHECK: &str = "tcp: { port: 8080 }, interval: 200ms, timeout: 200ms, rise: 2, fall: 3";
 
 /// A rig whose backends are checked.
@@ -34,7 +34,7 @@ pub struct Checked {
 }
 
 impl Checked {
-    fn build(backends: u8, adapt: impl FnOnce(Fleet) -> Fleet) -> Result<Self> {
+    pub fn build(backends: u8, adapt: impl FnOnce(Fleet) -> Fleet) -> Result<Self> {
         // Checks begin when there is something to check.
         let mut wanted = None;
         let mut rig = Rig::build_with(&Layout::of(Shape::OneArm, backends), |fleet| {
@@ -67,7 +67,7 @@ impl Checked {
         Ok(checked)
     }
 
-    fn open(&mut self, nth: u8) -> Result<()> {
+    pub fn open(&mut self, nth: u8) -> Result<()> {
         let host = self.rig.host(&format!("be{nth}")).context("the backend")?;
         let at = EchoAt {
             tcp: CHECKED,
@@ -78,11 +78,11 @@ impl Checked {
         Ok(())
     }
 
-    fn close(&mut self, nth: u8) {
+    pub fn close(&mut self, nth: u8) {
         self.doors[usize::from(nth) - 1] = None;
     }
 
-    fn status(&self) -> Result<Status> {
+    pub fn status(&self) -> Result<Status> {
         self.rig.installation.status()
     }
 
@@ -123,17 +123,17 @@ fn without_dns(mut fleet: Fleet) -> Fleet {
     fleet
 }
 
-fn slots(status: &Status, backend: &str) -> u32 {
+pub fn slots(status: &Status, backend: &str) -> u32 {
     status.backend("web", backend).map_or(0, |backend| backend.slots)
 }
 
-fn state<'s>(status: &'s Status, backend: &str) -> &'s str {
+pub fn state<'s>(status: &'s Status, backend: &str) -> &'s str {
     status
         .backend("web", backend)
         .map_or("", |backend| backend.health.state.as_str())
 }
 
-fn reasons(status: &Status) -> &[String] {
+pub fn reasons(status: &Status) -> &[String] {
     status
         .pools
         .iter()

@@ -14,6 +14,7 @@ mod forwarding;
 mod guards;
 mod guide;
 mod health;
+mod health_restart;
 mod host;
 mod journal;
 mod links;

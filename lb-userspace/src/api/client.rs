@@ -4,10 +4,10 @@ use std::{
     error::Error as _,
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
@@ -23,6 +23,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The same where it reads the whole journal and checks every signature.
 const LONG_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// How long it tries to connect where so many wait to be let in that the kernel
+/// lets no more wait.
+const CROWDED: Duration = Duration::from_secs(5);
+
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -290,7 +297,7 @@ impl Client {
     where
         T: Kind + DeserializeOwned,
     {
-        let answer = request.send().await.map_err(|error| self.no_answer(error))?;
+        let answer = self.send(request).await.map_err(|error| self.no_answer(error))?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(|error| self.no_answer(error))?;
         let not_a_document = |source| ClientError::NotADocument {
@@ -314,13 +321,29 @@ impl Client {
         })
     }
 
+    /// Where the socket's queue is full, a connection that does not block is refused
+    /// with `EAGAIN` at once (unix(7)). It is tried again: the daemon lives, and lets
+    /// one after the other in, or turns them away.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, reqwest::Error> {
+        let begun = Instant::now();
+        loop {
+            let Some(this) = request.try_clone() else {
+                return request.send().await;
+            };
+            match this.send().await {
+                Err(error) if is_crowded(&error) && begun.elapsed() < CROWDED => tokio::time::sleep(AGAIN).await,
+                ended => return ended,
+            }
+        }
+    }
+
     fn no_answer(&self, source: reqwest::Error) -> ClientError {
         let socket = self.socket.clone();
         if source.is_timeout() {
             ClientError::Silent { socket, source }
         } else if !source.is_connect() {
             ClientError::BrokenOff { socket, source }
-        } else if is_permission_denied(&source) {
+        } else if io_cause(&source) == Some(io::ErrorKind::PermissionDenied) {
             ClientError::NotAllowed { socket, source }
         } else {
             ClientError::Unreachable { socket, source }
@@ -328,14 +351,18 @@ impl Client {
     }
 }
 
-/// Some cause of it is `EACCES`.
-fn is_permission_denied(error: &reqwest::Error) -> bool {
+fn is_crowded(error: &reqwest::Error) -> bool {
+    error.is_connect() && io_cause(error) == Some(io::ErrorKind::WouldBlock)
+}
+
+/// What the kernel said, if that is a cause of it.
+fn io_cause(error: &reqwest::Error) -> Option<io::ErrorKind> {
     let mut cause = error.source();
     while let Some(at) = cause {
         if let Some(io) = at.downcast_ref::<io::Error>() {
-            return io.kind() == io::ErrorKind::PermissionDenied;
+            return Some(io.kind());
         }
         cause = at.source();
     }
-    false
+    None
 }

@@ -1,5 +1,6 @@
 //! The API over a real unix socket, with a fake daemon behind it.
 
+mod crowd;
 mod openapi;
 mod roles;
 mod ways;

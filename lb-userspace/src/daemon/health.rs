@@ -5,14 +5,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::sync::{Notify, mpsc};
 
 use super::Daemon;
 use crate::{
-    clock::Now,
+    clock::{Moment, Now},
     event,
     health::{
         Observed,
@@ -79,7 +79,7 @@ impl Vigil {
         self.known().checks
     }
 
-    fn observe(&self, observed: &Observed, now: Instant) {
+    fn observe(&self, observed: &Observed, now: Moment) {
         let mut known = self.known();
         known.checks.count(observed.late);
         let seeing = match &observed.result {
@@ -186,7 +186,7 @@ impl Known {
 /// Notes what is observed.
 pub async fn observe(daemon: Arc<Daemon>, mut observed: mpsc::Receiver<Observed>) {
     while let Some(one) = observed.recv().await {
-        daemon.health.observe(&one, Instant::now());
+        daemon.health.observe(&one, Moment::read());
     }
 }
 
@@ -196,7 +196,7 @@ pub async fn publish(daemon: Arc<Daemon>, runner: Runner) {
         daemon.follow_health(&runner).await;
         tokio::time::sleep(SPACING).await;
         let due = daemon.health.read(Watch::due);
-        let wait = due.map_or(LOOK, |due| due.saturating_duration_since(Instant::now()).min(LOOK));
+        let wait = due.map_or(LOOK, |due| due.saturating_duration_since(Moment::read()).min(LOOK));
         tokio::select! {
             () = daemon.health.changed.notified() => {}
             () = tokio::time::sleep(wait) => {}
@@ -212,7 +212,7 @@ impl Daemon {
         let Some(served) = serving.served.as_ref() else {
             return;
         };
-        let now = Instant::now();
+        let now = Moment::read();
         let (standing, cause) = {
             let mut known = self.health.known();
             let anew = known.watch.follow(&served.state, now);

@@ -15,7 +15,7 @@ use crate::{
         },
     },
     approvers::signers_of,
-    clock::Now,
+    clock::{Moment, Now},
     config::{self, Config},
     failure,
     neighbours::{self, Resolution, Targets},
@@ -194,7 +194,7 @@ impl Daemon {
         self.judge_file().await;
         let resolution = self.resolution.read().await;
         let mut status = self.serving.lock().await.status(&resolution, Now::read())?;
-        let (now, time) = (Instant::now(), Now::read().time);
+        let (now, time) = (Moment::read(), Now::read().time);
         self.health
             .read(|watch| reports::health::add(&mut status, watch, now, time));
         Ok(status)

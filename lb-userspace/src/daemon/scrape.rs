@@ -1,10 +1,12 @@
 //! What is looked at without holding the writer up: the configuration file,
 //! and what metrics show.
 
-use std::time::Instant;
-
 use super::Daemon;
-use crate::{api::model::Failure, clock::Now, metrics::Sample};
+use crate::{
+    api::model::Failure,
+    clock::{Moment, Now},
+    metrics::Sample,
+};
 
 impl Daemon {
     /// Compares the configuration file with what is served.
@@ -23,7 +25,7 @@ impl Daemon {
         let sampled = tokio::task::block_in_place(|| serving.sample(&resolution, Now::read()));
         drop(serving);
         let mut sample = sampled?;
-        self.health.read(|watch| sample.watch(watch, Instant::now()));
+        self.health.read(|watch| sample.watch(watch, Moment::read()));
         sample.checks = self.health.checks();
         Ok(sample)
     }

@@ -34,6 +34,7 @@ fn draining() -> Vec<Draining> {
     vec![Draining {
         pool: "web".to_owned(),
         dirty,
+        owners: BTreeSet::from([1, 2, 3, 4]),
         idle: IDLE,
         deadline: DEADLINE,
     }]
@@ -53,29 +54,34 @@ fn note(flows: &[AtomicU64], slot: u16, tag: u32, member: u16, seen: Seconds) ->
 }
 
 fn clean(sightings: &Sightings, blind: bool, now: Seconds) -> bool {
-    due(&draining(), sightings, blind, now) == BTreeMap::from([("web".to_owned(), BTreeSet::from([SLOT]))])
+    let over = due(&draining(), sightings, blind, now);
+    over.clean == BTreeMap::from([("web".to_owned(), BTreeSet::from([SLOT]))])
+}
+
+fn seen(member: MemberIndex, at: Seconds) -> ((String, u16, MemberIndex), Seconds) {
+    (("web".to_owned(), SLOT, member), at)
 }
 
 #[test]
 fn a_slot_is_clean_when_no_old_flow_was_seen_for_long_enough() {
     let nobody = Sightings::new();
-    assert!(due(&draining(), &nobody, false, IDLE).is_empty());
+    assert!(due(&draining(), &nobody, false, IDLE).is_nothing());
     assert!(clean(&nobody, false, IDLE + 1));
-    let seen = Sightings::from([(("web".to_owned(), SLOT), 5)]);
-    assert!(due(&draining(), &seen, false, IDLE + 5).is_empty());
+    let seen = Sightings::from([seen(2, 5)]);
+    assert!(due(&draining(), &seen, false, IDLE + 5).is_nothing());
     assert!(clean(&seen, false, IDLE + 6));
 }
 
 #[test]
 fn at_the_deadline_it_is_clean_whatever_is_seen() {
-    let seen = Sightings::from([(("web".to_owned(), SLOT), DEADLINE)]);
-    assert!(due(&draining(), &seen, true, DEADLINE).is_empty());
+    let seen = Sightings::from([seen(3, DEADLINE)]);
+    assert!(due(&draining(), &seen, true, DEADLINE).is_nothing());
     assert!(clean(&seen, true, DEADLINE + 1));
 }
 
 #[test]
 fn silence_proves_nothing_to_the_blind() {
-    assert!(due(&draining(), &Sightings::new(), true, IDLE + 50).is_empty());
+    assert!(due(&draining(), &Sightings::new(), true, IDLE + 50).is_nothing());
     let mut blind = Blind::default();
     let draining = draining();
     assert!(!blind.look(0, &draining, 5));
@@ -91,7 +97,60 @@ fn old_flows_are_seen_and_new_ones_are_not() {
     note(&flows, SLOT, 0xdead_0002, 3, 9);
     note(&flows, SLOT, 0xdead_0003, 4, 11);
     let sightings = sweep(&flows, &draining(), 12);
-    assert_eq!(sightings, Sightings::from([(("web".to_owned(), SLOT), 9)]));
+    assert_eq!(sightings, Sightings::from([seen(2, 7), seen(3, 9)]));
+}
+
+#[test]
+fn a_drain_waits_for_no_flow_but_those_of_its_own_backend() {
+    // A stream of 2 goes on in a slot that 3 owned meanwhile, and 3 is drained.
+    let mut draining = draining();
+    draining[0].owners.remove(&3);
+    let flows = flows();
+    let stream = note(&flows, SLOT, 0xfeed_0001, 2, IDLE + 1);
+    let own = note(&flows, SLOT, 0xfeed_0002, 3, 1);
+    let sightings = sweep(&flows, &draining, IDLE + 1);
+    assert!(due(&draining, &sightings, false, IDLE + 1).is_nothing());
+    assert!(due(&draining, &sightings, true, IDLE + 2).is_nothing(), "blind");
+    let over = due(&draining, &sightings, false, IDLE + 2);
+    let idle = BTreeMap::from([("web".to_owned(), BTreeMap::from([(SLOT, vec![3])]))]);
+    assert_eq!((&over.idle, over.clean.is_empty()), (&idle, true));
+
+    draining[0].dirty = draining[0].dirty.forgetting_in(&over.idle["web"]);
+    let chain = draining[0].dirty.chains()[&SLOT];
+    assert_eq!((chain.owner, chain.earlier, chain.since), (4, [2, 0, 0, 0], 0));
+    // The stream keeps its place, and what 3 had is not known any more.
+    let sightings = sweep(&flows, &draining, IDLE + 2);
+    assert_eq!(sightings, Sightings::from([seen(2, IDLE + 1)]));
+    assert_ne!(flows[stream].load(Ordering::Relaxed), 0);
+    assert_eq!(flows[own].load(Ordering::Relaxed), 0);
+    assert!(due(&draining, &sightings, false, IDLE + 2).is_nothing());
+}
+
+#[test]
+fn who_owns_slots_is_remembered_until_the_slot_is_clean() {
+    let draining = draining();
+    let sightings = Sightings::from([seen(3, 20)]);
+    assert!(
+        due(&draining, &sightings, false, 25).is_nothing(),
+        "2 is silent, and serves"
+    );
+    assert!(clean(&sightings, false, 20 + IDLE + 1));
+}
+
+#[test]
+fn the_oldest_owner_is_forgotten_and_flows_of_the_others_stay_where_they_are() {
+    let mut draining = draining();
+    draining[0].owners.remove(&2);
+    let flows = flows();
+    let kept = note(&flows, SLOT, 0xfade_0001, 3, 15);
+    let new = note(&flows, SLOT, 0xfade_0002, 4, 1);
+    let sightings = sweep(&flows, &draining, 20);
+    let over = due(&draining, &sightings, false, 20);
+    draining[0].dirty = draining[0].dirty.forgetting_in(&over.idle["web"]);
+    let chain = draining[0].dirty.chains()[&SLOT];
+    assert_eq!((chain.owner, chain.earlier), (4, [3, 0, 0, 0]));
+    drop(sweep(&flows, &draining, 24));
+    assert!([kept, new].iter().all(|at| flows[*at].load(Ordering::Relaxed) != 0));
 }
 
 #[test]
@@ -148,7 +207,10 @@ fn drain_of_a_backend_ends_at_its_own_deadline_and_only_its_own() {
         over,
         BTreeMap::from([("web".to_owned(), BTreeSet::from([index("be1")]))])
     );
-    let after = drained.cleaned(&BTreeMap::new(), &over);
+    let after = drained.cleaned(&Over {
+        ended: over,
+        ..Over::default()
+    });
     let earlier = after.tables["web"].dirty.earlier();
     assert!(
         !earlier.contains(&index("be1")) && earlier.contains(&index("be2")),

@@ -6,13 +6,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fmt,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Health, Percent, Velocity};
+use crate::{
+    clock::Moment,
+    config::{Health, Percent, Velocity},
+};
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +26,7 @@ pub struct Seen {
     pub weight: u32,
     pub healthy: bool,
     /// Since when.
-    pub since: Instant,
+    pub since: Moment,
     /// Of its weight, while it starts slowly.
     pub share: Percent,
 }
@@ -83,35 +86,44 @@ pub struct Stand {
 pub struct Memory {
     in_service: BTreeMap<String, Percent>,
     fallback: bool,
-    taken: VecDeque<(Instant, String, u32)>,
+    /// The earliest first, each with its weight.
+    taken: VecDeque<(Moment, String, u32)>,
 }
 
 impl Memory {
-    /// As it is published.
+    /// As it is published. `taken`: who was taken out when, and their weights.
     #[must_use]
-    pub const fn of(in_service: BTreeMap<String, Percent>, fallback: bool) -> Self {
+    pub fn of(in_service: BTreeMap<String, Percent>, fallback: bool, mut taken: Vec<(Moment, String, u32)>) -> Self {
+        taken.sort();
         Self {
             in_service,
             fallback,
-            taken: VecDeque::new(),
+            taken: taken.into(),
         }
+    }
+
+    /// When a backend was taken out, if that counts for the velocity limit.
+    #[must_use]
+    pub fn taken(&self, backend: &str) -> Option<Moment> {
+        let mut taken = self.taken.iter();
+        taken.find(|(_, name, _)| name == backend).map(|(at, ..)| *at)
     }
 
     /// When what was held back by the velocity limit may go.
     #[must_use]
-    pub fn due(&self, window: Duration) -> Option<Instant> {
+    pub fn due(&self, window: Duration) -> Option<Moment> {
         self.taken.front().map(|(at, ..)| *at + window)
     }
 
     /// Decides who serves now.
-    pub fn stand(&mut self, rules: &Rules<'_>, seen: &BTreeMap<String, Seen>, now: Instant) -> Stand {
+    pub fn stand(&mut self, rules: &Rules<'_>, seen: &BTreeMap<String, Seen>, now: Moment) -> Stand {
         let stand = self.decide(rules, seen, now);
         self.in_service.clone_from(&stand.shares);
         self.fallback = stand.fallback;
         stand
     }
 
-    fn decide(&mut self, rules: &Rules<'_>, seen: &BTreeMap<String, Seen>, now: Instant) -> Stand {
+    fn decide(&mut self, rules: &Rules<'_>, seen: &BTreeMap<String, Seen>, now: Moment) -> Stand {
         if rules.suspicion {
             let frozen = |(name, seen): (&String, &Seen)| {
                 let served = self.in_service.get(name).copied().filter(|share| !share.is_zero());
@@ -157,7 +169,7 @@ impl Memory {
         seen: &BTreeMap<String, Seen>,
         ready: u64,
         stand: &mut Stand,
-        now: Instant,
+        now: Moment,
     ) {
         let window = velocity.window.duration();
         // Capacity that came back is credited, and what is long ago forgotten.
@@ -166,7 +178,7 @@ impl Memory {
         self.taken
             .retain(|(at, name, _)| now.saturating_duration_since(*at) < window && !serves(name));
         let served = |name: &str| self.in_service.get(name).is_some_and(|share| !share.is_zero());
-        let mut going: Vec<(Instant, String, u32)> = seen
+        let mut going: Vec<(Moment, String, u32)> = seen
             .iter()
             .filter(|(name, _)| served(name) && !serves(name))
             .map(|(name, seen)| (seen.since, name.clone(), seen.weight))
@@ -216,7 +228,7 @@ fn too_few(rules: &Rules<'_>, seen: &BTreeMap<String, Seen>) -> Stand {
 /// Those that failed last stay until the floor is reached.
 fn keep_floor(floor: Percent, seen: &BTreeMap<String, Seen>, ready: u64, stand: &mut Stand) {
     let mut kept = weights(seen.values().filter(|seen| seen.healthy));
-    let mut failed: Vec<(Instant, &String, &Seen)> = seen
+    let mut failed: Vec<(Moment, &String, &Seen)> = seen
         .iter()
         .filter(|(_, seen)| !seen.healthy)
         .map(|(name, seen)| (seen.since, name, seen))

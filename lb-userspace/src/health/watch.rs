@@ -6,7 +6,7 @@ mod report;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
@@ -15,6 +15,7 @@ use super::{
     standing::{Memory, Reason, Rules, Seen, Stand},
 };
 use crate::{
+    clock::Moment,
     config::{BackendState, Config, Health, Percent, Pool},
     digest::Digest,
     revision::{BackendId, MemberHealth, Revision, Standing, guest_name, starts_anew},
@@ -42,7 +43,7 @@ pub struct Watch {
     digest: Option<Digest>,
     pools: BTreeMap<String, PoolWatch>,
     /// When something was last heard from any backend.
-    heard: Option<Instant>,
+    heard: Option<Moment>,
     suspected: bool,
 }
 
@@ -59,7 +60,7 @@ struct PoolWatch {
 struct BackendWatch {
     machine: Machine,
     /// When a check of it ended last.
-    asked: Option<Instant>,
+    asked: Option<Moment>,
     took: Duration,
     /// What its last check that failed came to.
     problem: Option<String>,
@@ -77,7 +78,7 @@ pub struct Event {
 impl Watch {
     /// Follows what is served. True: it is another content than before, and
     /// other backends are to be checked.
-    pub fn follow(&mut self, revision: &Revision, now: Instant) -> bool {
+    pub fn follow(&mut self, revision: &Revision, now: Moment) -> bool {
         let digest = revision.state.content.digest();
         if self.digest == Some(digest) {
             return false;
@@ -121,7 +122,7 @@ impl Watch {
         backend: &BackendId,
         seeing: Seeing,
         problem: impl FnOnce() -> String,
-        now: Instant,
+        now: Moment,
     ) -> Option<Event> {
         if seeing.heard && self.pools.contains_key(&backend.pool) {
             self.heard = self.heard.max(Some(now));
@@ -139,7 +140,7 @@ impl Watch {
     }
 
     /// Time has passed.
-    pub fn tick(&mut self, now: Instant) -> Vec<Event> {
+    pub fn tick(&mut self, now: Moment) -> Vec<Event> {
         let mut events = Vec::new();
         for (pool, watch) in &mut self.pools {
             for (backend, watch) in &mut watch.backends {
@@ -158,7 +159,7 @@ impl Watch {
 
     /// When something may change though nothing is observed.
     #[must_use]
-    pub fn due(&self) -> Option<Instant> {
+    pub fn due(&self) -> Option<Moment> {
         let of_pool = |watch: &PoolWatch| {
             let machines = watch.backends.values().filter_map(|watch| watch.machine.due()).min();
             let velocity = watch.stand.reasons.contains(&Reason::Velocity);
@@ -182,7 +183,7 @@ impl Watch {
     }
 
     /// What is to be published now.
-    pub fn standing(&mut self, now: Instant) -> Standing {
+    pub fn standing(&mut self, now: Moment) -> Standing {
         let were_up = self.suspicion();
         self.suspected = were_up.is_some();
         let healthy: BTreeSet<String> = self
@@ -196,7 +197,7 @@ impl Watch {
             watch.stand_now(&healthy, were_up.as_ref(), now);
         }
         for watch in self.pools.values() {
-            watch.publish(&self.pools, &mut standing);
+            watch.publish(&self.pools, &mut standing, now);
         }
         standing
     }
@@ -237,7 +238,7 @@ impl Watch {
 }
 
 impl PoolWatch {
-    fn after(before: Option<Self>, pool: &Pool, revision: &Revision, now: Instant) -> Self {
+    fn after(before: Option<Self>, pool: &Pool, revision: &Revision, now: Moment) -> Self {
         let state = revision.state.pools.get(&pool.name);
         let (earlier, mut machines, memory) = match before {
             Some(before) => (Some(before.pool), before.backends, Some(before.memory)),
@@ -259,7 +260,7 @@ impl PoolWatch {
                 kept
             });
             let begun = || BackendWatch {
-                machine: Machine::resumed(health, published.condition, published.share, now),
+                machine: Machine::resumed(health, &published, now),
                 asked: None,
                 took: Duration::ZERO,
                 problem: None,
@@ -271,10 +272,15 @@ impl PoolWatch {
             let fallback = members
                 .clone()
                 .any(|(_, member)| member.guest.is_some() && !member.health.share.is_zero());
+            let taken = members.clone().filter_map(|(name, member)| {
+                let weight = pool.backend(name)?.weight;
+                Some((member.health.taken?, name.clone(), weight))
+            });
+            let taken = taken.collect();
             let shares = members
                 .map(|(name, member)| (name.clone(), member.health.share))
                 .collect();
-            Memory::of(shares, fallback)
+            Memory::of(shares, fallback, taken)
         };
         Self {
             health: pool.health.clone(),
@@ -299,7 +305,7 @@ impl PoolWatch {
         healthy.any(|healthy| healthy)
     }
 
-    fn stand_now(&mut self, healthy: &BTreeSet<String>, were_up: Option<&BTreeSet<BackendId>>, now: Instant) {
+    fn stand_now(&mut self, healthy: &BTreeSet<String>, were_up: Option<&BTreeSet<BackendId>>, now: Moment) {
         let Some(health) = &self.health else {
             return;
         };
@@ -335,16 +341,20 @@ impl PoolWatch {
 
     /// Of its backends, and of those of its fallback pool, which are members of
     /// it, too.
-    fn publish(&self, pools: &BTreeMap<String, Self>, standing: &mut Standing) {
+    fn publish(&self, pools: &BTreeMap<String, Self>, standing: &mut Standing, now: Moment) {
         if self.health.is_none() {
             return;
         }
         for (name, watch) in &self.backends {
             let share = self.stand.shares.get(name).copied();
+            let condition = watch.machine.condition();
             let member = MemberHealth {
-                condition: watch.machine.condition(),
+                condition,
                 // Who is not ready has no share that could change.
                 share: share.unwrap_or(MemberHealth::default().share),
+                down_since: (condition == Condition::Down).then(|| watch.machine.since()),
+                flaps: watch.machine.flaps(now),
+                taken: self.memory.taken(name),
             };
             standing.insert(id(&self.pool.name, name), member);
         }
@@ -360,6 +370,7 @@ impl PoolWatch {
                     .get(&backend.name)
                     .map_or(Condition::Unknown, |watch| watch.machine.condition()),
                 share: if self.stand.fallback { own } else { Percent::ZERO },
+                ..MemberHealth::default()
             };
             let name = guest_name(&fallback.pool.name, &backend.name);
             standing.insert(id(&self.pool.name, &name), member);

@@ -1,7 +1,7 @@
 //! A [`Sample`], taken under the writer's lock. Handles, and what the kernel
 //! counted: nothing here grows with what is written out, but for the counters.
 
-use std::{collections::BTreeMap, fs, sync::atomic::Ordering, time::Instant};
+use std::{collections::BTreeMap, fs, sync::atomic::Ordering};
 
 use lb_common::abi::{
     chunk::CHUNK_SLOTS,
@@ -11,7 +11,11 @@ use lb_common::abi::{
 
 use super::{Checks, Filled, Process, Sample, Served, Watched};
 use crate::{
-    api::model::Failure, clock::Now, health::watch::Watch, neighbours::Resolution, revision::BackendId,
+    api::model::Failure,
+    clock::{Moment, Now},
+    health::watch::Watch,
+    neighbours::Resolution,
+    revision::BackendId,
     serving::Serving,
 };
 
@@ -76,7 +80,7 @@ impl Serving {
 
 impl Sample {
     /// Adds what is known of health.
-    pub fn watch(&mut self, watch: &Watch, now: Instant) {
+    pub fn watch(&mut self, watch: &Watch, now: Moment) {
         let Some(served) = &self.served else {
             return;
         };

@@ -1,16 +1,15 @@
 //! What the daemon knows of health, beside what is published.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 
 use crate::{
     api::model::{HealthState, Status},
+    clock::Moment,
     health::watch::Watch,
 };
 
 /// Adds it to a status that says what is published.
-pub fn add(status: &mut Status, watch: &Watch, now: Instant, time: Timestamp) {
+pub fn add(status: &mut Status, watch: &Watch, now: Moment, time: Timestamp) {
     for pool in &mut status.pools {
         pool.reasons = watch.reasons(&pool.name);
         for backend in &mut pool.backends {

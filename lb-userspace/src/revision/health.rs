@@ -7,17 +7,30 @@ use serde::{Deserialize, Serialize};
 
 use super::BackendId;
 use crate::{
+    clock::Moment,
     config::{Backend, BackendState, Check, CheckVia, Config, Encap, Initial, Percent, Pool},
-    health::sm::Condition,
+    health::sm::{Condition, Flaps},
 };
 
-/// Of one member.
+/// Of one member, with what the next daemon has to remember: it goes with what
+/// serves, so that one cannot be without the other. Its times are those of this
+/// boot: what is served again from the store, after a reboot, has none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MemberHealth {
     pub condition: Condition,
     /// What it may have of its weight; 0%: health has it out of service.
     pub share: Percent,
+    /// Since when it is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<Moment>,
+    /// What damping remembers of it; absent: nothing that counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flaps: Option<Flaps>,
+    /// When health took it out of service, if that counts for the velocity limit
+    /// as long as the window lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Moment>,
 }
 
 const FULL: Percent = match Percent::new(100) {
@@ -31,6 +44,9 @@ impl Default for MemberHealth {
         Self {
             condition: Condition::Unknown,
             share: FULL,
+            down_since: None,
+            flaps: None,
+            taken: None,
         }
     }
 }
@@ -39,7 +55,19 @@ impl MemberHealth {
     const OUT: Self = Self {
         condition: Condition::Unknown,
         share: Percent::ZERO,
+        down_since: None,
+        flaps: None,
+        taken: None,
     };
+
+    /// It is to be published: checks say something else, it serves otherwise, or it
+    /// went down once more. What only grew old, a window or a penalty, is left out
+    /// with the next revision, and makes none.
+    #[must_use]
+    pub fn is_news_to(&self, published: &Self) -> bool {
+        let other = (self.condition, self.share) != (published.condition, published.share);
+        other || self.flaps.is_some_and(|flaps| published.flaps != Some(flaps))
+    }
 
     #[must_use]
     pub fn is_default(&self) -> bool {
@@ -102,11 +130,11 @@ pub fn at_first(before: Option<&Pool>, pool: &Pool, backend: &Backend) -> Member
         (false, _) => MemberHealth::default(),
         (true, Initial::Up) => MemberHealth {
             condition: Condition::Up,
-            share: FULL,
+            ..MemberHealth::default()
         },
         (true, Initial::Down) => MemberHealth {
             condition: Condition::Down,
-            share: Percent::ZERO,
+            ..MemberHealth::OUT
         },
     }
 }

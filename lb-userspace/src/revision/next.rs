@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use lb_common::abi::member::MemberIndex;
 
 use super::{
-    BackendId, Guest, Hop, Inputs, MemberHealth, MemberState, PoolState, PoolTables, Revision, RevisionError, State,
+    BackendId, Guest, Hop, Inputs, MemberHealth, MemberState, Over, PoolState, PoolTables, Revision, RevisionError,
+    State,
     health::{at_first, guests, starts_anew, waiting},
     numbers::{FreeCounters, FreeNumbers},
 };
@@ -305,22 +306,23 @@ fn serving(pool: &Pool, state: &PoolState) -> BTreeSet<MemberIndex> {
     members.map(|(_, member)| member.index).collect()
 }
 
-pub fn cleaned(
-    revision: &Revision,
-    clean: &BTreeMap<String, BTreeSet<u16>>,
-    ended: &BTreeMap<String, BTreeSet<MemberIndex>>,
-) -> Revision {
+pub fn cleaned(revision: &Revision, over: &Over) -> Revision {
     let mut next = revision.clone();
-    let nobody = BTreeSet::new();
-    let no_slots = BTreeSet::new();
-    // One that is in both is done twice, which changes nothing more.
-    for pool in clean.keys().chain(ended.keys()) {
-        let slots = clean.get(pool).unwrap_or(&no_slots);
+    let (nobody, no_slots, no_idle) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+    let pools: BTreeSet<&String> = over
+        .clean
+        .keys()
+        .chain(over.idle.keys())
+        .chain(over.ended.keys())
+        .collect();
+    for pool in pools {
         let (Some(state), Some(tables)) = (next.state.pools.get_mut(pool), next.tables.get_mut(pool)) else {
             continue;
         };
-        let members = ended.get(pool).unwrap_or(&nobody);
-        tables.dirty = tables.dirty.without(slots).forgetting(members);
+        let clean = over.clean.get(pool).unwrap_or(&no_slots);
+        let idle = over.idle.get(pool).unwrap_or(&no_idle);
+        let ended = over.ended.get(pool).unwrap_or(&nobody);
+        tables.dirty = tables.dirty.without(clean).forgetting_in(idle).forgetting(ended);
         let earlier = tables.dirty.earlier();
         let stays = |member: &MemberState| member.leaving.is_none() || earlier.contains(&member.index);
         if !state.members.values().all(stays) {

@@ -152,7 +152,10 @@ fn a_backend_that_is_taken_out_keeps_its_flows_until_its_slots_are_clean() {
     );
 
     let all: BTreeSet<u16> = dirty.chains().keys().copied().collect();
-    let clean = after.cleaned(&BTreeMap::from([("web".to_owned(), all)]), &BTreeMap::new());
+    let clean = after.cleaned(&Over {
+        clean: BTreeMap::from([("web".to_owned(), all)]),
+        ..Over::default()
+    });
     assert!(clean.tables["web"].dirty.is_empty());
     assert!(!clean.state.pools["web"].members.contains_key("be5"));
     assert_eq!(clean.tables["web"].current, after.tables["web"].current);

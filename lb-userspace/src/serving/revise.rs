@@ -1,7 +1,7 @@
 //! Revisions: the running generation once more, because of something that no
 //! operator asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Purpose, Serving};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     clock::Now,
     drain,
     neighbours::Resolution,
-    revision::{Hops, Inputs, Revision, Standing},
+    revision::{Hops, Inputs, Over, Revision, Standing},
 };
 
 impl Serving {
@@ -83,22 +83,33 @@ impl Serving {
         let sightings = drain::sweep(kernel.flows().entries(), &draining, now.coarse);
         // What is not needed any more is gone after one look without need.
         self.swept = !draining.is_empty();
-        let due = drain::due(&draining, &sightings, blind, now.coarse);
-        let ended = drain::ended(&served.state, now.time);
-        if due.is_empty() && ended.is_empty() {
+        let over = Over {
+            ended: drain::ended(&served.state, now.time),
+            ..drain::due(&draining, &sightings, blind, now.coarse)
+        };
+        if over.is_nothing() {
             return Ok(None);
         }
-        let slots: usize = due.values().map(BTreeSet::len).sum();
-        let members: usize = ended.values().map(BTreeSet::len).sum();
-        let cause = if members == 0 {
-            format!("{slots} slots are clean again")
-        } else {
-            format!("the deadline of {members} drains; {slots} slots are clean again")
-        };
-        let next = served.state.cleaned(&due, &ended);
+        let next = served.state.cleaned(&over);
+        // Where chains are as many as fit, some wait for their slots.
+        if next == served.state {
+            return Ok(None);
+        }
+        let cause = over_cause(&over);
         self.publish(next, &Purpose::Revision { cause }, resolution, "holdfastd", now)
             .map(Some)
     }
+}
+
+fn over_cause(over: &Over) -> String {
+    let members: usize = over.ended.values().map(BTreeSet::len).sum();
+    let clean: usize = over.clean.values().map(BTreeSet::len).sum();
+    let idle: usize = over.idle.values().map(BTreeMap::len).sum();
+    let ended = (members > 0).then(|| format!("the deadline of {members} drains"));
+    let idle = (idle > 0).then(|| format!("{idle} slots have fewer earlier owners"));
+    let clean = (clean > 0).then(|| format!("{clean} slots are clean again"));
+    let causes: Vec<String> = ended.into_iter().chain(idle).chain(clean).collect();
+    causes.join("; ")
 }
 
 fn revision_cause(before: &Revision, after: &Revision) -> String {

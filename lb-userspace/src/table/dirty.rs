@@ -97,22 +97,31 @@ impl Dirty {
         if members.is_empty() {
             return self.clone();
         }
-        let chains = self.0.chains.iter().filter_map(|(slot, chain)| {
-            let mut earlier = chain.earlier.to_vec();
-            earlier.retain(|member| *member != 0 && !members.contains(member));
-            earlier.dedup();
-            if earlier.iter().all(|member| *member == chain.owner) {
-                return None;
-            }
-            let mut padded = [0; CHAIN_LENGTH];
-            padded[..earlier.len()].copy_from_slice(&earlier);
-            let forgotten = Chain {
-                earlier: padded,
-                ..*chain
-            };
-            Some((*slot, forgotten))
-        });
+        let chains = self.0.chains.iter();
+        let chains = chains.filter_map(|(slot, chain)| Some((*slot, shortened(chain, |one| members.contains(&one))?)));
         Self::of(chains.collect())
+    }
+
+    /// The same without members among the earlier owners of single slots: other
+    /// owners of these keep the flows they have. If more different chains came
+    /// of it than fit, nothing is forgotten: nobody's flows are to break for it.
+    #[must_use]
+    pub fn forgetting_in(&self, slots: &BTreeMap<u16, Vec<MemberIndex>>) -> Self {
+        if slots.is_empty() {
+            return self.clone();
+        }
+        let chains = self.0.chains.iter().filter_map(|(slot, chain)| {
+            let left = match slots.get(slot) {
+                Some(members) => shortened(chain, |one| members.contains(&one))?,
+                None => *chain,
+            };
+            Some((*slot, left))
+        });
+        let chains: BTreeMap<u16, Chain> = chains.collect();
+        if chains.values().collect::<BTreeSet<_>>().len() > MAX_CHAINS {
+            return self.clone();
+        }
+        Self::of(chains)
     }
 
     /// Chains by slot.
@@ -193,6 +202,22 @@ impl fmt::Debug for Dirty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Dirty({} slots)", self.len())
     }
+}
+
+/// A chain without some of its earlier owners; `None`: the slot is clean.
+fn shortened(chain: &Chain, forgets: impl Fn(MemberIndex) -> bool) -> Option<Chain> {
+    let mut earlier = chain.earlier.to_vec();
+    earlier.retain(|member| *member != 0 && !forgets(*member));
+    earlier.dedup();
+    if earlier.iter().all(|member| *member == chain.owner) {
+        return None;
+    }
+    let mut padded = [0; CHAIN_LENGTH];
+    padded[..earlier.len()].copy_from_slice(&earlier);
+    Some(Chain {
+        earlier: padded,
+        ..*chain
+    })
 }
 
 /// `None`: the slot is clean.

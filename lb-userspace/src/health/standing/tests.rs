@@ -21,8 +21,12 @@ fn health(floor: u32, velocity: Option<Velocity>) -> Health {
     }
 }
 
+fn begin() -> Moment {
+    Moment::default() + Duration::from_secs(1000)
+}
+
 /// Backends of weight 100, `healthy` or failed so many seconds after the start.
-fn seen(start: Instant, failed: &[Option<u64>]) -> BTreeMap<String, Seen> {
+fn seen(start: Moment, failed: &[Option<u64>]) -> BTreeMap<String, Seen> {
     let seen = failed.iter().enumerate().map(|(at, failed)| {
         let seen = Seen {
             weight: 100,
@@ -51,7 +55,7 @@ fn serving(stand: &Stand) -> Vec<&str> {
 
 #[test]
 fn who_is_healthy_serves_and_panic_and_fallback_come_when_too_few_are() {
-    let now = Instant::now();
+    let now = begin();
     let health = health(0, None);
     let mut memory = Memory::default();
     let two_of_four = seen(now, &[None, Some(1), None, Some(2)]);
@@ -77,7 +81,7 @@ fn who_is_healthy_serves_and_panic_and_fallback_come_when_too_few_are() {
 
 #[test]
 fn floor_keeps_those_that_failed_last() {
-    let now = Instant::now();
+    let now = begin();
     let health = health(60, None);
     let stand = Memory::default().stand(
         &rules(&health),
@@ -90,7 +94,7 @@ fn floor_keeps_those_that_failed_last() {
 
 #[test]
 fn velocity_takes_one_in_each_window_and_credits_what_comes_back() {
-    let start = Instant::now();
+    let start = begin();
     let velocity = Velocity {
         percent: 25,
         count: 1,
@@ -118,9 +122,46 @@ fn velocity_takes_one_in_each_window_and_credits_what_comes_back() {
     assert_eq!(at(&mut memory, 14, &two), ("be1 be4".to_owned(), false));
 }
 
+/// As a daemon that is started now reads it back.
+fn resumed(memory: &Memory, stand: &Stand) -> Memory {
+    let taken = stand
+        .shares
+        .keys()
+        .filter_map(|name| Some((memory.taken(name)?, name.clone(), 100)));
+    Memory::of(stand.shares.clone(), stand.fallback, taken.collect())
+}
+
+#[test]
+fn velocity_takes_no_more_for_a_restart() {
+    let start = begin();
+    let velocity = Velocity {
+        percent: 25,
+        count: 1,
+        window: Milliseconds(10_000),
+    };
+    let health = health(0, Some(velocity));
+    let mut memory = Memory::default();
+    memory.stand(&rules(&health), &seen(start, &[None; 4]), start);
+    let mut at = |seconds: u64, failed: &[Option<u64>]| {
+        let now = start + Duration::from_secs(seconds);
+        let stand = memory.stand(&rules(&health), &seen(start, failed), now);
+        memory = resumed(&memory, &stand);
+        serving(&stand).join(" ")
+    };
+    // A restart after each step.
+    assert_eq!(at(3, &[None, Some(1), None, None]), "be1 be3 be4");
+    let three = [Some(2), Some(1), Some(2), None];
+    assert_eq!(at(4, &three), "be1 be3 be4");
+    assert_eq!(at(12, &three), "be1 be3 be4");
+    assert_eq!(at(13, &three), "be3 be4");
+    assert_eq!(at(22, &three), "be3 be4");
+    // Who comes back is credited.
+    assert_eq!(at(22, &[None, Some(1), Some(2), None]), "be1 be4");
+}
+
 #[test]
 fn suspicion_freezes_what_served_and_brings_back_what_was_up() {
-    let now = Instant::now();
+    let now = begin();
     let health = health(0, None);
     let mut memory = Memory::default();
     memory.stand(&rules(&health), &seen(now, &[None, Some(1), None]), now);
@@ -150,7 +191,7 @@ proptest! {
         let window = 10;
         let velocity = Velocity { percent, count, window: Milliseconds(window * 1000) };
         let health = health(floor, Some(velocity));
-        let start = Instant::now();
+        let start = begin();
         let mut memory = Memory::default();
         let ready: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
         let mut at = 0;

@@ -1,12 +1,9 @@
 //! What `status` says of health.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{super::standing::Reason, Watch};
-use crate::health::sm::Condition;
+use crate::{clock::Moment, health::sm::Condition};
 
 /// What is known of one backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +11,8 @@ pub struct BackendReport {
     pub condition: Condition,
     /// Held down though its checks pass.
     pub held: bool,
-    /// For how long it has that condition, as far as this daemon knows.
+    /// For how long it has that condition; unless it is down, as far as this
+    /// daemon knows.
     pub age: Duration,
     /// How long its last check took; `None`: none has ended yet.
     pub took: Option<Duration>,
@@ -25,7 +23,7 @@ pub struct BackendReport {
 impl Watch {
     /// `None`: it is not checked.
     #[must_use]
-    pub fn backend(&self, pool: &str, backend: &str, now: Instant) -> Option<BackendReport> {
+    pub fn backend(&self, pool: &str, backend: &str, now: Moment) -> Option<BackendReport> {
         let watch = self.pools.get(pool)?.backends.get(backend)?;
         Some(BackendReport {
             condition: watch.machine.condition(),

@@ -29,7 +29,7 @@ fn checked(fall: u32) -> Health {
 struct World {
     watch: Watch,
     revision: Revision,
-    now: Instant,
+    now: Moment,
     revisions: usize,
 }
 
@@ -51,7 +51,7 @@ impl World {
         let mut world = Self {
             watch: Watch::default(),
             revision,
-            now: Instant::now(),
+            now: Moment::default() + Duration::from_secs(1000),
             revisions: 0,
         };
         world.publish();
@@ -238,6 +238,104 @@ fn what_is_published_is_where_a_restarted_daemon_begins() {
     world.round(|_| PASSED);
     assert!(world.owners().contains(&"be1".to_owned()));
     assert_eq!(world.revisions, before + 1);
+}
+
+impl World {
+    /// The daemon is killed, and the next one reads what is published.
+    fn restart(&mut self) {
+        let pools = self.revision.state.pools.values_mut();
+        for pool in pools {
+            let read: crate::revision::PoolState = serde_json::from_str(&pool.json().text).expect("the same");
+            *pool = Part::new(read);
+        }
+        self.watch = Watch::default();
+        self.publish();
+    }
+}
+
+#[test]
+fn velocity_holds_over_a_restart_and_writes_nothing_more() {
+    let mut world = World::new(false);
+    world.edit(|content| {
+        let web = content.config.pools.iter_mut().find(|pool| pool.name == "web");
+        let health = web.and_then(|pool| pool.health.as_mut()).expect("it is checked");
+        health.velocity = Some(crate::config::Velocity {
+            percent: 1,
+            count: 1,
+            window: Milliseconds(20_000),
+        });
+    });
+    world.round(|_| PASSED);
+    let one = |name: &str| if name == "be1" { REFUSED } else { PASSED };
+    let two = |name: &str| if matches!(name, "be1" | "be2") { REFUSED } else { PASSED };
+    world.round(one);
+    world.round(one);
+    let taken = world.now;
+    assert!(!world.owners().contains(&"be1".to_owned()));
+    let mut untouched = world.revisions;
+    world.restart();
+    assert_eq!(world.revisions, untouched, "a restart makes no revision");
+    world.round(two);
+    world.round(two);
+    untouched += 1;
+    assert_eq!(world.revisions, untouched, "be2 is known to be down");
+    assert_eq!(world.watch.reasons("web"), [Reason::Velocity].into());
+    world.restart();
+    let mut last = world.now;
+    while world.owners().contains(&"be2".to_owned()) {
+        assert_eq!(world.revisions, untouched, "looking wrote something");
+        last = world.now;
+        world.round(two);
+        world.restart();
+        assert!(world.now < taken + Duration::from_secs(40), "it never goes");
+    }
+    let waited = world.now.saturating_duration_since(taken);
+    assert!(waited >= Duration::from_millis(19_900), "{waited:?}");
+    assert!(last < taken + Duration::from_secs(20), "later than the window's end");
+    assert!(world.watch.reasons("web").is_empty());
+}
+
+#[test]
+fn backend_that_is_held_down_stays_so_over_a_restart_for_as_long_as_without() {
+    let mut world = World::new(false);
+    world.edit(|content| {
+        let web = content.config.pools.iter_mut().find(|pool| pool.name == "web");
+        let health = web.and_then(|pool| pool.health.as_mut()).expect("it is checked");
+        (health.rise, health.fall) = (1, 1);
+        health.damping = Damping {
+            suppress: 3000,
+            reuse: 1000,
+            half_life: Milliseconds(20_000),
+        };
+    });
+    world.round(|_| PASSED);
+    for nth in 0..8 {
+        world.round(|name| if name == "be1" && nth % 2 == 0 { REFUSED } else { PASSED });
+        world.restart();
+    }
+    let report = world.watch.backend("web", "be1", world.now).expect("it is checked");
+    assert_eq!((report.condition, report.held), (Condition::Up, true));
+    let due = world.watch.due().expect("it is released some time");
+    world.restart();
+    assert_eq!(world.watch.due(), Some(due));
+    let revisions = world.revisions;
+    while world.now + Duration::from_secs(2) < due {
+        world.round(|_| PASSED);
+        assert!(!world.owners().contains(&"be1".to_owned()));
+    }
+    assert_eq!(world.revisions, revisions, "a penalty that decays wrote something");
+    world.now = due;
+    assert_eq!(world.watch.tick(due).len(), 1);
+    world.publish();
+    assert!(world.owners().contains(&"be1".to_owned()));
+}
+
+#[test]
+fn health_as_it_was_written_before_it_remembered_anything_is_read() {
+    let read: MemberHealth = serde_json::from_str(r#"{"condition":"down","share":"0%"}"#).expect("as it was");
+    assert_eq!((read.flaps, read.taken, read.down_since), (None, None, None));
+    let written = serde_json::to_string(&read).expect("JSON");
+    assert_eq!(written, r#"{"condition":"down","share":"0%"}"#);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::{
         },
         samples::{backend, content, hop, hops},
     },
-    revision::{BackendId, Revision},
+    revision::{BackendId, Over, Revision},
 };
 
 /// What is served, and its traffic.
@@ -154,7 +154,11 @@ impl Scene {
             let slots = tables.dirty.chains().keys().copied().collect();
             (pool.clone(), slots)
         });
-        self.running = self.running.cleaned(&slots.collect(), &[].into());
+        let over = Over {
+            clean: slots.collect(),
+            ..Over::default()
+        };
+        self.running = self.running.cleaned(&over);
         self
     }
 }

@@ -90,6 +90,48 @@ fn clean_slots_are_forgotten() {
 }
 
 #[test]
+fn single_slots_forget_an_owner_and_others_do_not() {
+    let all = everybody();
+    let both = after(&after(&Dirty::default(), 2, 3, &all), 3, 4, &all);
+    let forgetting = |dirty: &Dirty, slot, members: &[MemberIndex]| {
+        let slots = BTreeMap::from([(slot, members.to_vec())]);
+        chain_of_five(&dirty.forgetting_in(&slots))
+    };
+    assert_eq!(forgetting(&both, 5, &[3]), Some((4, [2, 0, 0, 0])));
+    assert_eq!(forgetting(&both, 5, &[2]), Some((4, [3, 0, 0, 0])));
+    assert_eq!(forgetting(&both, 5, &[2, 3]), None);
+    assert_eq!(forgetting(&both, 6, &[2, 3]), Some((4, [3, 2, 0, 0])));
+    // What is left was the owner's own.
+    let home = after(&both, 4, 2, &all);
+    assert_eq!(chain_of_five(&home), Some((2, [4, 3, 2, 0])));
+    assert_eq!(forgetting(&home, 5, &[3, 4]), None);
+    assert_eq!(forgetting(&home, 5, &[4]), Some((2, [3, 2, 0, 0])));
+}
+
+/// If single slots forgot, there would be more different chains than fit.
+#[test]
+fn nothing_is_forgotten_where_chains_would_not_fit() {
+    let chain = |number: u16, earlier| Chain {
+        owner: 1,
+        earlier,
+        reserved: 0,
+        since: u32::from(number),
+    };
+    let most = MAX_CHAINS as u16;
+    let pair = |number| {
+        [
+            (number, chain(number, [3, 2, 0, 0])),
+            (20_000 + number, chain(number, [3, 2, 0, 0])),
+        ]
+    };
+    let dirty = Dirty::of((0..most).flat_map(pair).collect());
+    let one = dirty.forgetting_in(&BTreeMap::from([(7, vec![3])]));
+    assert_eq!(one, dirty);
+    let both = BTreeMap::from([(7, vec![3]), (20_007, vec![3])]);
+    assert_eq!(dirty.forgetting_in(&both).chains()[&7].earlier, [2, 0, 0, 0]);
+}
+
+#[test]
 fn a_table_without_dirty_slots_is_written_as_it_is() {
     let table = table(1, 2);
     let dirty = Dirty::default();

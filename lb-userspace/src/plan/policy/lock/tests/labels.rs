@@ -26,7 +26,7 @@ use crate::{
         diff::diff,
         policy::{self, lock},
     },
-    revision::Revision,
+    revision::{Over, Revision},
 };
 
 /// A way to change a world: its name, the worlds it starts from, what it does.
@@ -222,7 +222,10 @@ fn clean(running: &Revision) -> Revision {
         let slots = tables.dirty.chains().keys().copied().collect();
         (pool.clone(), slots)
     });
-    running.cleaned(&slots.collect(), &BTreeMap::new())
+    running.cleaned(&Over {
+        clean: slots.collect(),
+        ..Over::default()
+    })
 }
 
 fn destructive_cases() -> impl Iterator<Item = Case> {

@@ -179,6 +179,7 @@ fn standing(world: &World) -> Standing {
         let of = |is_up| MemberHealth {
             condition: if is_up { Condition::Up } else { Condition::Down },
             share: Percent::new(if is_up { 100 } else { 0 }).expect("a share"),
+            ..MemberHealth::default()
         };
         let id = |backend: String| BackendId {
             pool: pool.name.clone(),
