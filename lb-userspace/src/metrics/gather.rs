@@ -11,8 +11,8 @@ use lb_common::abi::{
 
 use super::{Checks, Filled, Process, Sample, Served, Watched};
 use crate::{
-    api::model::Failure, clock::Now, health::watch::Watch, neighbours::Resolution, revision::BackendId,
-    serving::Serving,
+    api::model::Failure, clock::Now, health::watch::Watch, kernel::received, neighbours::Resolution,
+    revision::BackendId, serving::Serving,
 };
 
 impl Serving {
@@ -27,10 +27,17 @@ impl Serving {
         let in_use = served.map_or(0, |served| served.state.counters().count());
         let end = served.and_then(|served| served.state.counters().max());
         let end = FIRST_FREE.max(end.map_or(0, |highest| u32::from(highest) + 1));
+        let interfaces = served.map_or_else(Vec::new, |served| self.interfaces(served, resolution));
+        let mut received = received::by_interface();
+        received.retain(|name, _| {
+            let mut attached = interfaces.iter().filter(|interface| interface.prog_id != 0);
+            attached.any(|interface| interface.name == *name)
+        });
         Ok(Sample {
             program: kernel.program_id()?,
             counters: kernel.counters(end)?,
-            interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
+            interfaces,
+            received,
             unresolved: resolution.problems.keys().cloned().collect(),
             maps: self.maps(in_use)?,
             in_sync: self.known_out_of_sync().is_none(),
