@@ -108,7 +108,7 @@ fn interface_that_next_hops_lead_through_ends_what_goes_out_there() {
 }
 
 #[test]
-fn small_share_is_on_trial_and_one_beyond_the_budget_is_refused_with_what_was_measured() {
+fn small_share_is_locked_and_one_beyond_the_budget_is_refused_with_what_was_measured() {
     assert_eq!(with_second(101).codes(DETACHED), ["HF2065"]);
     let over = with_second(1_111).findings(DETACHED);
     let budget = over.iter().find(|finding| finding.code == "HF2061").expect("over it");
