@@ -10,6 +10,7 @@ pub mod agent;
 pub mod api;
 pub mod approval;
 pub mod approvers;
+pub mod arrivals;
 pub mod attachments;
 pub mod cli;
 pub mod clock;

@@ -21,6 +21,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use crate::{
     activity::Activity,
     api::model::{Applied, Failure, Mode, TakenBack},
+    arrivals::Arrivals,
     confirm::OnTrial,
     digest::Digest,
     drain::Blind,
@@ -71,6 +72,8 @@ pub struct Serving {
     pub(crate) signing: Signing,
     /// What is live now.
     pub(crate) activity: Activity,
+    /// And by which interface it may come in.
+    pub(crate) arrivals: Arrivals,
     /// The generation that the served one took back.
     pub(crate) taken_back: Option<TakenBack>,
 }

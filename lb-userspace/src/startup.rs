@@ -13,6 +13,7 @@ use std::{io, path::Path, sync::Arc};
 use crate::{
     activity::Activity,
     api::model::{Failure, Mode},
+    arrivals::Arrivals,
     clock::Now,
     config::{self, Config},
     drain::Blind,
@@ -147,6 +148,7 @@ impl Found {
             host: places.host.to_owned(),
             signing: Signing::default(),
             activity: Activity::default(),
+            arrivals: Arrivals::default(),
             taken_back: None,
         };
         Ok(Self {

@@ -37,4 +37,5 @@ mod switches;
 mod top;
 mod trials;
 mod upgrade;
+mod uplinks;
 mod ways;

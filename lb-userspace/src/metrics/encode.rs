@@ -30,6 +30,7 @@ impl Collector for Sample {
         let to = &mut encoder;
         self.build(to)?;
         self.packets(to)?;
+        self.received(to)?;
         self.maps(to)?;
         self.configuration(to)?;
         self.trial(to)?;
@@ -109,6 +110,25 @@ impl Sample {
                     u64::from(attached),
                 )
             }),
+        )
+    }
+
+    fn received(&self, to: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let received = || {
+            let counters = self.received.iter();
+            counters.map(|(name, counter)| ([label("interface", name)], counter))
+        };
+        counters(
+            to,
+            "interface_rx_packets",
+            "Packets that the kernel received on an interface the program is on, whatever for",
+            received().map(|(labels, counted)| (labels, counted.packets)),
+        )?;
+        counters(
+            to,
+            "interface_rx_bytes",
+            "Bytes that the kernel received on an interface the program is on, whatever for",
+            received().map(|(labels, counted)| (labels, counted.bytes)),
         )
     }
 

@@ -14,6 +14,7 @@ use crate::{
     api::model::Failure,
     clock::{Moment, Now},
     health::watch::Watch,
+    kernel::received,
     neighbours::Resolution,
     revision::BackendId,
     serving::Serving,
@@ -31,10 +32,17 @@ impl Serving {
         let in_use = served.map_or(0, |served| served.state.counters().count());
         let end = served.and_then(|served| served.state.counters().max());
         let end = FIRST_FREE.max(end.map_or(0, |highest| u32::from(highest) + 1));
+        let interfaces = served.map_or_else(Vec::new, |served| self.interfaces(served, resolution));
+        let mut received = received::by_interface();
+        received.retain(|name, _| {
+            let mut attached = interfaces.iter().filter(|interface| interface.prog_id != 0);
+            attached.any(|interface| interface.name == *name)
+        });
         Ok(Sample {
             program: kernel.program_id()?,
             counters: kernel.counters(end)?,
-            interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
+            interfaces,
+            received,
             unresolved: resolution.problems.keys().cloned().collect(),
             maps: self.maps(in_use)?,
             in_sync: self.known_out_of_sync().is_none(),

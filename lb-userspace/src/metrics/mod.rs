@@ -52,6 +52,8 @@ pub struct Sample {
     /// By index of COUNTERS, summed over CPUs.
     pub counters: Vec<Counter>,
     pub interfaces: Vec<InterfaceStatus>,
+    /// What the kernel counted by interface, of those that the program is on.
+    pub received: BTreeMap<String, Counter>,
     /// Backends whose next hop is not known now.
     pub unresolved: BTreeSet<BackendId>,
     pub maps: BTreeMap<&'static str, Filled>,

@@ -41,6 +41,10 @@ fn sample_of(content: Content) -> Sample {
             prog_id: 7,
             problem: None,
         }],
+        received: BTreeMap::from([(
+            "we\"ird\\".to_owned(),
+            lb_common::abi::counters::Counter { packets: 8, bytes: 480 },
+        )]),
         unresolved,
         maps: BTreeMap::from([(
             "CHUNKS",

@@ -42,9 +42,11 @@ pub trait Live {
     fn vip(&self, name: &str) -> Reading;
     /// Of a member: a guest is one of the pool that falls back.
     fn backend(&self, id: &BackendId) -> Reading;
+    /// What may have come in by an interface, at most; `None`: it is not known.
+    fn interface(&self, name: &str) -> Option<Reading>;
 }
 
-/// Of one VIP or backend.
+/// Of one VIP, backend or interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Packets a second.
@@ -72,6 +74,10 @@ impl Live for Unknown {
 
     fn backend(&self, _: &BackendId) -> Reading {
         Reading::default()
+    }
+
+    fn interface(&self, _: &str) -> Option<Reading> {
+        None
     }
 }
 
@@ -134,7 +140,7 @@ impl Blast {
             match scope {
                 Scope::All => blast.vips_broken.extend(config.vips.iter().map(|vip| vip.name.clone())),
                 Scope::Vips(vips) => blast.vips_broken.extend(vips),
-                Scope::Backends(_) => {}
+                Scope::Backends(_) | Scope::Some(_) => {}
             }
             blast.breaks.push(broken);
         }

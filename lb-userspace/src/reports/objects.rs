@@ -46,6 +46,12 @@ impl Counted {
         &self.0
     }
 
+    /// Packets that the program got, on all interfaces.
+    pub fn received(&self) -> u64 {
+        let verdicts = Verdict::ALL.iter();
+        verdicts.map(|verdict| self.traffic(*verdict as u16).packets).sum()
+    }
+
     fn traffic(&self, counter: u16) -> Traffic {
         let Counter { packets, bytes } = self.0[usize::from(counter)];
         Traffic { packets, bytes }

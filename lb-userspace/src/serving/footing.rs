@@ -5,6 +5,7 @@ use super::{Served, Serving};
 use crate::{
     activity::Activity,
     api::model::{Failure, Mode},
+    arrivals::Arrivals,
     clock::Now,
     confirm::OnTrial,
     failure,
@@ -21,6 +22,7 @@ pub struct Footing<'a> {
     pub served: Option<&'a Served>,
     pub on_trial: Option<&'a OnTrial>,
     pub activity: &'a Activity,
+    pub arrivals: &'a Arrivals,
     pub environment: &'a str,
     /// This host's name.
     pub host: &'a str,
@@ -37,6 +39,7 @@ impl Serving {
             served: self.served.as_ref(),
             on_trial: self.on_trial.as_ref(),
             activity: &self.activity,
+            arrivals: &self.arrivals,
             environment: &self.environment,
             host: &self.host,
             boot: &self.boot,

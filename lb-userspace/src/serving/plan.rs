@@ -6,6 +6,7 @@ use super::{Footing, Serving};
 use crate::{
     activity::{self, Lives},
     api::model::Failure,
+    arrivals::Arrivals,
     clock::Now,
     config::{ObjectName, Seconds},
     neighbours::Resolution,
@@ -149,7 +150,11 @@ impl Footing<'_> {
         let in_force: Cow<'_, [Change]> = policy::in_force(&running.state.content, target, changes);
         let expenses = self.store.map_or(&[][..], |store| store.lock().expenses());
         let spent = Spent::within(expenses, running.config().protection.window, now.time, running);
-        let live = &Seen(self.activity.of(&running.state));
+        let live = &Seen {
+            lives: self.activity.of(&running.state),
+            arrivals: self.arrivals,
+            content: &running.state.content,
+        };
         let blast = Blast::of(running, target, &in_force, &spent, live);
         let findings = lock::weigh(lock::Weighed {
             running,
@@ -165,16 +170,26 @@ impl Footing<'_> {
 }
 
 /// What was seen of the traffic, for `plan`.
-struct Seen<'a>(Lives<'a>);
+struct Seen<'a> {
+    lives: Lives<'a>,
+    arrivals: &'a Arrivals,
+    /// What is served.
+    content: &'a Content,
+}
 
 impl Live for Seen<'_> {
     fn vip(&self, name: &str) -> Reading {
-        reading(self.0.vip(name))
+        reading(self.lives.vip(name))
     }
 
     fn backend(&self, id: &BackendId) -> Reading {
-        let member = self.0.member(&id.pool, &id.backend);
+        let member = self.lives.member(&id.pool, &id.backend);
         member.map_or_else(Reading::default, reading)
+    }
+
+    fn interface(&self, name: &str) -> Option<Reading> {
+        let attached = policy::attached(self.content);
+        self.arrivals.at_most(name, attached).map(reading)
     }
 }
 

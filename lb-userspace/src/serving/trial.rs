@@ -12,6 +12,7 @@ use crate::{
         judge::Judgement,
     },
     event, failure,
+    kernel::received,
     neighbours::Resolution,
     part::Part,
     plan::Content,
@@ -87,9 +88,14 @@ impl Serving {
     /// # Errors
     /// When the counters cannot be read.
     pub fn see(&mut self, now: Instant) -> Result<(), Failure> {
+        self.count(now).map(drop)
+    }
+
+    fn count(&mut self, now: Instant) -> Result<Counted, Failure> {
         let counted = Counted::of(self.publisher.kernel(), self.served.as_ref())?;
         self.activity.look(counted.counters(), now);
-        Ok(())
+        self.arrivals.look(counted.received(), received::by_interface(), now);
+        Ok(counted)
     }
 
     /// Looks at what was counted, and whether a trial is worse than what was
@@ -98,8 +104,7 @@ impl Serving {
     /// # Errors
     /// When the counters cannot be read.
     pub fn look(&mut self, now: Instant) -> Result<(), Failure> {
-        let counted = Counted::of(self.publisher.kernel(), self.served.as_ref())?;
-        self.activity.look(counted.counters(), now);
+        let counted = self.count(now)?;
         let (Some(trial), Some(served)) = (&mut self.on_trial, &self.served) else {
             return Ok(());
         };

@@ -1,4 +1,6 @@
-//! Connections that end, change by change.
+//! Connections that end, change by change. `node` has those of the host itself.
+
+mod node;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ground, backend_name, capacity::reaches};
 use crate::{
-    config::{Backend, BackendState, Encap, Node, ObjectName, Pool, Vip},
-    plan::{Change, Content, policy},
+    config::{Backend, BackendState, ObjectName, Pool, Vip},
+    plan::{Change, Content},
     revision::BackendId,
 };
 
@@ -51,8 +53,14 @@ pub enum Why {
     Encapsulated,
     /// Outer packets come from other addresses.
     Source,
-    /// The program is taken off an interface, or put on it anew.
+    /// The program is taken off an interface, or put on it anew: what comes in
+    /// there ends, at most.
     Detached,
+    /// The same, and nobody knows yet what comes in there: everything, maybe.
+    Unwatched,
+    /// Frames leave by an interface that has no program then: some drivers send
+    /// none of those that came in by another.
+    Undriven,
 }
 
 /// Whose connections end.
@@ -63,6 +71,8 @@ pub enum Scope {
     Vips(BTreeSet<String>),
     /// Those of these members.
     Backends(BTreeSet<BackendId>),
+    /// Of whichever VIPs, so many packets a second at most.
+    Some(u64),
 }
 
 /// `now` is when it would be applied, at the earliest.
@@ -111,10 +121,9 @@ fn of_change(ground: &Ground<'_>, target: &Content, heirs: &Heirs<'_>, change: &
         }
         Change::ChangePool { from, to } => of_pool(ground, from, to),
         Change::ChangeBackend { pool, from, to } => of_backend(ground, target, pool, from, to).into_iter().collect(),
-        Change::ChangeNode { from, to } => of_node(ground, from, to),
-        Change::Detach { interface } if is_attached(ground, interface) => vec![detached(ground, interface)],
+        Change::ChangeNode { from, to } => node::changed(ground, from, to),
+        Change::Detach { interface } => node::detached(ground, interface),
         Change::RemoveVip { .. }
-        | Change::Detach { .. }
         // What goes leaves slowly: its connections stay.
         | Change::RemoveBackend { .. }
         // No VIP of the target needs it: what breaks is told with the VIPs.
@@ -242,99 +251,13 @@ fn cut_short(ground: &Ground<'_>, target: &Content, now: Timestamp) -> Vec<(Brea
     cut.collect()
 }
 
-fn of_node(ground: &Ground<'_>, from: &Node, to: &Node) -> Vec<(Break, Scope)> {
-    let mut breaks: Vec<_> = sources(ground, from, to).into_iter().collect();
-    for interface in &from.interfaces {
-        let after = to.interfaces.iter().find(|other| other.name == interface.name);
-        if after.is_some_and(|after| after.mode == interface.mode) {
-            continue;
-        }
-        if is_attached(ground, &interface.name) {
-            breaks.push(detached(ground, &interface.name));
-        } else if after.is_none() {
-            breaks.extend(unreachable(ground, &interface.name));
-        }
-    }
-    breaks
-}
-
-/// Members of pools that VIPs use, with their connections.
-fn members_where<'g>(
-    ground: &'g Ground<'_>,
-    is_meant: impl Fn(&Pool, &crate::revision::MemberState, &str) -> bool + 'g,
-) -> impl Iterator<Item = BackendId> + 'g {
-    let running = ground.running();
-    let pools = running.config().pools.iter();
-    let pools = pools.filter(|pool| !ground.vips(&pool.name).is_empty());
-    pools.flat_map(move |pool| {
-        let connected = ground.connected(&pool.name);
-        let state = running.state.pools.get(&pool.name);
-        let members = state.into_iter().flat_map(|state| &state.members);
-        let meant = members.filter(|(name, member)| connected.contains(&member.index) && is_meant(pool, member, name));
-        let ids = meant.map(|(name, _)| BackendId {
-            pool: pool.name.clone(),
-            backend: name.clone(),
-        });
-        ids.collect::<Vec<_>>()
-    })
-}
-
-/// Of backends of a family that had another source before, and are tunnelled to.
-fn sources(ground: &Ground<'_>, from: &Node, to: &Node) -> Option<(Break, Scope)> {
-    let (before, after) = (&from.encap_source, &to.encap_source);
-    let moved = (
-        before.v4.is_some() && before.v4 != after.v4,
-        before.v6.is_some() && before.v6 != after.v6,
-    );
-    if moved == (false, false) {
-        return None;
-    }
-    let members: BTreeSet<BackendId> = members_where(ground, |pool, member, name| {
-        let own = pool.backend(name).or(member.leaving.as_ref());
-        let guest = member.guest.as_ref();
-        let encap = guest.map_or(pool.encap, |guest| guest.encap);
-        let address = guest.map(|guest| &guest.backend).or(own).map(|backend| backend.address);
-        let affected = address.is_some_and(|address| if address.is_ipv4() { moved.0 } else { moved.1 });
-        encap != Encap::L2 && affected
-    })
-    .collect();
-    several(ground, "node".to_owned(), Why::Source, members)
-}
-
-/// The interface is detached already, but next hops lead through it.
-fn unreachable(ground: &Ground<'_>, interface: &str) -> Option<(Break, Scope)> {
-    let members: BTreeSet<BackendId> = members_where(ground, |_, member, _| {
-        member.hop.as_ref().is_some_and(|hop| hop.interface == interface)
-    })
-    .collect();
-    several(ground, format!("interface {interface}"), Why::Unreachable, members)
-}
-
-fn several(ground: &Ground<'_>, what: String, why: Why, members: BTreeSet<BackendId>) -> Option<(Break, Scope)> {
-    let pps = members.iter().map(|id| ground.live().backend(id).pps).sum();
-    (!members.is_empty()).then_some((Break { what, why, pps }, Scope::Backends(members)))
-}
-
-fn is_attached(ground: &Ground<'_>, interface: &str) -> bool {
-    policy::attached(&ground.running().state.content).any(|name| name == interface)
-}
-
-fn detached(ground: &Ground<'_>, interface: &str) -> (Break, Scope) {
-    let vips = ground.running().config().vips.iter();
-    let broken = Break {
-        what: format!("interface {interface}"),
-        why: Why::Detached,
-        pps: vips.map(|vip| ground.live().vip(&vip.name).pps).sum(),
-    };
-    (broken, Scope::All)
-}
-
 /// Packets a second that end: each once, however many reasons there are.
 pub fn count<'s>(ground: &Ground<'_>, scopes: impl Iterator<Item = &'s Scope>) -> u64 {
-    let (mut all, mut vips, mut members) = (false, BTreeSet::new(), HashMap::<&str, BTreeSet<&str>>::new());
+    let (mut some, mut vips, mut members) = (0, BTreeSet::new(), HashMap::<&str, BTreeSet<&str>>::new());
     for scope in scopes {
         match scope {
-            Scope::All => all = true,
+            Scope::All => some = u64::MAX,
+            Scope::Some(packets) => some = packets.saturating_add(some),
             Scope::Vips(names) => vips.extend(names.iter().map(String::as_str)),
             Scope::Backends(ids) => {
                 for id in ids {
@@ -345,9 +268,6 @@ pub fn count<'s>(ground: &Ground<'_>, scopes: impl Iterator<Item = &'s Scope>) -
     }
     let config = ground.running().config();
     let pps = |vip: &Vip| ground.live().vip(&vip.name).pps;
-    if all {
-        return config.vips.iter().map(pps).sum();
-    }
     let shares: HashMap<&str, (u64, u64)> = members
         .iter()
         .map(|(pool, broken)| (*pool, share(ground, pool, broken)))
@@ -357,7 +277,9 @@ pub fn count<'s>(ground: &Ground<'_>, scopes: impl Iterator<Item = &'s Scope>) -
         Some((broken, of)) => (pps(vip) * broken).div_ceil(*of),
         None => 0,
     };
-    config.vips.iter().map(of_vip).sum()
+    // Which of them come in by an interface is not known: others, maybe.
+    let of_vips: u64 = config.vips.iter().map(of_vip).sum();
+    of_vips.saturating_add(some).min(config.vips.iter().map(pps).sum())
 }
 
 /// Of a pool's packets, those of some members; where none were counted yet, as

@@ -1,5 +1,6 @@
 //! What a plan is measured to break and take.
 
+mod interfaces;
 mod measured;
 mod spending;
 
@@ -30,7 +31,8 @@ pub struct Scene {
     pub spent: Spent,
 }
 
-/// Packets a second, by `web4` and by `web/be1`; the last came a second ago.
+/// Packets a second, by `web4`, `web/be1` and `interface lb0`; the last came a
+/// second ago.
 #[derive(Clone, Default)]
 pub struct Traffic(pub HashMap<String, u64>);
 
@@ -51,6 +53,11 @@ impl Live for Traffic {
 
     fn backend(&self, id: &BackendId) -> Reading {
         self.reading(&format!("{}/{}", id.pool, id.backend))
+    }
+
+    fn interface(&self, name: &str) -> Option<Reading> {
+        let name = format!("interface {name}");
+        self.0.contains_key(&name).then(|| self.reading(&name))
     }
 }
 

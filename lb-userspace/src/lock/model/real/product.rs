@@ -1,6 +1,6 @@
 //! The product, as far as it needs no kernel.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use lb_common::abi::flows::Seconds as Coarse;
@@ -14,6 +14,7 @@ use crate::{
     activity::Activity,
     api::model::{Failure, Mode},
     approval::Signers,
+    arrivals::Arrivals,
     clock::Now,
     confirm::{self, Term},
     layout::RootFacts,
@@ -110,14 +111,15 @@ impl Product {
     }
 
     fn footing(&self) -> Footing<'_> {
-        static NOTHING_SEEN: std::sync::LazyLock<Activity> = std::sync::LazyLock::new(Activity::default);
+        static NOTHING_SEEN: LazyLock<(Activity, Arrivals)> = LazyLock::new(Default::default);
         Footing {
             mode: Mode::Normal,
             mode_reason: None,
             store: self.store.as_ref(),
             served: self.served.as_ref(),
             on_trial: self.on_trial.as_ref(),
-            activity: &NOTHING_SEEN,
+            activity: &NOTHING_SEEN.0,
+            arrivals: &NOTHING_SEEN.1,
             environment: "lab",
             host: "lb1",
             boot: &self.boot,

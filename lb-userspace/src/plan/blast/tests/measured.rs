@@ -84,14 +84,14 @@ fn each_way_to_end_connections_is_found_and_counted() {
             "gone interface",
             |to| to.config.node = node(&["lb0"]),
             "interface lb1",
-            Why::Detached,
+            Why::Unwatched,
             10_100,
         ),
         (
             "detached",
             |to| to.overrides.detached = ["lb1".to_owned()].into(),
             "interface lb1",
-            Why::Detached,
+            Why::Unwatched,
             10_100,
         ),
     ];

@@ -188,3 +188,101 @@ fn broken_packets_add_up_within_the_window() {
     // A clock that was set back makes nothing forgotten.
     assert_eq!(within(&expenses, -86_400, &scene).broken, 55);
 }
+
+/// With a pool of six, web2, that no VIP uses yet.
+fn with_other_pool() -> Scene {
+    Scene::of(|content| {
+        let mut other = content.config.pools[1].clone();
+        other.name = "web2".to_owned();
+        for backend in &mut other.backends {
+            backend.name.push('x');
+            backend.address = match backend.address {
+                std::net::IpAddr::V4(address) => (address | std::net::Ipv4Addr::new(0, 0, 64, 0)).into(),
+                other @ std::net::IpAddr::V6(_) => other,
+            };
+        }
+        content.config.pools.push(other);
+    })
+}
+
+fn repoint(to: &mut Content, pool: &str, other: &str) {
+    let vips = to.config.vips.iter_mut();
+    vips.filter(|vip| vip.pool == pool)
+        .for_each(|vip| vip.pool = other.to_owned());
+}
+
+#[test]
+fn pool_that_was_replaced_counts_for_nothing_in_the_sum() {
+    let ways: &[(&str, fn(&mut Content))] = &[
+        ("removed", |to| to.config.pools.retain(|pool| pool.name != "web")),
+        ("drained", |to| {
+            for name in ["be1", "be2", "be5", "be6", "be7", "be8"] {
+                drain(to, name);
+            }
+        }),
+        ("kept", |_| ()),
+    ];
+    for (name, way) in ways {
+        let (next, expense) = spend(&with_other_pool(), 0, |to| {
+            repoint(to, "web", "web2");
+            way(to);
+        });
+        // And what is left of it goes in a plan of its own.
+        let expenses: Vec<Expense> = expense.into_iter().collect();
+        let (mut scene, later) = spend(&next, 1, |to| to.config.pools.retain(|pool| pool.name != "web"));
+        assert_eq!(later, None, "{name}");
+        scene.spent = within(&expenses, 2, &scene);
+        let drained = |to: &mut Content| the(to, "dns", "d1").weight = 0;
+        assert_eq!(scene.blast(drained).out_of_all, Taken { out: 1, of: 8 }, "{name}");
+        let mut kept = next.then(|_| ());
+        kept.spent = within(&expenses, 2, &kept);
+        assert_eq!(kept.blast(drained).out_of_all, Taken { out: 1, of: 8 }, "{name}");
+        let removals = kept.codes(drained).into_iter().filter(|code| code == "HF2062");
+        assert_eq!(removals.count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn way_to_another_pool_and_back_makes_nobody_forget_who_was_out() {
+    let mut scene = with_other_pool();
+    let mut expenses = Vec::new();
+    let steps: [fn(&mut Content); 3] = [
+        |to| drain(to, "be1"),
+        |to| repoint(to, "web", "web2"),
+        |to| repoint(to, "web2", "web"),
+    ];
+    for step in steps {
+        let (next, expense) = spend(&scene, 0, step);
+        expenses.extend(expense);
+        scene = next;
+    }
+    scene.spent = within(&expenses, 1, &scene);
+    let blast = scene.blast(|to| drain(to, "be2"));
+    assert_eq!(blast.out_within_window["web"], Taken { out: 2, of: 6 });
+    assert!(scene.codes(|to| drain(to, "be2")).contains(&"HF2062".to_owned()));
+}
+
+#[test]
+fn backends_drained_while_no_vip_used_their_pool_are_out_when_one_does_again() {
+    // Nobody lost them; whoever moves a VIP there is judged by what it ends.
+    let mut scene = with_other_pool();
+    let mut expenses = Vec::new();
+    let steps: [fn(&mut Content); 2] = [
+        |to| repoint(to, "web", "web2"),
+        |to| {
+            for name in ["be1", "be2", "be5", "be6", "be7"] {
+                drain(to, name);
+            }
+        },
+    ];
+    for step in steps {
+        let (next, expense) = spend(&scene, 0, step);
+        expenses.extend(expense);
+        scene = next;
+    }
+    scene.spent = within(&expenses, 1, &scene);
+    let back: fn(&mut Content) = |to| repoint(to, "web2", "web");
+    assert_eq!(scene.blast(back).broken, 10_000);
+    let codes = scene.codes(back);
+    assert!(codes.contains(&"HF2061".to_owned()), "{codes:?}");
+}

@@ -229,13 +229,18 @@ pub fn breaks(weighed: Weighed<'_>) -> Vec<Finding> {
             Why::Unserved => "loses the backends that serve instead of its own",
             Why::Encapsulated => "gets its packets in another way",
             Why::Source => "sends outer packets from other addresses",
-            Why::Detached => "has no program, for a moment at least",
+            Why::Detached => "has no program, for a moment at least, and packets come in there",
+            Why::Unwatched => "has no program, for a moment at least, and was not watched for a minute yet",
+            Why::Undriven => {
+                "has no program, for a moment at least, and some drivers need one to send what came in elsewhere"
+            }
         };
         Some((broken, why))
     });
     others
         .map(|(broken, why)| {
-            let message = format!("{} {why}: {} packets a second end", broken.what, broken.pps);
+            let most = if broken.why == Why::Detached { "up to " } else { "" };
+            let message = format!("{} {why}: {most}{} packets a second end", broken.what, broken.pps);
             locked(weighed, Code::Breaks, Tier::Remove, message)
         })
         .collect()

@@ -142,8 +142,8 @@ pub const CLASSES: [Class; 43] = [
     Class("an interface gone from the file", any, |rng, to| {
         to.interfaces.remove(rng.usize(0..2));
     }),
-    Class("an interface in another mode", any, |_, to| {
-        to.interfaces[0].1 = "generic";
+    Class("an interface in another mode", any, |rng, to| {
+        to.interfaces[rng.usize(0..2)].1 = "generic";
     }),
     Class("the interface of the next hops gone", one_armed, |_, to| {
         to.interfaces.pop();

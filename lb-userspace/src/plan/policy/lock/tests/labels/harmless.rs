@@ -5,12 +5,12 @@ use fastrand::Rng;
 use super::{
     Class,
     destructive::{name_removed, new_backend},
-    model::{Pool, Vip, World},
+    model::{Arrivals, Pool, Vip, World},
     worlds::any,
 };
 use crate::config::BackendState;
 
-pub const CLASSES: [Class; 20] = [
+pub const CLASSES: [Class; 21] = [
     Class("a backend added", any, |rng, to| {
         to.pools[0].backends.push(new_backend(rng.u32(20..=140)));
     }),
@@ -80,6 +80,9 @@ pub const CLASSES: [Class; 20] = [
         rng.shuffle(&mut to.pools);
         rng.shuffle(&mut to.interfaces);
     }),
+    Class("an interface that nothing comes in by detached", one_sided, |_, to| {
+        to.detached.push("lb1");
+    }),
     Class("longer drains, slower starts", any, |_, to| {
         (to.pools[0].deadline, to.pools[0].slow_start) = (7200, "30s");
     }),
@@ -121,6 +124,13 @@ fn drained(rng: &mut Rng) -> World {
     let mut world = any(rng);
     let backend = world.pools[0].backends.last_mut().expect("a backend");
     (backend.state, backend.up) = ("drain", true);
+    world
+}
+
+/// All comes in by the first interface.
+fn one_sided(rng: &mut Rng) -> World {
+    let mut world = any(rng);
+    world.second = Arrivals { percent: 0, others: 0 };
     world
 }
 

@@ -11,6 +11,8 @@ pub struct World {
     /// With their modes.
     pub interfaces: Vec<(&'static str, &'static str)>,
     pub detached: Vec<&'static str>,
+    /// What comes in by `lb1`, the rest by `lb0`. Not in the file.
+    pub second: Arrivals,
     /// The interface of all next hops. Not in the file.
     pub hops: &'static str,
     pub source: &'static str,
@@ -23,6 +25,14 @@ pub struct World {
     /// Set by command: a state, and seconds until its end.
     pub commands: BTreeMap<(String, String), (BackendState, Option<i64>)>,
     pub removed: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arrivals {
+    /// Of the VIPs' packets.
+    pub percent: u32,
+    /// Packets a second for nobody's VIP.
+    pub others: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -156,6 +166,21 @@ impl World {
             ));
         }
         text
+    }
+
+    /// Interfaces with the program.
+    pub fn attached(&self) -> impl Iterator<Item = &(&'static str, &'static str)> {
+        let interfaces = self.interfaces.iter();
+        interfaces.filter(|(name, _)| !self.detached.contains(name))
+    }
+
+    /// The share of the VIPs' packets that comes in by an interface.
+    pub fn percent(&self, interface: &str) -> u32 {
+        if interface == "lb1" {
+            self.second.percent
+        } else {
+            100 - self.second.percent
+        }
     }
 
     pub fn pool(&self, name: &str) -> Option<&Pool> {
@@ -306,16 +331,17 @@ fn lost_of(before: &World, after: &World, vip: &Vip) -> f64 {
         .vips
         .iter()
         .any(|other| key(other) == key(vip) && other.maint.is_empty());
-    let interfaces = before
-        .interfaces
-        .iter()
-        .filter(|(name, _)| !before.detached.contains(name));
-    let kept = interfaces
-        .clone()
-        .filter(|interface| after.interfaces.contains(interface) && !after.detached.contains(&interface.0));
-    let enters = real(kept.count() as u64) / real(interfaces.count() as u64);
+    let stays = |interface: &&(&str, &str)| after.attached().any(|then| then == *interface);
+    let percent = |sum: u32, (name, _): &(&str, _)| sum + before.percent(name);
+    let entered = before.attached().fold(0, percent);
+    let enters = f64::from(before.attached().filter(stays).fold(0, percent)) / f64::from(entered);
+    // Some drivers send what comes from elsewhere only where there is a program.
+    let sends = before
+        .attached()
+        .filter(|(name, _)| *name == before.hops)
+        .all(|way| stays(&way));
     let tunnelled = from.encap != "l2" && before.source != after.source;
-    let reached = after.interfaces.iter().any(|(name, _)| *name == before.hops);
+    let reached = sends && after.interfaces.iter().any(|(name, _)| *name == before.hops);
     let Some(to) = to.filter(|to| reached && heir && to.encap == from.encap && !tunnelled) else {
         return 1.0;
     };

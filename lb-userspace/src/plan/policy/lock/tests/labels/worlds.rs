@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::model::{Backend, Pool, TEAM, Vip, World};
+use super::model::{Arrivals, Backend, Pool, TEAM, Vip, World};
 use crate::{
     approval::Signers,
     config::{self, BackendState, ObjectName, Percent, Protection, Seconds, VipState},
@@ -30,6 +30,7 @@ pub fn any(rng: &mut Rng) -> World {
         environment: "lab",
         interfaces: vec![("lb0", "native"), ("lb1", "native")],
         detached: Vec::new(),
+        second: any_arrivals(rng),
         hops: "lb0",
         source: "10.255.0.0/16",
         pools: Vec::new(),
@@ -63,6 +64,14 @@ pub fn any(rng: &mut Rng) -> World {
         });
     }
     world
+}
+
+/// By the second of two interfaces.
+fn any_arrivals(rng: &mut Rng) -> Arrivals {
+    Arrivals {
+        percent: [1, 5, 20, 50][rng.usize(0..4)],
+        others: [0, 3, 1_000_000][rng.usize(0..3)],
+    }
 }
 
 fn any_pool(rng: &mut Rng, nth: usize) -> Pool {
@@ -212,6 +221,7 @@ pub fn under(running: &Revision, protection: Protection) -> Revision {
 pub struct Traffic {
     vips: HashMap<String, u64>,
     backends: BTreeMap<BackendId, u64>,
+    interfaces: BTreeMap<&'static str, u64>,
 }
 
 impl Traffic {
@@ -239,7 +249,14 @@ impl Traffic {
                 backends.insert(id, packets * u64::from(backend.weight) / all.max(1));
             }
         }
+        let all: u64 = world.vips.iter().map(|vip| vip.pps).sum();
+        let others = |name: &str| if name == "lb1" { world.second.others } else { 0 };
+        let interfaces = world.attached().map(|(name, _)| {
+            let for_vips = (all * u64::from(world.percent(name))).div_ceil(100);
+            (*name, for_vips + others(name))
+        });
         Self {
+            interfaces: interfaces.collect(),
             vips: world.vips.iter().map(|vip| (vip.name.clone(), vip.pps)).collect(),
             backends,
         }
@@ -261,6 +278,10 @@ impl Live for Traffic {
 
     fn backend(&self, id: &BackendId) -> Reading {
         reading(self.backends.get(id))
+    }
+
+    fn interface(&self, name: &str) -> Option<Reading> {
+        Some(reading(Some(self.interfaces.get(name)?)))
     }
 }
 
