@@ -4,8 +4,9 @@
 //! from the code: nothing here calls the product. [`guards`] says what is taken,
 //! [`steps`] what follows, [`properties`] what must hold in every state. Each
 //! guard can be left out ([`Weakness`]); then a counterexample must be found, or
-//! the guard, or the property, says nothing. [`real`] leads the product through
-//! random walks of the same model and compares every answer.
+//! the guard, or the property, says nothing. Two walks lead the product through the
+//! same model at random and compare every answer: `lb-userspace/src/lock/walks.rs`
+//! what decides, with a kernel that is a field; `tests/netns/lock/walks` the daemon.
 //!
 //! **The world.** Two operators, Ann and Bob, who write plans; approvers Ann, Bob
 //! and Cid, who has two keys; Eve, who is in the approvers' file and not in the
@@ -28,20 +29,23 @@
 //! moment of the decision; who is revoked while chunks are written comes too late,
 //! as who is revoked after.
 
+#[cfg(test)]
 mod checked;
 mod guards;
 mod properties;
-mod real;
 mod steps;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use stateright::{Model, Property};
 
-pub use self::guards::{Refused, Weakness};
+pub use self::{
+    guards::{Opened, Refused, Weakness},
+    properties::Wrongs,
+};
 
 /// Approvals that a risky plan needs.
-const NEEDS: usize = 2;
+pub const NEEDS: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Person {
@@ -139,6 +143,11 @@ impl Name {
 pub struct Content(u8);
 
 impl Content {
+    /// What there can be.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..1 << Name::ALL.len()).map(Self)
+    }
+
     pub const fn with(self, plan: Name) -> Self {
         Self(self.0 | 1 << plan as u8)
     }
@@ -179,7 +188,7 @@ pub struct Generation {
     pub trial: Option<Trial>,
     pub confirmed: bool,
     /// What was wrong when it was begun; must be empty.
-    pub wrong: properties::Wrongs,
+    pub wrong: Wrongs,
 }
 
 impl Generation {
@@ -256,7 +265,7 @@ impl World {
             plan: None,
             trial: None,
             confirmed: false,
-            wrong: properties::Wrongs::default(),
+            wrong: Wrongs::default(),
         };
         Self {
             plans: [None; 3],
