@@ -88,10 +88,12 @@ impl Keys {
         keys.iter().fold(Self(0), |set, key| set.with(*key))
     }
 
+    #[must_use]
     pub const fn with(self, key: Key) -> Self {
         Self(self.0 | 1 << key as u8)
     }
 
+    #[must_use]
     pub const fn without(self, key: Key) -> Self {
         Self(self.0 & !(1 << key as u8))
     }
@@ -100,6 +102,7 @@ impl Keys {
         self.0 & (1 << key as u8) != 0
     }
 
+    #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
@@ -148,6 +151,7 @@ impl Content {
         (0..1 << Name::ALL.len()).map(Self)
     }
 
+    #[must_use]
     pub const fn with(self, plan: Name) -> Self {
         Self(self.0 | 1 << plan as u8)
     }
@@ -286,16 +290,19 @@ impl World {
         }
     }
 
-    pub fn made(&self, plan: Name) -> Option<&Made> {
+    pub const fn made(&self, plan: Name) -> Option<&Made> {
         self.plans[plan as usize].as_ref()
     }
 
     /// The last that was served, as the journal has it.
+    ///
+    /// # Panics
+    /// Never: the first is always there.
     pub fn last(&self) -> &Generation {
         self.served.last().expect("the first is always there")
     }
 
-    pub fn end(&self) -> u8 {
+    pub const fn end(&self) -> u8 {
         self.served.len() as u8
     }
 }
