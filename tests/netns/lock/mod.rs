@@ -8,3 +8,4 @@ mod emergency;
 mod forged;
 mod people;
 mod signers;
+mod ways;
