@@ -6,6 +6,8 @@ mod alone;
 mod approvals;
 mod emergency;
 mod forged;
+mod logins;
 mod people;
 mod signers;
+mod walks;
 mod ways;
