@@ -52,7 +52,8 @@ pub fn run(interface: &str, from: &[IpNet], pin_dir: &Path, mode: XdpMode) -> Re
     );
     let ifindex = name.map_err(|_| AgentError::NoInterface(interface.to_owned()))?;
     let directory = bpffs::prepare(pin_dir)?;
-    let mut agent = PinnedAgent::open(&directory)?;
+    let mut agent = PinnedAgent::open_alone(&directory)?;
+    agent.ensure_own_link(interface)?;
     agent.set_peers(&peers(from.iter().copied()))?;
     agent.attach(interface, ifindex, mode)?;
     Ok(AgentReport {

@@ -4,9 +4,6 @@
 //! A projection of the journal: [`Lock::follow`] takes every entry, at the
 //! start and when it is written, so a restart forgets nothing. Pure.
 
-#[cfg(test)]
-mod model;
-
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -21,6 +18,8 @@ use crate::{
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walks;
 
 /// Plans that wait at once.
 pub const MAX_KEPT: usize = 64;

@@ -1,55 +1,16 @@
 //! The API as its own document says it is, asked of the real daemon by code of
 //! our own.
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
-    path::Path,
-    time::Duration,
-};
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use support::{rig::Rig, topology::Shape};
-
-const TIMEOUT: Duration = Duration::from_secs(20);
-
-struct Answer {
-    status: u16,
-    content_type: String,
-    body: Value,
-}
-
-fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Answer> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
-    // By HTTP/1.0 the body ends with the connection, in no chunks.
-    let length = body.len();
-    let head = format!("{method} {path} HTTP/1.0\r\nHost: holdfast\r\nContent-Length: {length}\r\n\r\n");
-    stream.write_all(head.as_bytes())?;
-    stream.write_all(body.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
-    let status = head.split_whitespace().nth(1).context("an answer without a status")?;
-    let mut types = head.lines().filter_map(|line| {
-        line.to_ascii_lowercase()
-            .strip_prefix("content-type: ")
-            .map(str::to_owned)
-    });
-    Ok(Answer {
-        status: status.parse()?,
-        content_type: types.next_back().context("an answer without a type")?,
-        body: serde_json::from_str(body).unwrap_or_else(|_| json!(body)),
-    })
-}
+use support::{
+    api::{Answer, ask},
+    rig::Rig,
+    topology::Shape,
+};
 
 /// The place of a schema in the document, references followed.
 fn content<'d>(document: &'d Value, operation: &'d Value, status: u16) -> Result<(String, &'d Value)> {

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod addresses;
+pub mod api;
 pub mod capture;
 pub mod change;
 pub mod config;

@@ -165,6 +165,12 @@ impl Rig {
         Ok(())
     }
 
+    /// A daemon runs that this rig started.
+    #[must_use]
+    pub const fn is_up(&self) -> bool {
+        self.daemon.is_some()
+    }
+
     /// `kill -9` of the daemon.
     pub fn kill_daemon(&mut self) -> Result<()> {
         let daemon = self.daemon.take().context("no daemon runs")?;

@@ -18,6 +18,8 @@ use crate::config::XdpMode;
 pub struct PinnedAgent {
     directory: PathBuf,
     program: Xdp,
+    /// Held where nobody else has it.
+    _lock: Option<fs::File>,
 }
 
 impl PinnedAgent {
@@ -36,7 +38,36 @@ impl PinnedAgent {
         Ok(Self {
             directory: directory.to_owned(),
             program,
+            _lock: None,
         })
+    }
+
+    /// The same of a directory that no daemon has: what is pinned there is the
+    /// daemon's, its agent's trust, too.
+    ///
+    /// # Errors
+    /// When one has it, or the kernel refuses.
+    pub fn open_alone(directory: &Path) -> Result<Self, KernelError> {
+        let lock = pins::lock(directory)?;
+        Ok(Self {
+            _lock: Some(lock),
+            ..Self::open(directory)?
+        })
+    }
+
+    /// That what is attached to an interface by a link pinned here is this agent.
+    ///
+    /// # Errors
+    /// When it is another program: of a balancer, if its daemon does not run now.
+    pub fn ensure_own_link(&self, interface: &str) -> Result<(), KernelError> {
+        let path = link_path(&self.directory, interface);
+        match pins::link_at(&path)? {
+            Some(facts) if facts.program_id != self.program_id()? => Err(KernelError::OtherProgram {
+                path,
+                program: facts.program_id,
+            }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// # Errors

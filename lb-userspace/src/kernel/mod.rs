@@ -175,6 +175,8 @@ pub enum KernelError {
     NoLink,
     #[error("another daemon has the pins in {path}")]
     InUse { path: std::path::PathBuf },
+    #[error("the link pinned at {path} is of another program, of id {program}")]
+    OtherProgram { path: std::path::PathBuf, program: u32 },
     #[error("{path} could not be made a bpffs directory")]
     Bpffs {
         path: std::path::PathBuf,

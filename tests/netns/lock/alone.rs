@@ -1,9 +1,11 @@
 //! Somebody alone, with what holds where the file says nothing of protection.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
 use support::{
+    api,
     config::Fleet,
     rig::{Layout, Rig},
     topology::Shape,
@@ -162,6 +164,34 @@ fn why_refused_says_rule_measure_limit_and_who_may_override() -> Result<()> {
     alone(&rig, &["hold", "-m", "later"], 0, "")?;
     let said = alone(&rig, &["why-refused", &plan], 3, "HF2076")?;
     ensure!(said.contains("later"), "{said}");
+    alone(&rig, &["resume"], 0, "")?;
+
+    alone(&rig, &["backend", "drain", "web/be1"], 0, "")?;
+    // Of a plan that was refused the command line keeps no file.
+    let text = rig.fleet.clone().stating("web", "be2", "drain").yaml();
+    let request = json!({ "file": "config.yaml", "text": text });
+    let refused = api::ask(&rig.installation.socket, "POST", "/v1/plan", &request)?;
+    std::fs::write(&plan, format!("{}\n", refused.body))?;
+    let said = alone(&rig, &["why-refused", &plan], 3, "")?;
+    let row = |code: &str| columns(&said, code).with_context(|| format!("no {code}: {said}"));
+    let budget = row("HF2062")?;
+    assert_eq!(budget["MEASURED"], "2 backends, 50 %");
+    assert_eq!(budget["LIMIT"], "1 backends or 25%");
+    assert_eq!(budget["WHO MAY OVERRIDE"], "break-glass");
     drop(load);
     Ok(())
+}
+
+/// A row of the table of rules, by its columns.
+fn columns(said: &str, code: &str) -> Option<BTreeMap<String, String>> {
+    let head = said.lines().find(|line| line.starts_with("RULE"))?;
+    let row = said.lines().find(|line| line.starts_with(code))?;
+    let names = ["RULE", "WHAT", "MEASURED", "LIMIT", "WHO MAY OVERRIDE"];
+    let starts: Vec<usize> = names.iter().map(|name| head.find(name)).collect::<Option<_>>()?;
+    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
+    let cells = starts.iter().zip(ends).map(|(start, end)| {
+        let cell: String = row.chars().skip(*start).take(end - start).collect();
+        cell.trim().to_owned()
+    });
+    Some(names.iter().map(|name| (*name).to_owned()).zip(cells).collect())
 }

@@ -1,6 +1,6 @@
 //! A team: what one of them wants to remove goes when two others have read it.
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -8,9 +8,8 @@ use serde_json::Value;
 use super::people::{
     NAMESPACE,
     Person::{self, Ann, Ben, Cy, Eve, Root},
-    SOON, Team, ensure_flat, ensure_same, head, last_entry, scrape, streams, without_vip,
+    Team, ensure_flat, ensure_same, head, last_entry, scrape, streams, without_vip,
 };
-use support::wait;
 
 #[test]
 fn removal_goes_when_two_others_approved_it_and_a_crash_in_between_forgets_nothing() -> Result<()> {
@@ -195,24 +194,4 @@ fn drain_takes_one_approval_and_what_takes_nothing_away_takes_none() -> Result<(
     team.does(Ann, &["apply", "drain.plan"])?;
     team.does(Ann, &["confirm"])?;
     ensure_flat(load)
-}
-
-#[test]
-fn plan_is_void_when_its_time_is_over() -> Result<()> {
-    let team = Team::build_with("", |yaml| yaml.replace("ttl: 10m", "ttl: 1m"))?;
-    let yaml = without_vip(&team.rig.fleet, "raw4")
-        .yaml()
-        .replace("ttl: 10m", "ttl: 1m");
-    let (plan, digest) = team.planned(&yaml, "raw4")?;
-    team.approves(Ben, &digest)?;
-    team.approves(Cy, &digest)?;
-    let before = team.rig.installation.status()?;
-    thread::sleep(Duration::from_secs(61));
-    team.is_refused(Ann, &["apply", &plan], 4, "HF2070")?;
-    ensure_same(&before, &team.rig.installation.status()?)?;
-    wait::until(SOON, "nothing waits", || {
-        team.types(Ben, &["approvals"])
-            .is_ok_and(|outcome| outcome.stdout.contains("no plan waits"))
-            .then_some(())
-    })
 }

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use support::{
+    api,
     config::Fleet,
     rig::{Layout, Rig},
     topology::Shape,
@@ -14,6 +15,7 @@ use super::people::{
     Person::{Ann, Ben, Cy, Root},
     Team, alone, ensure_flat, ensure_same, streams, without_vip,
 };
+use super::ways::{digest_of, plan_of};
 
 /// What is written otherwise, and how.
 type Forgery = (&'static str, fn(&mut Value));
@@ -100,6 +102,37 @@ fn approved_plan_that_was_written_otherwise_is_refused_and_changes_nothing() -> 
     team.does(Ann, &["apply", "forged.plan"])?;
     team.does(Ann, &["confirm"])?;
     ensure_flat(load)
+}
+
+#[test]
+fn plan_that_comes_with_the_digest_of_another_is_refused_by_the_api() -> Result<()> {
+    let team = Team::build("")?;
+    let (plan, digest) = team.planned(&without_vip(&team.rig.fleet, "raw4").yaml(), "raw4")?;
+    team.approves(Ben, &digest)?;
+    team.approves(Cy, &digest)?;
+    let before = team.rig.installation.status()?;
+    let good = plan_of(serde_json::from_str(&fs::read_to_string(team.desk.join(plan))?)?)?;
+    assert_eq!(digest_of(&good)?, digest, "the digest is of the exact bytes");
+    let socket = &team.rig.installation.socket;
+    for (what, forge) in FORGERIES {
+        let mut forged = good.clone();
+        forge(&mut forged);
+        // What was approved, said of something else; and the other way round.
+        for (plan, digest) in [(&forged, &digest), (&good, &digest_of(&forged)?)] {
+            let request = json!({ "plan": plan, "digest": digest });
+            let answer = api::ask(socket, "POST", "/v1/apply", &request)?;
+            ensure!(
+                answer.status == 409 && answer.body["code"] == "HF2017",
+                "{what}: {answer:?}"
+            );
+            let said = answer.body["message"].as_str().unwrap_or_default();
+            ensure!(said.contains("digest"), "{what}: {said}");
+        }
+        ensure_same(&before, &team.rig.installation.status()?).context(what)?;
+    }
+    let answer = api::ask(socket, "POST", "/v1/apply", &json!({ "plan": good, "digest": digest }))?;
+    ensure!(answer.is_success(), "as it was approved: {answer:?}");
+    Ok(())
 }
 
 fn written(plan: &Value) -> Result<String> {

@@ -7,5 +7,8 @@ mod approvals;
 mod emergency;
 mod flood;
 mod forged;
+mod logins;
 mod people;
 mod signers;
+mod walks;
+mod ways;

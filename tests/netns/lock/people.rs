@@ -55,7 +55,7 @@ impl Person {
         }
     }
 
-    const fn uid(self) -> u32 {
+    pub const fn uid(self) -> u32 {
         match self {
             Self::Ann => 70_011,
             Self::Ben => 70_012,
@@ -180,6 +180,11 @@ impl Team {
 
     /// What they type.
     pub fn types(&self, person: Person, arguments: &[&str]) -> Result<Outcome> {
+        enter(person, arguments, self.command(person))
+    }
+
+    /// The command line, at their terminal.
+    pub fn command(&self, person: Person) -> Command {
         let uid = person.uid().to_string();
         let mut command = match person {
             Person::Root => Command::new(&self.command),
@@ -191,26 +196,11 @@ impl Team {
                 command
             }
         };
-        let output = command
+        command
             .arg("--socket")
             .arg(&self.rig.installation.socket)
-            .args(arguments)
-            .current_dir(&self.desk)
-            .output()
-            .context("running the command line")?;
-        let outcome = Outcome {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
-        println!(
-            "{}$ holdfast {}\n{}= {:?}",
-            person.name(),
-            arguments.join(" "),
-            outcome.said(),
-            outcome.code
-        );
-        Ok(outcome)
+            .current_dir(&self.desk);
+        command
     }
 
     /// It is refused, with this exit code and code.
@@ -254,6 +244,24 @@ impl Team {
     pub fn log(&self) -> String {
         self.rig.daemon_log()
     }
+}
+
+/// What somebody types on a command line of theirs that was made ready.
+pub fn enter(person: Person, arguments: &[&str], mut command: Command) -> Result<Outcome> {
+    let output = command.args(arguments).output().context("running the command line")?;
+    let outcome = Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    println!(
+        "{}$ holdfast {}\n{}= {:?}",
+        person.name(),
+        arguments.join(" "),
+        outcome.said(),
+        outcome.code
+    );
+    Ok(outcome)
 }
 
 /// The fleet without a VIP, and named.

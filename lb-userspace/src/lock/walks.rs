@@ -12,9 +12,9 @@ mod site;
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use lock_model::{Action, Key, LockModel, Name, OnTrial, Opened, Refused, Scope, Step, Weakness, World};
 
 use self::product::Product;
-use super::{Action, Key, LockModel, Name, OnTrial, Refused, Scope, Step, Weakness, World, guards::Opened};
 use crate::plan::code::Code;
 
 /// More than can be looked at exhaustively.

@@ -4,12 +4,10 @@ use std::{collections::BTreeMap, path::Path, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use lb_common::abi::flows::Seconds as Coarse;
+use lock_model::{Action, Content as Names, Key, NEEDS, Name, OnTrial, Opened, Person, Step, World};
 use tempfile::TempDir;
 
-use super::{
-    super::{Action, Content as Names, Key, Name, OnTrial, Person, Step, World, guards::Opened},
-    site,
-};
+use super::site;
 use crate::{
     activity::Activity,
     api::model::{Failure, Mode},
@@ -258,7 +256,7 @@ impl Product {
         let wish = Wish::of(target, std::collections::BTreeSet::new());
         let author = name(plan.author());
         let made = self.footing().plan(wish, site::resolution(), author, self.now);
-        let needs = if plan.is_risky() { super::super::NEEDS as u32 } else { 0 };
+        let needs = if plan.is_risky() { NEEDS as u32 } else { 0 };
         assert!(!made.is_refused() && made.needs == needs, "{:?}", made.findings);
         if needs > 0 {
             let now = self.now.time;

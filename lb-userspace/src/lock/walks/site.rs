@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, path::PathBuf, sync::LazyLock};
 
+use lock_model::{Content as Names, Key, Keys, NEEDS, Name};
 use ssh_key::{LineEnding, PrivateKey, private::Ed25519Keypair};
 
-use super::super::{Content as Names, Key, Keys, Name};
 use crate::{
     approval::{NAMESPACE, Signers, sign},
     neighbours::Resolution,
@@ -52,17 +52,17 @@ pub fn signature(key: Key, message: &[u8]) -> String {
 
 /// What a set of plans has made of the first generation, and its revision.
 pub fn content(names: Names) -> &'static (Part<Content>, Revision) {
-    static ALL: LazyLock<HashMap<u8, (Part<Content>, Revision)>> = LazyLock::new(|| (0..8).map(made).collect());
-    &ALL[&names.0]
+    static ALL: LazyLock<HashMap<Names, (Part<Content>, Revision)>> =
+        LazyLock::new(|| Names::all().map(|names| (names, made(names))).collect());
+    &ALL[&names]
 }
 
-fn made(bits: u8) -> (u8, (Part<Content>, Revision)) {
-    let names = Names(bits);
+fn made(names: Names) -> (Part<Content>, Revision) {
     let mut config = samples::content().config;
     config.pools.retain(|pool| pool.name == "web");
     config.vips.retain(|vip| vip.name == "web4");
     let approvals = &mut config.protection.approvals;
-    approvals.remove = super::super::NEEDS as u32;
+    approvals.remove = NEEDS as u32;
     approvals.approvers = Some(PathBuf::from("/etc/holdfast/approvers"));
     if names.has(Name::Risky) {
         config.protection.require_drain = false;
@@ -76,7 +76,7 @@ fn made(bits: u8) -> (u8, (Part<Content>, Revision)) {
     let signers = signers(names.signers());
     let content = Part::new(Content::new(config, samples::content().overrides).with_signers(signers));
     let revision = Revision::next(None, &content, &resolution_of(&content).hops, 0).expect("a small revision");
-    (bits, (content, revision))
+    (content, revision)
 }
 
 fn resolution_of(content: &Content) -> Resolution {

@@ -4,8 +4,9 @@
 //! from the code: nothing here calls the product. [`guards`] says what is taken,
 //! [`steps`] what follows, [`properties`] what must hold in every state. Each
 //! guard can be left out ([`Weakness`]); then a counterexample must be found, or
-//! the guard, or the property, says nothing. [`real`] leads the product through
-//! random walks of the same model and compares every answer.
+//! the guard, or the property, says nothing. Two walks lead the product through the
+//! same model at random and compare every answer: `lb-userspace/src/lock/walks.rs`
+//! what decides, with a kernel that is a field; `tests/netns/lock/walks` the daemon.
 //!
 //! **The world.** Two operators, Ann and Bob, who write plans; approvers Ann, Bob
 //! and Cid, who has two keys; Eve, who is in the approvers' file and not in the
@@ -28,20 +29,23 @@
 //! moment of the decision; who is revoked while chunks are written comes too late,
 //! as who is revoked after.
 
+#[cfg(test)]
 mod checked;
 mod guards;
 mod properties;
-mod real;
 mod steps;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use stateright::{Model, Property};
 
-pub use self::guards::{Refused, Weakness};
+pub use self::{
+    guards::{Opened, Refused, Weakness},
+    properties::Wrongs,
+};
 
 /// Approvals that a risky plan needs.
-const NEEDS: usize = 2;
+pub const NEEDS: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Person {
@@ -84,10 +88,12 @@ impl Keys {
         keys.iter().fold(Self(0), |set, key| set.with(*key))
     }
 
+    #[must_use]
     pub const fn with(self, key: Key) -> Self {
         Self(self.0 | 1 << key as u8)
     }
 
+    #[must_use]
     pub const fn without(self, key: Key) -> Self {
         Self(self.0 & !(1 << key as u8))
     }
@@ -96,6 +102,7 @@ impl Keys {
         self.0 & (1 << key as u8) != 0
     }
 
+    #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
@@ -139,6 +146,12 @@ impl Name {
 pub struct Content(u8);
 
 impl Content {
+    /// What there can be.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..1 << Name::ALL.len()).map(Self)
+    }
+
+    #[must_use]
     pub const fn with(self, plan: Name) -> Self {
         Self(self.0 | 1 << plan as u8)
     }
@@ -179,7 +192,7 @@ pub struct Generation {
     pub trial: Option<Trial>,
     pub confirmed: bool,
     /// What was wrong when it was begun; must be empty.
-    pub wrong: properties::Wrongs,
+    pub wrong: Wrongs,
 }
 
 impl Generation {
@@ -256,7 +269,7 @@ impl World {
             plan: None,
             trial: None,
             confirmed: false,
-            wrong: properties::Wrongs::default(),
+            wrong: Wrongs::default(),
         };
         Self {
             plans: [None; 3],
@@ -277,16 +290,19 @@ impl World {
         }
     }
 
-    pub fn made(&self, plan: Name) -> Option<&Made> {
+    pub const fn made(&self, plan: Name) -> Option<&Made> {
         self.plans[plan as usize].as_ref()
     }
 
     /// The last that was served, as the journal has it.
+    ///
+    /// # Panics
+    /// Never: the first is always there.
     pub fn last(&self) -> &Generation {
         self.served.last().expect("the first is always there")
     }
 
-    pub fn end(&self) -> u8 {
+    pub const fn end(&self) -> u8 {
         self.served.len() as u8
     }
 }

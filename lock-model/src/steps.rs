@@ -1,9 +1,8 @@
 //! What follows from what is done.
 
 use super::{
-    Action, Daemon, Generation, Glass, LockModel, Made, Name, OnTrial, Step, Trial, World,
-    guards::{Opened, Refused, Weakness},
-    properties,
+    Action, Daemon, Generation, Glass, LockModel, Made, Name, OnTrial, Opened, Refused, Step, Trial, Weakness, World,
+    Wrongs, properties,
 };
 
 impl LockModel {
@@ -220,7 +219,7 @@ impl LockModel {
             plan: None,
             trial: None,
             confirmed: false,
-            wrong: properties::Wrongs::default(),
+            wrong: Wrongs::default(),
         }
     }
 }
