@@ -234,7 +234,7 @@ fn try_vip(
     };
     let candidates = candidates(revision, pool, probe.slot(vip, key));
     let (action, packet) = kernel.test_run(active, &probe.packet())?;
-    let Some(owner) = candidates.first() else {
+    let Some(owner) = candidates.first().filter(|_| vip.state.is_ready()) else {
         return refuse(vip, None, destination(pool.encap, action, &packet));
     };
     if candidates.iter().any(|candidate| candidate.got(action, &packet)) {

@@ -156,9 +156,10 @@ fn plan_is_withdrawn_by_who_made_it_and_by_nobody_else() -> Result<()> {
     team.is_refused(Ben, &["withdraw", &digest], 7, "HF5003")?;
     team.is_refused(Ann, &["reject", &digest], 7, "HF5003")?;
     team.does(Ann, &["withdraw", &digest[..8], "-m", "the wrong one"])?;
-    team.is_refused(Ann, &["apply", &digest], 1, "")?;
+    team.is_refused(Ann, &["apply", &digest], 3, "HF2075")?;
     let key = team.key(Ben).to_string_lossy().into_owned();
-    team.is_refused(Ben, &["approve", &digest, "--key", &key], 1, "")?;
+    let late = team.types(Ben, &["approve", &digest, "--key", &key])?;
+    ensure!(late.code != Some(0), "{}", late.said());
     let left = team.does(Ann, &["approvals"])?;
     ensure!(!left.contains(&digest[..8]), "{left}");
     Ok(())

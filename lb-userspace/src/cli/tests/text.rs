@@ -22,8 +22,8 @@ environment lab
 INTERFACE   IFINDEX   MODE     PROG ID   PROBLEM
 lb0              12   native        57   -
 
-VIP    ADDRESS        PORT   PROTOCOL   POOL   PACKETS       BYTES
-web4   203.0.113.10    443   tcp        web     41,870   2,679,680
+VIP    ADDRESS        PORT   PROTOCOL   POOL   STATE   PACKETS       BYTES
+web4   203.0.113.10    443   tcp        web    ready    41,870   2,679,680
 
 POOL   BACKEND   ADDRESS     WEIGHT   STATE   UP    HEALTH   PACKETS       BYTES
 web    be1       10.0.1.11      100   ready   yes   -         41,870   2,679,680
