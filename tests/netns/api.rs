@@ -126,6 +126,13 @@ fn daemon_answers_every_route_as_its_document_says() -> Result<()> {
             json!({ "backend": "backend/web/be99", "wish": { "set": "reset" } }),
             404,
         ),
+        ("/v1/vip", json!({ "vip": "vip/web4", "wish": { "set": "maint" } }), 200),
+        (
+            "/v1/vip",
+            json!({ "vip": "vip/nobody", "wish": { "set": "ready" } }),
+            404,
+        ),
+        ("/v1/vip", json!({ "vip": "pool/web", "wish": { "set": "ready" } }), 400),
         ("/v1/hold", json!({ "message": "as documented" }), 200),
         ("/v1/resume", Value::Null, 200),
         ("/v1/resume", Value::Null, 404),
@@ -152,13 +159,20 @@ fn daemon_answers_every_route_as_its_document_says() -> Result<()> {
             json!({ "plan": nobody, "signature": "", "author": false }),
         ),
         ("POST", "/v1/reject".to_owned(), json!({ "plan": nobody })),
+        ("POST", "/v1/withdraw".to_owned(), json!({ "plan": nobody })),
         ("POST", "/v1/undelete".to_owned(), json!({ "objects": ["vip/nobody"] })),
     ];
     for (method, path, body) in &unknown {
         let answer = exchange(&rig, &document, method, path, body)?;
         ensure!((400..500).contains(&answer.status), "{path}: {}", answer.body);
     }
-    asked.extend(["/v1/plans/{digest}", "/v1/approve", "/v1/reject", "/v1/undelete"]);
+    asked.extend([
+        "/v1/plans/{digest}",
+        "/v1/approve",
+        "/v1/reject",
+        "/v1/withdraw",
+        "/v1/undelete",
+    ]);
     for (path, body, status) in &posts {
         let answer = exchange(&rig, &document, "POST", path, body)?;
         assert_eq!(answer.status, *status, "{path} {body}: {}", answer.body);

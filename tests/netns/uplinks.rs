@@ -74,15 +74,15 @@ fn counted(rig: &Rig) -> Result<Counted> {
     thread::sleep(Duration::from_millis(500));
     let scrape = Scrape::of_socket(&rig.installation.socket)?;
     let sum = |prefix: &str| {
-        let samples = scrape.samples.iter().filter(|(name, _)| name.starts_with(prefix));
-        samples.map(|(_, value)| *value).sum::<f64>() as u64
+        let names = scrape.samples.keys().filter(|name| name.starts_with(prefix));
+        names.map(|name| scrape.count(name)).sum::<Result<u64>>()
     };
     Ok(Counted {
-        program: sum("holdfast_xdp_packets_total{"),
-        forwarded: sum("holdfast_xdp_packets_total{verdict=\"Forward"),
-        dropped: sum("holdfast_xdp_packets_total{verdict=\"Drop"),
-        kernel: sum("holdfast_interface_rx_packets_total{"),
-        bytes: sum("holdfast_interface_rx_bytes_total{"),
+        program: sum("holdfast_xdp_packets_total{")?,
+        forwarded: sum("holdfast_xdp_packets_total{verdict=\"Forward")?,
+        dropped: sum("holdfast_xdp_packets_total{verdict=\"Drop")?,
+        kernel: sum("holdfast_interface_rx_packets_total{")?,
+        bytes: sum("holdfast_interface_rx_bytes_total{")?,
     })
 }
 

@@ -52,7 +52,7 @@ impl Tried {
 use Tried::{By, Reads, Refused, RefusedOrShown};
 
 /// A command that is new has to say here how it is tried.
-pub const COMMANDS: [(&str, Tried); 48] = [
+pub const COMMANDS: [(&str, Tried); 52] = [
     ("status", Reads(&["status"])),
     ("plan", By(plan)),
     (
@@ -65,6 +65,7 @@ pub const COMMANDS: [(&str, Tried); 48] = [
     ("rollback", By(rollback)),
     ("approve", By(approve)),
     ("reject", By(reject)),
+    ("withdraw", By(withdraw)),
     ("approvals", Reads(&["approvals"])),
     ("hold", By(hold)),
     ("resume", Reads(&["resume"])),
@@ -82,6 +83,21 @@ pub const COMMANDS: [(&str, Tried); 48] = [
     ("show", Reads(&["show 1"])),
     ("vip list", Reads(&["vip list"])),
     ("vip show", Reads(&["vip show web4"])),
+    (
+        "vip maint",
+        RefusedOrShown(
+            &["vip maint web4 --message m", "vip maint raw4"],
+            &["vip maint raw4 --plan"],
+        ),
+    ),
+    (
+        "vip ready",
+        Reads(&["vip ready web4 --plan", "vip ready web4 --message m"]),
+    ),
+    (
+        "vip reset",
+        Reads(&["vip reset web4 --plan", "vip reset web4 --message m"]),
+    ),
     ("pool list", Reads(&["pool list"])),
     ("pool show", Reads(&["pool show web"])),
     ("backend list", Reads(&["backend list"])),
@@ -302,6 +318,12 @@ fn approve(site: &mut Site) -> Result<()> {
 fn reject(site: &mut Site) -> Result<()> {
     let (plan, digest) = waiting(site)?;
     site.types(&["reject", &digest, "--message", "m"], More::Nothing)?;
+    site.is_refused(&["apply", &plan])
+}
+
+fn withdraw(site: &mut Site) -> Result<()> {
+    let (plan, digest) = waiting(site)?;
+    site.types(&["withdraw", &digest, "--message", "m"], More::Nothing)?;
     site.is_refused(&["apply", &plan])
 }
 

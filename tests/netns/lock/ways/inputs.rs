@@ -5,7 +5,7 @@ use super::site::REMOVED;
 /// What is written otherwise, and how.
 pub type Edit = (&'static str, fn(&str) -> String);
 
-pub const FILES: [Edit; 33] = [
+pub const FILES: [Edit; 34] = [
     ("nothing", |_| String::new()),
     ("no objects", |yaml| without_objects(yaml, "")),
     ("no objects, all named", |yaml| without_objects(yaml, ALL)),
@@ -24,6 +24,9 @@ pub const FILES: [Edit; 33] = [
     }),
     ("a VIP at another pool", |yaml| {
         yaml.replacen("protocol: tcp, pool: web", "protocol: tcp, pool: dns", 1)
+    }),
+    ("a VIP in maint", |yaml| {
+        yaml.replacen("hash: fast", "hash: fast, state: maint", 1)
     }),
     ("a VIP hashed otherwise", |yaml| {
         yaml.replacen("hash: fast", "hash: siphash", 1)

@@ -14,7 +14,7 @@ use super::{
 type Try = fn(&mut Site) -> Result<()>;
 
 /// A route that is new has to say here how it is tried.
-pub const ROUTES: [(&str, Try); 17] = [
+pub const ROUTES: [(&str, Try); 19] = [
     ("/v1/plan", plan),
     ("/v1/apply", apply),
     ("/v1/confirm", confirm),
@@ -23,8 +23,10 @@ pub const ROUTES: [(&str, Try); 17] = [
     ("/v1/attach", attach),
     ("/v1/detach", detach),
     ("/v1/backend", backend),
+    ("/v1/vip", vip),
     ("/v1/approve", approve),
     ("/v1/reject", reject),
+    ("/v1/withdraw", withdraw),
     ("/v1/hold", hold),
     ("/v1/resume", resume),
     ("/v1/break-glass", break_glass),
@@ -188,6 +190,18 @@ fn backend(site: &mut Site) -> Result<()> {
     Ok(())
 }
 
+fn vip(site: &mut Site) -> Result<()> {
+    for vip in ["vip/web4", "vip/raw4"] {
+        let before = site.refused;
+        site.is_kept_from("/v1/vip", &json!({ "vip": vip, "wish": { "set": "maint" } }))?;
+        ensure!(site.refused == before + 1, "{vip} in maint is no wish");
+        for set in ["ready", "reset"] {
+            site.is_kept_from("/v1/vip", &json!({ "vip": vip, "wish": { "set": set } }))?;
+        }
+    }
+    Ok(())
+}
+
 fn approve(site: &mut Site) -> Result<()> {
     let plan = site.removal()?;
     let digest = digest_of(&plan)?;
@@ -203,9 +217,18 @@ fn approve(site: &mut Site) -> Result<()> {
 }
 
 fn reject(site: &mut Site) -> Result<()> {
+    is_ended_by(site, "/v1/reject")
+}
+
+fn withdraw(site: &mut Site) -> Result<()> {
+    is_ended_by(site, "/v1/withdraw")
+}
+
+/// A plan that is not wanted any more is not applied.
+fn is_ended_by(site: &mut Site, route: &str) -> Result<()> {
     let plan = site.removal()?;
     let request = json!({ "plan": digest_of(&plan)?, "message": "no" });
-    site.asks("/v1/reject", &request, More::Nothing)?;
+    site.asks(route, &request, More::Nothing)?;
     let request = json!({ "plan": plan, "digest": digest_of(&plan)? });
     let answer = site.asks("/v1/apply", &request, More::Nothing)?;
     ensure!(!answer.is_success(), "{answer:?}");

@@ -211,9 +211,12 @@ fn repoint(to: &mut Content, pool: &str, other: &str) {
         .for_each(|vip| vip.pool = other.to_owned());
 }
 
+/// A name, and what is changed.
+type Way = (&'static str, fn(&mut Content));
+
 #[test]
 fn pool_that_was_replaced_counts_for_nothing_in_the_sum() {
-    let ways: &[(&str, fn(&mut Content))] = &[
+    let ways: &[Way] = &[
         ("removed", |to| to.config.pools.retain(|pool| pool.name != "web")),
         ("drained", |to| {
             for name in ["be1", "be2", "be5", "be6", "be7", "be8"] {

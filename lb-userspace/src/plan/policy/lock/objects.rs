@@ -39,7 +39,7 @@ pub fn vips_in_maint(weighed: Weighed<'_>) -> Vec<Finding> {
     findings
 }
 
-fn into_maint(change: &Change) -> Option<&Vip> {
+const fn into_maint(change: &Change) -> Option<&Vip> {
     match change {
         Change::ChangeVip { from, to } if from.state.is_ready() && !to.state.is_ready() => Some(from),
         Change::AddVip { .. }
