@@ -1,8 +1,8 @@
 //! The approval lock as a model, every state of which is looked at.
 //!
 //! A second statement of what the lock promises, written from the design and not
-//! from the code: nothing here calls the product. [`guards`] says what is taken,
-//! [`steps`] what follows, [`properties`] what must hold in every state. Each
+//! from the code: nothing here calls the product. `guards` says what is taken,
+//! `steps` what follows, `properties` what must hold in every state. Each
 //! guard can be left out ([`Weakness`]); then a counterexample must be found, or
 //! the guard, or the property, says nothing. Two walks lead the product through the
 //! same model at random and compare every answer: `lb-userspace/src/lock/walks.rs`
