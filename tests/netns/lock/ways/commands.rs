@@ -1,6 +1,6 @@
 //! Every command, with the worst that it takes.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -364,6 +364,16 @@ fn why_refused(site: &mut Site) -> Result<()> {
     site.is_refused(&["why-refused", &digest])
 }
 
+/// A directory that the agent makes a bpffs of, which outlives it.
+struct AgentsPins(PathBuf);
+
+impl Drop for AgentsPins {
+    fn drop(&mut self) {
+        // Nothing is mounted there where the agent was not let in.
+        rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH).ok();
+    }
+}
+
 /// On the balancer itself, on the balancer's interface, with the balancer's pins.
 fn agent_run(site: &mut Site) -> Result<()> {
     let balancer = site.team.rig.network.balancer.name().to_owned();
@@ -374,7 +384,8 @@ fn agent_run(site: &mut Site) -> Result<()> {
         inside.current_dir(command.get_current_dir().context("a desk")?);
         Ok(inside)
     };
-    for pins in [site.team.rig.installation.pins.clone(), site.team.desk.join("pins")] {
+    let own = AgentsPins(site.team.desk.join("pins"));
+    for pins in [site.team.rig.installation.pins.clone(), own.0.clone()] {
         for mode in ["native", "generic"] {
             let line = format!(
                 "agent run --interface {} --from 10.255.0.0/16 --pin-dir {} --mode {mode}",
