@@ -39,27 +39,15 @@ pub fn vips_in_maint(weighed: Weighed<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Of changes in force: what an override does is among them.
 const fn into_maint(change: &Change) -> Option<&Vip> {
-    match change {
-        Change::ChangeVip { from, to } if from.state.is_ready() && !to.state.is_ready() => Some(from),
-        Change::AddVip { .. }
-        | Change::ChangeVip { .. }
-        | Change::RemoveVip { .. }
-        | Change::AddPool { .. }
-        | Change::ChangePool { .. }
-        | Change::RemovePool { .. }
-        | Change::AddBackend { .. }
-        | Change::ChangeBackend { .. }
-        | Change::RemoveBackend { .. }
-        | Change::ChangeNode { .. }
-        | Change::ChangeAccess { .. }
-        | Change::ChangeProtection { .. }
-        | Change::ChangeSigners { .. }
-        | Change::Detach { .. }
-        | Change::Attach { .. }
-        | Change::Override { .. }
-        | Change::OverrideVip { .. } => None,
+    if let Change::ChangeVip { from, to } = change
+        && from.state.is_ready()
+        && !to.state.is_ready()
+    {
+        return Some(from);
     }
+    None
 }
 
 /// However quiet a host is, to serve nothing any more is a lock of its own; and
