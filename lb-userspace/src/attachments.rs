@@ -13,8 +13,10 @@ use crate::{
     agent,
     api::model::Failure,
     config::{EncapSource, Interface},
-    event, failure,
-    kernel::holders::Foreign,
+    event,
+    events::Event,
+    failure,
+    kernel::{KernelError, holders::Foreign},
     neighbours::{Link, Resolution},
     serving::{Served, Serving},
 };
@@ -35,9 +37,7 @@ impl Serving {
             ];
             peers = self::peers(&sources);
         }
-        let kernel = self.publisher.kernel_mut();
-        kernel.set_node(&node)?;
-        kernel.set_peers(&peers)?;
+        self.write_ours(&node, &peers)?;
         for interface in wanted {
             if let Err(problem) = self.attach(interface, resolution) {
                 // An interface that was ours before may be away for a while:
@@ -120,13 +120,16 @@ impl Serving {
             return;
         };
         let source = &served.state.config().node.encap_source;
-        let kernel = self.publisher.kernel_mut();
-        let written = kernel
-            .set_node(&ours(served, resolution))
-            .and_then(|()| kernel.set_peers(&peers(&[source])));
-        if let Err(error) = written {
+        let (node, peers) = (ours(served, resolution), peers(&[source]));
+        // What is as it was is left to the sentinel, which says who changed it.
+        if !self.sentinel.has_written(&node, &peers)
+            && let Err(error) = self.write_ours(&node, &peers)
+        {
             event!(error, MapNotWritten, %error, "NODE and PEERS could not be written");
         }
+        let Some(served) = &self.served else {
+            return;
+        };
         let stay: BTreeSet<String> = wanted(served).map(|interface| interface.name.clone()).collect();
         let kernel = self.publisher.kernel_mut();
         for name in kernel.linked_interfaces() {
@@ -141,9 +144,19 @@ impl Serving {
         }
     }
 
+    /// Says in the kernel what is ours.
+    fn write_ours(&mut self, node: &Node, peers: &Peers) -> Result<(), KernelError> {
+        let kernel = self.publisher.kernel_mut();
+        kernel.set_node(node)?;
+        kernel.set_peers(peers)?;
+        self.sentinel.wrote(node, peers);
+        Ok(())
+    }
+
     /// Whether it had to be attached.
     fn attach(&mut self, interface: &Interface, resolution: &Resolution) -> Result<bool, Failure> {
         let known = self.problems.get(&interface.name).cloned();
+        self.keep_links()?;
         let kernel = self.publisher.kernel_mut();
         let Some(link) = resolution.links.get(&interface.name) else {
             let ours = kernel.link(&interface.name)?.filter(|facts| facts.ifindex != 0);
@@ -155,7 +168,6 @@ impl Serving {
                     |(name, _)| renamed(interface, name),
                 ));
         };
-        kernel.keep_link(&interface.name)?;
         let mut detached = false;
         match kernel.link(&interface.name)? {
             Some(facts) if facts.ifindex == link.ifindex => {
@@ -167,6 +179,8 @@ impl Serving {
                         "another program than the pinned one; putting it on"
                     );
                     kernel.renew_link(&interface.name)?;
+                    let found = format!("{} had another program than the pinned one", interface.name);
+                    self.sentinel.note(Event::ProgramReplaced, found, true);
                 }
                 if link.xdp.is_none_or(|mode| mode == interface.mode) {
                     return Ok(false);
@@ -186,6 +200,10 @@ impl Serving {
                     "the link led elsewhere, or was cut; attaching anew"
                 );
                 kernel.forget_link(&interface.name)?;
+                if facts.ifindex == 0 {
+                    let found = format!("the program was taken off {}", interface.name);
+                    self.sentinel.note(Event::LinkLost, found, true);
+                }
             }
             None => {}
         }

@@ -6,11 +6,11 @@ mod backing;
 mod follow;
 mod health;
 mod journal;
-mod links;
 mod lock;
 mod notify;
 mod requests;
 mod scrape;
+mod sentinel;
 mod trial;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -147,7 +147,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         Arc::clone(&daemon),
         Runner::start(sender, Arc::clone(&prober)),
     ));
-    let watcher = tokio::spawn(links::watch(Arc::clone(&daemon)));
+    let watcher = tokio::spawn(sentinel::watch(Arc::clone(&daemon)));
     let counting = tokio::spawn(activity::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;

@@ -66,7 +66,7 @@ events! {
     JournalFailed = "0f0e866126b38f71e4491f6932acc2f7",
     /// A part of what is served could not be read and is published anew.
     ChunkLost = "ff9719ff0661ee25e80bd3318a5f66bd",
-    /// Somebody removed the pin of a link: it is pinned again.
+    /// Somebody removed pins: what they held is pinned again.
     PinLost = "5e3dc8aedc9e6eca137cc97b91de4282",
     /// Somebody detached the program from an interface: it is attached again.
     LinkLost = "1e774fb634378c16479c0c011eace7c2",
@@ -140,6 +140,20 @@ events! {
     HeadNotSigned = "e7ae65d254c509dc6a3ca091152fbd35",
     /// The journal is not what was written, or not what was signed.
     JournalAltered = "ffe649a959162d05315ee42bbab40be2",
+    /// Somebody ended read-only: the journal says again what the kernel serves.
+    Recovered = "107fc417ddfdf8c3802c3666d4030fc4",
+    /// Somebody overwrote ACTIVE, which says what is served: it is as it was.
+    ActiveOverwritten = "f6b9ae0db34e044394e0e0a4b79f799f",
+    /// Somebody changed a map that says which interfaces, peers or programs are ours: it is as it was.
+    MapOverwritten = "3b5bfa73600653f1ce20cf3d9c1eb381",
+    /// Counters went back: somebody cleared or overwrote COUNTERS.
+    CountersCleared = "28c0975920734eff04a0866f4d350b8c",
+    /// Somebody removed or replaced the store's file while the daemon ran: it is written again, and the daemon is read-only.
+    StoreTaken = "78abc72bcdcb0de685f6146249b11fff",
+    /// Somebody removed or replaced the file of the hash key: it is written again.
+    HashKeyTaken = "3734a324c96dcc7608a1f6d3ec25906f",
+    /// What somebody changed in the kernel could not be put right yet; it is tried again.
+    NotHealed = "53142ed551ea4341e25a02894385ce45",
     /// A plan waits for approvals.
     PlanKept = "b302e4dd1b800683c7c73589fe02c8d4",
     /// Somebody signed a plan that waits.
@@ -180,11 +194,16 @@ pub fn counts() -> impl Iterator<Item = (Event, u64)> {
 }
 
 /// Events that say that somebody else changed what is ours in the kernel.
-const DRIFT: [(&str, Event); 4] = [
+const DRIFT: [(&str, Event); 9] = [
     ("pin", Event::PinLost),
     ("link", Event::LinkLost),
     ("program", Event::ProgramReplaced),
     ("chunk", Event::ChunkLost),
+    ("active", Event::ActiveOverwritten),
+    ("map", Event::MapOverwritten),
+    ("counters", Event::CountersCleared),
+    ("store", Event::StoreTaken),
+    ("hash-key", Event::HashKeyTaken),
 ];
 
 /// Of each kind of drift, how often it was found.

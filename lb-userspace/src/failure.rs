@@ -3,7 +3,7 @@
 
 mod lock;
 
-use std::error::Error;
+use std::{error::Error, io, path::Path};
 
 use crate::{
     api::model::Failure,
@@ -201,7 +201,30 @@ pub fn read_only(reason: &str) -> Failure {
         Code::ReadOnly.as_str(),
         REFUSED,
         message,
-        "holdfast status; holdfast journal list",
+        "holdfast status says what is wrong; holdfast recover puts the store right",
+    )
+}
+
+/// Nothing is served that a store could be rebuilt from.
+#[must_use]
+pub fn nothing_to_recover_from(reason: Option<&str>) -> Failure {
+    let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    failure(
+        "HF3020",
+        FAILED,
+        format!("the daemon does not know what the kernel serves{why}. Nothing was changed."),
+        "put a backup of the state directory in its place, and start the daemon again",
+    )
+}
+
+/// The hash key in use cannot be compared with its file, or written into it.
+#[must_use]
+pub fn hash_key(path: &Path, source: &io::Error) -> Failure {
+    failure(
+        "HF3021",
+        FAILED,
+        format!("the hash key file {}: {source}", path.display()),
+        "make the file's directory writable for the daemon; then: holdfast recover",
     )
 }
 

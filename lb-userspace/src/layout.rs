@@ -17,6 +17,7 @@ use lb_common::abi::{
 use crate::{
     digest::Digest,
     kernel::ChunkImage,
+    past::Written,
     revision::Revision,
     table::Table,
     vips::{VipTable, VipTableError, address_records, vip_flags, vip_key},
@@ -30,6 +31,8 @@ pub struct Layout {
     pub chains: BTreeMap<usize, ChunkImage>,
     pub members: Vec<ChunkImage>,
     pub meta: Vec<Arc<meta::Group>>,
+    /// What was before the revision.
+    pub past: Written,
     vips: Arc<VipShape>,
     /// One for each key of `vips`.
     records: Vec<Record>,
@@ -108,9 +111,16 @@ impl Layout {
             chains,
             members: packing.chunks,
             meta: meta::groups(&revision.state, before.map_or(&[], |before| &before.meta)),
+            past: before.map(|before| before.past.clone()).unwrap_or_default(),
             vips: VipShape::of(keys, before.map(|before| &before.vips))?,
             records,
         })
+    }
+
+    /// The same with another past.
+    #[must_use]
+    pub fn after(self, past: Written) -> Self {
+        Self { past, ..self }
     }
 
     /// VIP chunks beside the first one.

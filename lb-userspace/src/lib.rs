@@ -31,6 +31,7 @@ pub mod log;
 pub mod metrics;
 pub mod neighbours;
 pub mod part;
+pub mod past;
 pub mod plan;
 pub mod publish;
 pub mod rehearsal;

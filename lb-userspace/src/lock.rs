@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
+    past::Locked,
     plan::blast::Expense,
     store::{By, Entry, Outcome, Record},
 };
@@ -80,7 +81,8 @@ pub struct Rejection {
 }
 
 /// Somebody froze changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Hold {
     pub who: String,
     pub why: Option<String>,
@@ -88,7 +90,8 @@ pub struct Hold {
 }
 
 /// The lock is open, for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Glass {
     pub who: String,
     pub why: String,
@@ -194,7 +197,13 @@ impl Lock {
                     at,
                 });
             }
+            Entry::Recovered(recovered) => {
+                let Locked { hold, glass, expenses } = recovered.locked.clone();
+                (self.hold, self.glass, self.expenses) = (hold, glass, expenses);
+            }
             Entry::FirstStart { .. }
+            | Entry::Remembered(_)
+            | Entry::Drift { .. }
             | Entry::Adopted { .. }
             | Entry::ServedAgain { .. }
             | Entry::Confirmed { .. }
@@ -279,6 +288,12 @@ impl Lock {
     pub fn glass(&self, now: Coarse, boot: &str) -> Option<&Glass> {
         let glass = self.glass.as_ref()?;
         (glass.term.boot == boot && now < glass.term.deadline).then_some(glass)
+    }
+
+    /// The glass as somebody broke it, whatever time it is.
+    #[must_use]
+    pub const fn broken_glass(&self) -> Option<&Glass> {
+        self.glass.as_ref()
     }
 
     #[must_use]

@@ -17,7 +17,7 @@ mod steps;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
@@ -36,6 +36,7 @@ use crate::{
     digest::Digest,
     kernel::{Kernel, KernelError},
     layout::{Layout, NotARoot, RootFacts},
+    past::Past,
     revision::Revision,
 };
 
@@ -48,6 +49,11 @@ pub struct Publisher<K: Kernel> {
     in_use: BTreeSet<ChunkId>,
     /// Slots that ACTIVE led to before; to be emptied after a grace period.
     retired: BTreeSet<ChunkId>,
+    /// The chunk that was put into each slot of `in_use`, as the kernel tells it from
+    /// all others.
+    chunks: BTreeMap<ChunkId, u32>,
+    /// What was last switched to, or adopted.
+    switched: Active,
 }
 
 /// A chunk's two slots.
@@ -82,6 +88,8 @@ pub enum PublishError {
 pub struct Adopted {
     pub facts: RootFacts,
     pub revision: Revision,
+    /// What the kernel remembers beside it.
+    pub past: Past,
     /// One of the two roots, or a chunk of it, could not be read: the revision
     /// is to be published anew.
     pub damaged: bool,
@@ -114,6 +122,8 @@ impl<K: Kernel> Publisher<K> {
             shared: HashMap::new(),
             in_use: BTreeSet::new(),
             retired: BTreeSet::new(),
+            chunks: BTreeMap::new(),
+            switched: Active::default(),
         }
     }
 
@@ -147,6 +157,11 @@ impl<K: Kernel> Publisher<K> {
         };
         let damaged = aliases.is_none();
         self.learn(active, &found, aliases.as_ref());
+        self.switched = active;
+        // What is in a damaged slot is not what was put there.
+        if !damaged {
+            self.remember_chunks()?;
+        }
         let stray = self.kernel.occupied()?.into_iter();
         let stray: Vec<ChunkId> = stray.filter(|slot| !self.in_use.contains(slot)).collect();
         if damaged {
@@ -161,6 +176,7 @@ impl<K: Kernel> Publisher<K> {
         Ok(Some(Adopted {
             facts: found.facts,
             revision: found.revision,
+            past: found.past,
             damaged,
         }))
     }
@@ -216,6 +232,11 @@ impl<K: Kernel> Publisher<K> {
         self.retired.extend(self.in_use.difference(&drafted.named));
         self.in_use = drafted.named;
         self.shared = drafted.shared;
+        self.switched = active;
+        // Only `drift` asks for them: what is served is served.
+        if let Err(error) = self.remember_chunks() {
+            tracing::debug!(%error, "the chunks that were installed are not known");
+        }
         Ok(published)
     }
 
@@ -233,18 +254,56 @@ impl<K: Kernel> Publisher<K> {
         Ok(())
     }
 
-    /// Slots that ACTIVE leads to and somebody emptied.
+    /// Slots that ACTIVE leads to and that somebody emptied, or put something else
+    /// into.
     ///
     /// # Errors
     /// When the kernel does not say.
     pub fn damage(&self) -> Result<Vec<ChunkId>, KernelError> {
-        let mut emptied = Vec::new();
+        let mut damaged = Vec::new();
         for slot in &self.in_use {
-            if self.kernel.chunk_id(*slot)?.is_none() {
-                emptied.push(*slot);
+            let found = self.kernel.chunk_id(*slot)?;
+            let expected = self.chunks.get(slot);
+            if found.is_none() || expected.is_some_and(|expected| found != Some(*expected)) {
+                damaged.push(*slot);
             }
         }
-        Ok(emptied)
+        Ok(damaged)
+    }
+
+    /// The chunks that are installed, as the kernel tells them apart.
+    #[must_use]
+    pub fn chunks(&self) -> BTreeSet<u32> {
+        self.chunks.values().copied().collect()
+    }
+
+    /// ACTIVE leads to what was switched to last.
+    #[must_use]
+    pub fn active_is_ours(&self) -> bool {
+        self.switched.is_empty() || self.kernel.active() == self.switched
+    }
+
+    /// Whatever is published next is written anew.
+    pub fn forget_shared(&mut self) {
+        self.shared.clear();
+    }
+
+    /// Switches once more to what was switched to last.
+    pub fn restore_active(&self) {
+        self.kernel.switch(self.switched);
+    }
+
+    /// New slots only: what was shared is where it was.
+    fn remember_chunks(&mut self) -> Result<(), KernelError> {
+        self.chunks.retain(|slot, _| self.in_use.contains(slot));
+        for slot in &self.in_use {
+            if !self.chunks.contains_key(slot)
+                && let Some(chunk) = self.kernel.chunk_id(*slot)?
+            {
+                self.chunks.insert(*slot, chunk);
+            }
+        }
+        Ok(())
     }
 
     /// Slots that nothing names now.

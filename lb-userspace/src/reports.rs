@@ -8,7 +8,7 @@ mod objects;
 
 use std::collections::BTreeMap;
 
-use lb_common::abi::root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS};
+use lb_common::abi::root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_PAST, KIND_TABLE, KIND_VIPS};
 
 use self::objects::{pools, vips};
 pub(crate) use self::{file::FileJudged, objects::Counted};
@@ -71,13 +71,13 @@ impl Serving {
         if !emptied.is_empty() {
             let slots: Vec<String> = emptied.iter().map(ToString::to_string).collect();
             return Ok(Some(format!(
-                "slots {} of CHUNKS were emptied; a restart of holdfastd publishes them again",
+                "slots {} of CHUNKS were emptied or overwritten; they are published again within a second",
                 slots.join(", ")
             )));
         }
         Ok(kernel
             .missing_pin()
-            .map(|pin| format!("the pin {pin} is gone; remove all pins and restart holdfastd")))
+            .map(|pin| format!("the pin {pin} is gone; it is pinned again within a second")))
     }
 
     pub(crate) fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {
@@ -376,6 +376,7 @@ const fn kind_name(kind: u16) -> &'static str {
         KIND_MEMBERS => "members",
         KIND_META => "meta",
         KIND_CHAINS => "chains",
+        KIND_PAST => "past",
         _ => "unknown",
     }
 }

@@ -4,10 +4,14 @@
 mod apply;
 mod footing;
 mod lock;
+mod past;
 mod plan;
 mod publish;
 mod record;
+mod recover;
 mod revise;
+mod sentinel;
+mod settle;
 mod signing;
 mod trial;
 
@@ -28,6 +32,7 @@ use crate::{
     kernel::aya::KernelBalancer,
     layout::Layout,
     metrics::Tally,
+    past::Past,
     plan::blast::Expense,
     publish::Publisher,
     reports::FileJudged,
@@ -35,6 +40,7 @@ use crate::{
     store::{By, Store},
 };
 
+pub use sentinel::Sentinel;
 pub use signing::Signing;
 
 /// The one writer.
@@ -76,6 +82,13 @@ pub struct Serving {
     pub(crate) arrivals: Arrivals,
     /// The generation that the served one took back.
     pub(crate) taken_back: Option<TakenBack>,
+    pub(crate) state_dir: PathBuf,
+    /// What the kernel remembers of before.
+    pub(crate) past: Past,
+    /// The kernel does not remember it yet.
+    pub(crate) past_is_new: bool,
+    /// What somebody else may change.
+    pub(crate) sentinel: Sentinel,
 }
 
 /// What the kernel serves.

@@ -6,7 +6,7 @@
 
 pub(crate) mod again;
 mod first;
-mod hash_key;
+pub(crate) mod hash_key;
 
 use std::{io, path::Path, sync::Arc};
 
@@ -16,18 +16,19 @@ use crate::{
     arrivals::Arrivals,
     clock::Now,
     config::{self, Config},
+    digest::Digest,
     drain::Blind,
     event,
     kernel::{KernelError, bpffs, upgrade::Object, what_serves},
-    layout::RootFacts,
     metrics::Tally,
     neighbours::Resolution,
     part::Part,
+    past::Past,
     publish::{AdoptError, Adopted, Publisher},
     relayout::{self, Obstacle, Reach},
     reports::FileJudged,
     revision::{MemberHealth, PoolState, Revision},
-    serving::{Purpose, Served, Serving, Signing},
+    serving::{Purpose, Sentinel, Served, Serving, Signing},
     store::{self, Entry, Outcome, Store, StoreError},
     takeover,
 };
@@ -150,6 +151,10 @@ impl Found {
             activity: Activity::default(),
             arrivals: Arrivals::default(),
             taken_back: None,
+            state_dir: places.state_dir.to_owned(),
+            past: Past::default(),
+            past_is_new: false,
+            sentinel: Sentinel::default(),
         };
         Ok(Self {
             serving,
@@ -189,16 +194,21 @@ impl Found {
         match std::mem::replace(&mut self.adopted, Ok(None)) {
             Ok(Some(adopted)) => {
                 let damaged = adopted.damaged;
+                let past = adopted.past.clone();
                 if let Err(problem) = self.adopt(adopted, now) {
                     self.serving.store = None;
                     self.serving
                         .become_read_only(format!("the store cannot be used ({problem})"));
                 }
+                self.serving.begin_past(past);
                 if damaged {
                     self.mend(resolution, now);
                 }
             }
-            Ok(None) => self.begin(resolution, now)?,
+            Ok(None) => {
+                self.serving.begin_past(Past::default());
+                self.begin(resolution, now)?;
+            }
             Err(error) => {
                 let reason = format!("what the kernel serves cannot be read back ({error})");
                 self.serving.become_read_only(reason);
@@ -246,7 +256,6 @@ impl Found {
         let (generation, revision) = (facts.generation, facts.revision);
         let serving = &mut self.serving;
         serving.environment.clone_from(&adopted.revision.config().environment);
-        let state = adopted.revision.clone();
         serving.served = Some(Served {
             generation,
             revision,
@@ -255,61 +264,12 @@ impl Found {
             layout: None,
         });
         event!(info, Adopted, generation, revision, "adopted what the kernel serves");
-        let Some(store) = &mut serving.store else {
+        let Err(reason) = serving.settle(AUTHOR, now)? else {
             return Ok(());
         };
-        settle_pending(store, Some(&facts), now)?;
-        let reason = match store.last_switched()? {
-            None => format!("the kernel serves generation {generation}, and the state directory knows of none"),
-            Some(last) if last.generation != generation || last.content.digest() != facts.digest => format!(
-                "the kernel serves generation {generation} with digest {}, the journal says generation {} with {}",
-                facts.digest.short(),
-                last.generation,
-                last.content.digest().short()
-            ),
-            // What is published for a generation may be newer than the journal
-            // knows: next hops are followed without it, too.
-            Some(last) if last.revision <= revision => {
-                if last.revision < revision {
-                    let cause = "published while the journal could not be written".to_owned();
-                    store.append(
-                        &Entry::Revision(store::Revision {
-                            generation,
-                            revision,
-                            state,
-                            cause,
-                        }),
-                        AUTHOR,
-                        now.time,
-                    )?;
-                    store.append(
-                        &Entry::Outcome(Outcome::RolledForward { generation, revision }),
-                        AUTHOR,
-                        now.time,
-                    )?;
-                }
-                let boot = Some(serving.boot.clone());
-                let adopted = Entry::Adopted {
-                    generation,
-                    revision,
-                    boot,
-                };
-                store.append(&adopted, AUTHOR, now.time)?;
-                serving.on_trial = store.on_trial()?;
-                serving.taken_back = store.taken_back()?;
-                if let Some(trial) = &serving.on_trial {
-                    event!(warn, OnTrial, generation, due = ?trial.term.due(now.coarse, &serving.boot), "on trial");
-                }
-                return Ok(());
-            }
-            Some(last) => {
-                format!(
-                    "the kernel serves revision {revision}, the journal knows revision {}",
-                    last.revision
-                )
-            }
-        };
-        store.append(&Entry::ReadOnly { reason: reason.clone() }, AUTHOR, now.time)?;
+        if let Some(store) = &mut serving.store {
+            store.append(&Entry::ReadOnly { reason: reason.clone() }, AUTHOR, now.time)?;
+        }
         serving.become_read_only(reason);
         Ok(())
     }
@@ -404,14 +364,19 @@ impl Found {
 const AUTHOR: &str = "holdfastd";
 
 /// Settles an intent without an outcome: the kernel knows what became of it.
-pub(crate) fn settle_pending(store: &mut Store, served: Option<&RootFacts>, now: Now) -> Result<(), StoreError> {
+/// `served`: generation, revision, and digest of the content.
+pub(crate) fn settle_pending(
+    store: &mut Store,
+    served: Option<(u64, u64, Digest)>,
+    now: Now,
+) -> Result<(), StoreError> {
     let Some(pending) = store.pending_intent()? else {
         return Ok(());
     };
     let pending = pending.served;
     let (generation, revision) = (pending.generation, pending.revision);
-    let switched = served.is_some_and(|facts| {
-        facts.generation == generation && facts.revision >= revision && facts.digest == pending.content.digest()
+    let switched = served.is_some_and(|(served, at, digest)| {
+        served == generation && at >= revision && digest == pending.content.digest()
     });
     let outcome = if switched {
         event!(

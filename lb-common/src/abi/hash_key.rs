@@ -23,6 +23,12 @@ impl HashKey {
         }
         Self { words }
     }
+
+    /// As a file has it.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; HASH_KEY_BYTES] {
+        bytemuck::must_cast(self.words.map(u64::to_le))
+    }
 }
 
 /// The key is a secret: a debug print says only that it is there.

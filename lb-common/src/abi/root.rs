@@ -59,6 +59,10 @@ pub const KIND_META: u16 = 4;
 /// `kind` of an entry: the chains of the pool with this place in the state.
 pub const KIND_CHAINS: u16 = 5;
 
+/// `kind` of an entry: a piece of what was before the revision. A daemon that does
+/// not know it serves the same, and publishes without it.
+pub const KIND_PAST: u16 = 6;
+
 /// One chunk of the revision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]

@@ -7,8 +7,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery,
-        WhyRefused, WhyRefusedRequest, WipeRequest,
+        PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery,
+        VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
 use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, store::Page};
@@ -60,6 +60,8 @@ pub trait Backing: Send + Sync + 'static {
     /// Opens the lock for a while.
     fn break_glass(&self, request: BreakGlassRequest, peer: Peer) -> Answer<'_, Status>;
     fn mend_glass(&self, peer: Peer) -> Answer<'_, Status>;
+    /// Ends read-only. What is served stays.
+    fn recover(&self, request: RecoverRequest, peer: Peer) -> Answer<'_, Recovery>;
     fn undelete(&self, request: UndeleteRequest, peer: Peer) -> Answer<'_, Plan>;
     fn wipe(&self, request: WipeRequest, peer: Peer) -> Answer<'_, Plan>;
     /// What stands against a plan now.

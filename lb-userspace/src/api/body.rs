@@ -17,7 +17,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
     ApplyRequest, ApproveRequest, BackendRequest, BreakGlassRequest, Document, Failure, HoldRequest, InterfacesRequest,
-    Kind, PlanRequest, RejectRequest, RollbackRequest, UndeleteRequest, VipRequest, WhyRefusedRequest, WipeRequest,
+    Kind, PlanRequest, RecoverRequest, RejectRequest, RollbackRequest, UndeleteRequest, VipRequest, WhyRefusedRequest,
+    WipeRequest,
 };
 use crate::{config::limits::MAX_FILE_BYTES, digest::Digest, plan::file::MAX_PLAN_BYTES};
 
@@ -34,6 +35,7 @@ impl Bounded for VipRequest {}
 impl Bounded for RejectRequest {}
 impl Bounded for HoldRequest {}
 impl Bounded for BreakGlassRequest {}
+impl Bounded for RecoverRequest {}
 impl Bounded for UndeleteRequest {}
 impl Bounded for WipeRequest {}
 

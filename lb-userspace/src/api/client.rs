@@ -13,8 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::model::{
     Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, Document,
     Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, Kind, PlanRequest,
-    RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused,
-    WhyRefusedRequest, WipeRequest,
+    RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why,
+    WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
 };
 use crate::{config::API_VERSION, digest::Digest, plan::Plan, store::Page};
 
@@ -228,6 +228,10 @@ impl Client {
     pub async fn mend_glass(&self) -> Result<Document<Status>, ClientError> {
         self.exchange("/v1/mend-glass", self.request(Method::POST, "/v1/mend-glass"))
             .await
+    }
+
+    pub async fn recover(&self, request: &RecoverRequest) -> Result<Document<Recovery>, ClientError> {
+        self.write("/v1/recover", request).await
     }
 
     pub async fn undelete(&self, request: &UndeleteRequest) -> Result<Document<Plan>, ClientError> {

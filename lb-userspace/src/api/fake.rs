@@ -14,8 +14,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery,
-        WhyRefused, WhyRefusedRequest, WipeRequest,
+        PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery,
+        VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
 use crate::{
@@ -194,6 +194,17 @@ impl Backing for Fake {
 
     fn mend_glass(&self, _peer: Peer) -> Answer<'_, Status> {
         Box::pin(async { Ok(status()) })
+    }
+
+    fn recover(&self, request: RecoverRequest, _peer: Peer) -> Answer<'_, Recovery> {
+        Box::pin(async move {
+            Ok(sample(json!({
+                "recovered": !request.dry_run, "generation": 41, "revision": 43, "digest": DIGEST,
+                "why": "the kernel serves generation 41, and the state directory knows of none",
+                "rebuilt": true, "remembered": 12, "aside": "/var/lib/holdfast/set-aside/2026-05-01T10-00-00Z",
+                "hashKey": "same",
+            })))
+        })
     }
 
     fn undelete(&self, request: UndeleteRequest, peer: Peer) -> Answer<'_, Plan> {

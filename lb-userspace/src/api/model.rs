@@ -5,6 +5,7 @@ mod health;
 mod journal;
 mod live;
 mod lock;
+mod recover;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,6 +32,7 @@ pub use self::{
         Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
         RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
+    recover::{KeyFile, RecoverRequest, Recovery},
 };
 
 /// `apiVersion` and `kind`, at the head of every document.

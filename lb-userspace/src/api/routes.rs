@@ -22,8 +22,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery,
-        WhyRefused, WhyRefusedRequest, WipeRequest,
+        PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery,
+        VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
     openapi,
     roles::{Accounts, Role, Standing},
@@ -127,6 +127,12 @@ pub fn routes() -> Vec<Route> {
         changes("/v1/resume", "Takes changes again", resume),
         changes("/v1/break-glass", "Opens the lock for a while", break_glass).needs(Role::Admin),
         changes("/v1/mend-glass", "Shuts the lock before its time", mend_glass),
+        changes(
+            "/v1/recover",
+            "Ends read-only: puts the store right, from what the kernel serves",
+            recover,
+        )
+        .needs(Role::Admin),
         plans("/v1/undelete", "Plans to serve again what was removed", undelete),
         plans("/v1/wipe", "Plans to serve nothing", wipe).needs(Role::Admin),
         plans("/v1/why-refused", "What stands against a plan now", why_refused),
@@ -380,6 +386,14 @@ async fn break_glass(
 
 async fn mend_glass(State(api): State<Api>, Extension(peer): Extension<Peer>) -> Reply<Status> {
     reply(api.backing.mend_glass(peer).await)
+}
+
+async fn recover(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<RecoverRequest>,
+) -> Reply<Recovery> {
+    reply(api.backing.recover(request.0, peer).await)
 }
 
 async fn undelete(

@@ -19,6 +19,7 @@ mod history;
 mod journal;
 mod lock;
 mod objects;
+mod recover;
 mod shell;
 mod status;
 mod terminal;
@@ -127,6 +128,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Hold(args) => lock::hold(args, &client()?, terminal).await,
         Command::Resume => lock::resume(&client()?, terminal).await,
         Command::BreakGlass(args) => lock::break_glass(args, &client()?, terminal).await,
+        Command::Recover(args) => recover::recover(*args, &client()?, terminal).await,
         Command::Undelete(args) => lock::undelete(args, &client()?, terminal).await,
         Command::Wipe(args) => lock::wipe(args, &client()?, terminal).await,
         Command::WhyRefused(args) => lock::why_refused(args, &client()?, terminal).await,

@@ -8,8 +8,8 @@ use crate::{
         model::{
             Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
             ExportQuery, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-            PlanRequest, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why,
-            WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+            PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest,
+            VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     config::Access,
@@ -111,6 +111,10 @@ impl Backing for Daemon {
 
     fn mend_glass(&self, peer: Peer) -> Answer<'_, Status> {
         Box::pin(self.shut_lock(peer))
+    }
+
+    fn recover(&self, request: RecoverRequest, peer: Peer) -> Answer<'_, Recovery> {
+        Box::pin(self.recover_store(request, peer))
     }
 
     fn undelete(&self, request: UndeleteRequest, peer: Peer) -> Answer<'_, Plan> {

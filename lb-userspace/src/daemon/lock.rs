@@ -7,8 +7,8 @@ use crate::{
     api::{
         auth::Peer,
         model::{
-            Approvals, ApproveRequest, BreakGlassRequest, Failure, HoldRequest, RejectRequest, Status, UndeleteRequest,
-            WhyRefused, WhyRefusedRequest, WipeRequest,
+            Approvals, ApproveRequest, BreakGlassRequest, Failure, HoldRequest, RecoverRequest, Recovery,
+            RejectRequest, Status, UndeleteRequest, WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     approval::Signers,
@@ -110,6 +110,12 @@ impl Daemon {
             serving.mend_glass(&asked, Now::read())?;
         }
         self.status_now().await
+    }
+
+    pub async fn recover_store(&self, request: RecoverRequest, peer: Peer) -> Result<Recovery, Failure> {
+        let mut serving = self.serving.lock().await;
+        let asked = asked(&serving, &peer, "recover");
+        tokio::task::block_in_place(|| serving.recover(&request, &asked, Now::read()))
     }
 
     pub async fn why_plan_refused(&self, request: WhyRefusedRequest, peer: Peer) -> Result<WhyRefused, Failure> {

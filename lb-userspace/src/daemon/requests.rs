@@ -10,8 +10,8 @@ use crate::{
     api::{
         auth::Peer,
         model::{
-            Applied, ApplyRequest, BackendRequest, Failure, InterfacesRequest, PlanRequest, RollbackRequest, Status,
-            VipRequest,
+            Applied, ApplyRequest, BackendRequest, Failure, GenerationSummary, InterfacesRequest, PlanRequest,
+            RollbackRequest, Status, VipRequest,
         },
     },
     approvers::signers_of,
@@ -98,14 +98,16 @@ impl Daemon {
                 .store
                 .as_ref()
                 .ok_or_else(|| failure::absent("store to roll back from"))?;
-            let running = serving.served.as_ref().map_or(0, |served| served.generation);
+            let running = serving.served.as_ref();
+            // Nobody means what was taken back, or what runs already.
+            let is_meant = |earlier: &&GenerationSummary| {
+                let before = running.is_some_and(|running| earlier.generation < running.generation);
+                let other = running.is_some_and(|running| earlier.digest != running.digest);
+                before && other && earlier.confirmed != Some(false)
+            };
             let number = match request.generation {
                 Some(number) => Some(number),
-                None => store
-                    .history()?
-                    .iter()
-                    .map(|summary| summary.generation)
-                    .find(|number| *number < running),
+                None => store.history()?.iter().find(is_meant).map(|earlier| earlier.generation),
             };
             let number = number.ok_or_else(|| failure::absent("earlier generation"))?;
             let found = store.generation(number)?;

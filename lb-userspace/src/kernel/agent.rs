@@ -71,6 +71,13 @@ impl PinnedAgent {
     }
 
     /// # Errors
+    /// When the map cannot be read.
+    pub fn peers(&self) -> Result<Peers, KernelError> {
+        let map: Array<_, Plain<Peers>> = Array::try_from(open_map(&self.directory, "PEERS")?).map_err(map_error)?;
+        Ok(map.get(&0, 0).map_err(map_error)?.0)
+    }
+
+    /// # Errors
     /// When the map cannot be written.
     pub fn set_peers(&mut self, peers: &Peers) -> Result<(), KernelError> {
         let mut map: Array<_, Plain<Peers>> =

@@ -4,6 +4,7 @@
 //! process: `prog/{balancer,plain,odd,agent}`, `maps/NAME`, `links/INTERFACE`,
 //! `chunks/MAP_ID`.
 mod links;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -36,6 +37,7 @@ use super::{
     agent::PinnedAgent,
     beside, chunks,
     counts::Counts,
+    held::Held,
     pins::{self, Plain, map_error, map_path, open_map, open_pin, program_error},
     private::PrivateInstance,
     sys,
@@ -57,7 +59,9 @@ pub const PROGRAM_PINS: [&str; 4] = ["balancer", "plain", "odd", "agent"];
 pub struct KernelBalancer {
     directory: PathBuf,
     /// Two daemons must not publish into the same maps.
-    _lock: fs::File,
+    lock: fs::File,
+    /// All that is pinned but links and chunks.
+    held: Held,
     /// Links by interface: while they are held, `rm` of a pin detaches nothing.
     links: BTreeMap<String, OwnedFd>,
     program: Xdp,
@@ -129,7 +133,8 @@ impl KernelBalancer {
             object,
             private,
             directory: directory.to_owned(),
-            _lock: lock,
+            lock,
+            held: watch::hold(directory)?,
             links: pins::held_links(directory),
         };
         chunks::forget_strays(&balancer.directory, || balancer.installed())?;
@@ -210,6 +215,14 @@ impl KernelBalancer {
                 Ok((address.to_canonical(), path))
             })
             .collect()
+    }
+
+    /// What [`Self::set_peers`] wrote last.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn peers(&self) -> Result<Peers, KernelError> {
+        self.agent.peers()
     }
 
     /// Says whose packets the pinned agent takes.
@@ -304,6 +317,7 @@ impl KernelBalancer {
             upgrade::take(step, &self.directory)?;
         }
         self.program = pins::open_program(&pins::program_path(&self.directory, "balancer"))?;
+        self.held = watch::hold(&self.directory)?;
         Ok(plan.len() <= steps)
     }
 

@@ -47,15 +47,20 @@ pub fn forget(directory: &Path, id: u32) -> Result<(), KernelError> {
     }
 }
 
+/// The chunks that are pinned, by their ids.
+pub fn pinned(directory: &Path) -> Result<BTreeSet<u32>, KernelError> {
+    let pins = fs::read_dir(directory.join("chunks")).map_err(KernelError::call("readdir"))?;
+    let names = pins.filter_map(|pin| pin.ok()?.file_name().into_string().ok()?.parse().ok());
+    Ok(names.collect())
+}
+
 /// Removes the pins of chunks that are in no slot: a daemon ended between a pin
 /// and its slot. They would keep their memory for good.
 pub fn forget_strays(
     directory: &Path,
     installed: impl FnOnce() -> Result<BTreeMap<ChunkId, u32>, KernelError>,
 ) -> Result<(), KernelError> {
-    let pins = fs::read_dir(directory.join("chunks")).map_err(KernelError::call("readdir"))?;
-    let names = pins.filter_map(|pin| pin.ok()?.file_name().into_string().ok()?.parse().ok());
-    let pinned: BTreeSet<u32> = names.collect();
+    let pinned = pinned(directory)?;
     if pinned.is_empty() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 //! Of the real one, `aya` is the balancer, `private` its instance for test
 //! runs, `agent` the program for backends; `pins` loads, pins and attaches,
 //! `upgrade` puts other programs in their place, `beside` other maps, which `found` reads and
-//! `carry` takes over from; `counts` has the counters, `received` the
+//! `carry` takes over from; `held` holds what is pinned, `counts` has the counters, `received` the
 //! kernel's own of interfaces. `bpffs` finds or makes the place for
 //! pins, `holders` says whose a program is, `sys` and `mapped` have the few calls of bpf(2)
 //! that aya has not, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
@@ -17,6 +17,7 @@ mod chunks;
 mod counts;
 pub mod devices;
 pub mod found;
+mod held;
 pub mod holders;
 mod mapped;
 mod pins;

@@ -10,7 +10,7 @@ use std::{
 use lb_common::abi::{
     active::Active,
     chunk::{CHUNK_SLOTS, ChunkId, GRACE_SLOT},
-    root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_TABLE, KIND_VIPS, RootEntry},
+    root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_PAST, KIND_TABLE, KIND_VIPS, RootEntry},
 };
 
 use super::{Pair, PublishError, Publisher};
@@ -49,6 +49,7 @@ struct Named {
     chains: BTreeMap<usize, Pair>,
     members: Vec<Pair>,
     meta: Vec<Pair>,
+    past: Vec<Pair>,
 }
 
 /// What became of a draft.
@@ -102,11 +103,15 @@ impl<'p, K: Kernel> Draft<'p, K> {
                 meta.push(self.pair(KIND_META, *digest, || images[at].clone())?);
             }
         }
+        let past = layout.past.chunks();
+        let past = past.map(|(digest, image)| self.pair(KIND_PAST, *digest, || image.clone()));
+        let past = past.collect::<Result<Vec<_>, _>>()?;
         let named = Named {
             tables,
             chains,
             members,
             meta,
+            past,
         };
         let main = self.root(facts, layout, &named, |pair| pair.slot)?;
         let fallback = self.root(facts, layout, &named, |pair| pair.alias)?;
@@ -146,11 +151,14 @@ impl<'p, K: Kernel> Draft<'p, K> {
         Ok(pair)
     }
 
-    /// Both slots still hold one and the same chunk.
+    /// Both slots still hold one and the same chunk, the one that was put there.
     fn is_whole(&self, pair: Pair) -> Result<bool, KernelError> {
         let kernel = &self.publisher.kernel;
-        let chunk = kernel.chunk_id(pair.slot)?;
-        Ok(chunk.is_some() && chunk == kernel.chunk_id(pair.alias)?)
+        let Some(chunk) = kernel.chunk_id(pair.slot)? else {
+            return Ok(false);
+        };
+        let known = self.publisher.chunks.get(&pair.slot);
+        Ok(known.is_none_or(|known| *known == chunk) && kernel.chunk_id(pair.alias)? == Some(chunk))
     }
 
     /// The VIP chunks and the root that name one side of the pairs; returns
@@ -164,6 +172,7 @@ impl<'p, K: Kernel> Draft<'p, K> {
     ) -> Result<(ChunkId, ChunkId), PublishError> {
         let sides = |pairs: &[Pair]| pairs.iter().map(&side).collect::<Vec<_>>();
         let (tables, members, meta) = (sides(&named.tables), sides(&named.members), sides(&named.meta));
+        let past = sides(&named.past);
         let chains: BTreeMap<usize, ChunkId> = named.chains.iter().map(|(pool, pair)| (*pool, side(pair))).collect();
         // Slots first: the first VIP chunk names its children.
         let vips: Vec<ChunkId> = (0..=layout.vip_children())
@@ -183,6 +192,7 @@ impl<'p, K: Kernel> Draft<'p, K> {
             (KIND_TABLE, &tables),
             (KIND_MEMBERS, &members),
             (KIND_META, &meta),
+            (KIND_PAST, &past),
         ];
         let entry = |kind, at: usize, chunk| RootEntry {
             kind,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use lb_common::abi::{
     chunk::ChunkId,
-    root::{KIND_CHAINS, KIND_META, KIND_TABLE, KIND_VIPS, RootEntry},
+    root::{KIND_CHAINS, KIND_META, KIND_PAST, KIND_TABLE, KIND_VIPS, RootEntry},
 };
 
 use super::{AdoptError, Pair};
@@ -12,6 +12,7 @@ use crate::{
     digest::Digest,
     kernel::{ChunkImage, Kernel},
     layout::{self, RootFacts, meta},
+    past::Past,
     revision::Revision,
     table::dirty::Dirty,
 };
@@ -22,6 +23,7 @@ pub type Places = BTreeMap<(u16, u32), ChunkId>;
 pub struct Found {
     pub facts: RootFacts,
     pub revision: Revision,
+    pub past: Past,
     chunks: BTreeMap<(u16, u32), Chunk>,
 }
 
@@ -36,6 +38,7 @@ impl Found {
         let (facts, entries) = entries(kernel, root)?;
         let mut chunks = BTreeMap::new();
         let mut texts = BTreeMap::new();
+        let mut past = BTreeMap::new();
         let mut tables = BTreeMap::new();
         let mut chains = BTreeMap::new();
         for RootEntry { kind, chunk, ordinal } in entries {
@@ -43,6 +46,7 @@ impl Found {
             let digest = image.digest();
             match kind {
                 KIND_META => drop(texts.insert(ordinal, image)),
+                KIND_PAST => drop(past.insert(ordinal, image)),
                 KIND_TABLE => drop(tables.insert(ordinal, image)),
                 KIND_CHAINS => drop(chains.insert(ordinal, image)),
                 _ => {}
@@ -66,9 +70,12 @@ impl Found {
         let names = state.content.config.pools.iter().map(|pool| pool.name.clone());
         let tables = names.zip(tables).collect();
         let revision = Revision::restore(state, tables).ok_or(AdoptError::Tables)?;
+        let past: Vec<ChunkImage> = past.into_values().collect();
         Ok(Self {
             facts,
             revision,
+            // It is no part of what serves: without it the rest is as good.
+            past: Past::read(&past).unwrap_or_default(),
             chunks,
         })
     }

@@ -1,6 +1,6 @@
 //! From content to the switch.
 
-use super::{Purpose, Served, Serving};
+use super::{Purpose, Served, Serving, record::Recorded};
 use crate::{
     api::model::{Applied, Failure},
     clock::Now,
@@ -44,7 +44,16 @@ impl Serving {
         let fresh = next.fresh_counters(previous);
         let before = self.served.as_ref().and_then(|served| served.layout.as_ref());
         let layout = Layout::of(&next, before)?;
-        let (generation, revision) = self.record_intent(&next, purpose, author, now)?;
+        let Recorded {
+            generation,
+            revision,
+            begun,
+        } = self.record_intent(&next, purpose, author, now)?;
+        let past = begun.map(|begun| self.past_with(begun, &next.state.content));
+        let layout = match &past {
+            Some(past) => layout.after(past.written().clone()),
+            None => layout.after(self.past.written().clone()),
+        };
         let served = Served {
             generation,
             revision,
@@ -69,6 +78,10 @@ impl Serving {
                     layout: Some(layout),
                     ..served
                 });
+                if let Some(past) = past {
+                    self.past = past;
+                }
+                self.past_is_new = false;
                 self.settle_interfaces(resolution);
                 Ok(applied)
             }

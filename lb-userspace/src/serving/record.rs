@@ -6,9 +6,18 @@ use crate::{
     clock::Now,
     digest::Digest,
     event,
+    past::Earlier,
     revision::Revision,
     store::{Entry, Intent, Outcome},
 };
+
+/// What is about to be published.
+pub(super) struct Recorded {
+    pub generation: u64,
+    pub revision: u64,
+    /// The generation, if it is a new one, as it will be remembered.
+    pub begun: Option<Earlier>,
+}
 
 impl Serving {
     pub(super) fn record_intent(
@@ -17,13 +26,18 @@ impl Serving {
         purpose: &Purpose,
         author: &str,
         now: Now,
-    ) -> Result<(u64, u64), Failure> {
+    ) -> Result<Recorded, Failure> {
         let confirm = self.term_of(purpose, next, now);
         // A daemon that may not use its store changes no generation, but
         // follows next hops: connections matter more than the record of them.
         let running = self.served.as_ref();
         let Some(store) = self.store.as_mut().filter(|_| self.mode != Mode::ReadOnly) else {
-            return Ok(running.map_or((0, 1), |served| (served.generation, served.revision + 1)));
+            let (generation, revision) = running.map_or((0, 1), |served| (served.generation, served.revision + 1));
+            return Ok(Recorded {
+                generation,
+                revision,
+                begun: None,
+            });
         };
         let revision = store
             .next_revision()?
@@ -68,8 +82,18 @@ impl Serving {
                 (generation, Entry::Revision(revision))
             }
         };
-        store.append(&entry, author, now.time)?;
-        Ok((generation, revision))
+        let record = store.append(&entry, author, now.time)?;
+        let begun = record.entry.into_intent().map(|intent| Earlier {
+            intent,
+            author: author.to_owned(),
+            applied: now.time,
+            confirmed: false,
+        });
+        Ok(Recorded {
+            generation,
+            revision,
+            begun,
+        })
     }
 
     /// The switch has happened, or has not: what the store makes of the news

@@ -93,6 +93,7 @@ impl Serving {
 
     fn count(&mut self, now: Instant) -> Result<Counted, Failure> {
         let counted = Counted::of(self.publisher.kernel(), self.served.as_ref())?;
+        self.sentinel.count(counted.received());
         self.activity.look(counted.counters(), now);
         self.arrivals.look(counted.received(), received::by_interface(), now);
         Ok(counted)

@@ -2,7 +2,10 @@
 
 use std::{fs, io, os::unix::fs::OpenOptionsExt as _, path::Path};
 
+use jiff::Timestamp;
 use lb_common::abi::hash_key::{HASH_KEY_BYTES, HashKey};
+
+use crate::api::model::KeyFile;
 
 /// Reads the hash key; makes one (mode 0600) where there is no file.
 pub fn read(path: &Path) -> io::Result<HashKey> {
@@ -22,14 +25,20 @@ pub fn read(path: &Path) -> io::Result<HashKey> {
 }
 
 fn make_hash_key(path: &Path) -> io::Result<HashKey> {
-    use std::io::{Read as _, Write as _};
+    use std::io::Read as _;
     let mut key = [0; HASH_KEY_BYTES];
     fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+    write(path, &key)?;
+    crate::event!(info, HashKeyMade, path = %path.display(), "made a hash key");
+    Ok(HashKey::from_bytes(&key))
+}
+
+/// Whole or not there: a short file would keep every later daemon from starting.
+fn write(path: &Path, key: &[u8; HASH_KEY_BYTES]) -> io::Result<()> {
+    use std::io::Write as _;
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    // Whole or not there: a short file would keep every later daemon from
-    // starting.
     let draft = path.with_extension("new");
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -37,12 +46,30 @@ fn make_hash_key(path: &Path) -> io::Result<HashKey> {
         .truncate(true)
         .mode(0o600)
         .open(&draft)?;
-    file.write_all(&key)?;
+    file.write_all(key)?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
     if let Some(directory) = path.parent() {
         fs::File::open(directory)?.sync_all()?;
     }
-    crate::event!(info, HashKeyMade, path = %path.display(), "made a hash key");
-    Ok(HashKey::from_bytes(&key))
+    Ok(())
+}
+
+/// Whether the file has this key.
+pub fn compare(path: &Path, key: &HashKey) -> io::Result<KeyFile> {
+    match fs::read(path) {
+        Ok(bytes) if bytes == key.to_bytes() => Ok(KeyFile::Same),
+        Ok(_) => Ok(KeyFile::Other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeyFile::Gone),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes this key into the file; one that has another is kept beside it.
+pub fn restore(path: &Path, key: &HashKey, now: Timestamp) -> io::Result<()> {
+    if path.exists() {
+        let time = now.strftime("%Y-%m-%dT%H-%M-%SZ");
+        fs::rename(path, path.with_extension(format!("set-aside-{time}")))?;
+    }
+    write(path, &key.to_bytes())
 }

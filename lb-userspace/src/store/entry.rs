@@ -10,6 +10,7 @@ use crate::{
     digest::Digest,
     lock::{Given, GlassTerm},
     part::Part,
+    past::{Earlier, Locked},
     plan::{Content, blast::Expense},
     revision,
 };
@@ -37,6 +38,19 @@ pub enum Entry<C = Part<Content>, S = revision::Revision> {
     Intent(Intent<C, S>),
     /// So is a revision of the running generation.
     Revision(Revision<S>),
+    /// A generation that was served before this store was rebuilt.
+    Remembered(Earlier<C>),
+    /// This store was rebuilt from what the kernel serves and remembers.
+    Recovered(Recovered<S>),
+    /// Somebody else changed what is ours.
+    Drift {
+        /// `pin`, `link`, …: as in the metrics.
+        what: String,
+        /// One sentence.
+        found: String,
+        /// It is as it was before.
+        healed: bool,
+    },
     /// What became of the pending intent.
     Outcome(Outcome),
     /// A daemon that started found this in the kernel and goes on with it.
@@ -202,6 +216,26 @@ pub enum Outcome {
     Discarded { generation: u64, revision: u64 },
 }
 
+/// What a rebuilt store goes on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovered<S = revision::Revision> {
+    /// The one that runs: remembered just before.
+    pub generation: u64,
+    pub revision: u64,
+    pub state: S,
+    /// What was wrong with the store before.
+    pub why: String,
+    /// Where that is now; absent: it was gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<String>,
+    pub locked: Locked,
+    /// The kernel's boot id.
+    pub boot: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
 impl Outcome {
     /// The generation and revision it is about.
     #[must_use]
@@ -223,6 +257,28 @@ impl Outcome {
             Self::Switched { .. } | Self::RolledForward { .. } => true,
             Self::Failed { .. } | Self::Discarded { .. } => false,
         }
+    }
+}
+
+impl Filed {
+    #[must_use]
+    pub fn into_intent(self) -> Option<Intent<Digest, Digest>> {
+        if let Self::Intent(intent) = self {
+            return Some(intent);
+        }
+        None
+    }
+
+    /// The content that an entry brings into the store.
+    #[must_use]
+    pub const fn content(&self) -> Option<Digest> {
+        if let Self::Intent(intent) = self {
+            return Some(intent.content);
+        }
+        if let Self::Remembered(earlier) = self {
+            return Some(earlier.intent.content);
+        }
+        None
     }
 }
 
@@ -256,6 +312,25 @@ impl Entry {
                 state: states::Index::of(&revision.state).digest(),
                 cause: revision.cause.clone(),
             }),
+            Self::Remembered(earlier) => {
+                let content = earlier.intent.content.digest();
+                Entry::Remembered(earlier.clone().with_content(content))
+            }
+            Self::Recovered(recovered) => Entry::Recovered(Recovered {
+                generation: recovered.generation,
+                revision: recovered.revision,
+                state: states::Index::of(&recovered.state).digest(),
+                why: recovered.why.clone(),
+                aside: recovered.aside.clone(),
+                locked: recovered.locked.clone(),
+                boot: recovered.boot.clone(),
+                by: recovered.by,
+            }),
+            Self::Drift { what, found, healed } => Entry::Drift {
+                what: what.clone(),
+                found: found.clone(),
+                healed: *healed,
+            },
             Self::Outcome(outcome) => Entry::Outcome(outcome.clone()),
             Self::Adopted {
                 generation,

@@ -12,7 +12,11 @@ use super::{
     chain::{Head, Row},
     projection, states,
 };
-use crate::digest::{Digest, canonical_json};
+use crate::{
+    digest::{Digest, canonical_json},
+    part::Part,
+    plan::Content,
+};
 
 /// All of a row.
 pub const ROWS: &str = "SELECT seq, time, author, kind, payload, previous, hash FROM journal";
@@ -96,8 +100,8 @@ impl Store {
             let row = row(sqlite_row).map_err(|_| damage(Damage::Unreadable))?;
             at = at.after(&row).map_err(damage)?;
             let record = record(row)?;
-            if let Entry::Intent(intent) = record.entry
-                && !content_is_sound(&self.connection, intent.content)?
+            if let Some(content) = record.entry.content()
+                && !content_is_sound(&self.connection, content)?
             {
                 return Err(damage(Damage::Content).into());
             }
@@ -141,13 +145,12 @@ pub fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64>
 fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> {
     match entry {
         Entry::Intent(intent) => {
-            let content = intent.content.json();
-            transaction
-                .prepare_cached("INSERT INTO contents VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-                .execute((content.digest.to_string(), &content.text))?;
+            keep_content(transaction, &intent.content)?;
             states::keep(transaction, &intent.state)
         }
+        Entry::Remembered(earlier) => keep_content(transaction, &earlier.intent.content),
         Entry::Revision(revision) => states::keep(transaction, &revision.state),
+        Entry::Recovered(recovered) => states::keep(transaction, &recovered.state),
         Entry::FirstStart { .. }
         | Entry::Outcome(_)
         | Entry::Adopted { .. }
@@ -156,6 +159,7 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> 
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
         | Entry::Note { .. }
+        | Entry::Drift { .. }
         | Entry::Approved { .. }
         | Entry::Rejected { .. }
         | Entry::Held { .. }
@@ -166,6 +170,14 @@ fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), StoreError> 
         | Entry::KeyMade { .. }
         | Entry::KeyRotated { .. } => Ok(()),
     }
+}
+
+fn keep_content(transaction: &Transaction<'_>, content: &Part<Content>) -> Result<(), StoreError> {
+    let content = content.json();
+    transaction
+        .prepare_cached("INSERT INTO contents VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute((content.digest.to_string(), &content.text))?;
+    Ok(())
 }
 
 fn write(transaction: &Transaction<'_>, entry: Filed, author: &str, now: Timestamp) -> Result<Record, StoreError> {

@@ -97,6 +97,18 @@ impl SigningKey {
         Self::of(private)
     }
 
+    /// Writes its file again, if somebody removed it.
+    ///
+    /// # Errors
+    /// If the disk does not take it.
+    pub fn keep(&self, dir: &Path) -> Result<(), KeyError> {
+        if !dir.join(KEY_FILE).exists() {
+            let text = self.private.to_openssh(LineEnding::LF).map_err(KeyError::Make)?;
+            write(dir, KEY_FILE, text.as_bytes(), 0o600)?;
+        }
+        self.show(dir)
+    }
+
     /// Puts the public half beside it, unless it is there.
     ///
     /// # Errors

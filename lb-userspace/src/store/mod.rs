@@ -30,6 +30,8 @@ mod journal;
 mod key;
 mod migration;
 mod page;
+mod past;
+mod place;
 mod plans;
 mod projection;
 mod signing;
@@ -49,12 +51,13 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     audit::{Audited, NamedKey, Warning},
     chain::{Head, NotAHead, Row},
-    entry::{By, Entry, Filed, Intent, Outcome, Revision},
+    entry::{By, Entry, Filed, Intent, Outcome, Recovered, Revision},
     error::{Damage, JournalDamage, OutOfOrder, StoreError},
     export::{ExportError, Exporter, verify_export},
     head::{NAMESPACE, SignedHead, Statement, fingerprint},
     key::KeyError,
     page::{Copy, Page, Walk},
+    place::set_aside,
     signing::{KeyTaken, SIGN_EVERY},
     sqlite::{Host, STORE_FILE},
 };
@@ -78,7 +81,10 @@ pub struct Store {
     signing: signing::Signing,
     /// Held, not read: its lock keeps a second daemon out until this one ends,
     /// however it ends.
-    _lock: File,
+    lock_file: File,
+    lock_inode: Option<place::Inode>,
+    /// Of the file when it was opened.
+    inode: Option<place::Inode>,
 }
 
 impl Store {

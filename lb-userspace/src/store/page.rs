@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Damage, Entry, JournalDamage, Store, StoreError,
+    Damage, JournalDamage, Store, StoreError,
     audit::{Audit, Audited, Terms, feed},
     chain::{Head, Row},
     head::{SignedHead, Statement},
@@ -171,7 +171,10 @@ fn page(connection: &Connection, after: u64) -> Result<Page, StoreError> {
     let entries = rows(connection, after)?;
     let mut unsound = None;
     for row in &entries {
-        if row.kind == "intent" && unsound.is_none() && !has_sound_content(connection, row)? {
+        if ["intent", "remembered"].contains(&row.kind.as_str())
+            && unsound.is_none()
+            && !has_sound_content(connection, row)?
+        {
             unsound = Some(row.seq);
         }
     }
@@ -253,10 +256,10 @@ fn heads(connection: &Connection, after: u64, next: Option<u64>) -> Result<Vec<S
 /// An entry that cannot be read is found by whoever judges it.
 fn has_sound_content(connection: &Connection, row: &Row) -> Result<bool, StoreError> {
     let entry = journal::record(row.clone()).map(|record| record.entry);
-    let Ok(Entry::Intent(intent)) = entry else {
-        return Ok(true);
-    };
-    journal::content_is_sound(connection, intent.content)
+    match entry.ok().and_then(|entry| entry.content()) {
+        Some(content) => journal::content_is_sound(connection, content),
+        None => Ok(true),
+    }
 }
 
 fn exists_after(connection: &Connection, seq: u64) -> Result<bool, StoreError> {

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use super::{
-    Entry, Filed, OutOfOrder, Outcome, Pending, Record, Served, Store, StoreError,
+    Entry, Filed, Intent, OutOfOrder, Outcome, Pending, Record, Served, Store, StoreError,
     journal::{each_record, signed, unsigned},
     sqlite, states, trials,
 };
@@ -12,6 +12,7 @@ use crate::{
     api::model::{GenerationDetail, GenerationSummary},
     digest::Digest,
     part::Part,
+    past::Earlier,
     plan::{Content, diff::diff},
 };
 
@@ -171,16 +172,33 @@ impl Store {
 /// Refuses an entry that cannot come now.
 pub fn check_order(transaction: &Transaction<'_>, entry: &Filed) -> Result<(), StoreError> {
     match entry {
-        Entry::Intent(intent) => {
-            check_free(transaction, intent.revision)?;
-            if intent.generation < next(transaction, "generation", "generations")? {
-                return Err(OutOfOrder::GenerationUsed(intent.generation).into());
+        Entry::Intent(Intent {
+            generation, revision, ..
+        })
+        | Entry::Remembered(Earlier {
+            intent: Intent {
+                generation, revision, ..
+            },
+            ..
+        }) => {
+            check_free(transaction, *revision)?;
+            if *generation < next(transaction, "generation", "generations")? {
+                return Err(OutOfOrder::GenerationUsed(*generation).into());
             }
         }
         Entry::Revision(revision) => {
             check_free(transaction, revision.revision)?;
             if running_generation(transaction)? != Some(revision.generation) {
                 return Err(OutOfOrder::NotServed(revision.generation).into());
+            }
+        }
+        Entry::Recovered(recovered) => {
+            let (generation, revision) = (recovered.generation, recovered.revision);
+            if running_generation(transaction)? != Some(generation) {
+                return Err(OutOfOrder::NotServed(generation).into());
+            }
+            if revision + 1 < next(transaction, "revision", "revisions")? {
+                return Err(OutOfOrder::RevisionUsed(revision).into());
             }
         }
         Entry::Outcome(outcome) => {
@@ -202,6 +220,7 @@ pub fn check_order(transaction: &Transaction<'_>, entry: &Filed) -> Result<(), S
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
         | Entry::Note { .. }
+        | Entry::Drift { .. }
         | Entry::Approved { .. }
         | Entry::Rejected { .. }
         | Entry::Held { .. }
@@ -263,6 +282,21 @@ pub fn project(connection: &Connection, record: &Record) -> Result<(), StoreErro
                     signed(record.seq),
                 ))?;
         }
+        Entry::Remembered(earlier) => remember(connection, record, earlier)?,
+        Entry::Recovered(recovered) => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO revisions SELECT ?1, generation, content, ?3, ?4, 0, ?4, 1
+                     FROM generations WHERE generation = ?2
+                     ON CONFLICT (revision) DO UPDATE SET state = excluded.state, outcome_seq = excluded.outcome_seq",
+                )?
+                .execute((
+                    signed(recovered.revision),
+                    signed(recovered.generation),
+                    recovered.state.to_string(),
+                    signed(record.seq),
+                ))?;
+        }
         Entry::Outcome(outcome) => conclude(connection, record, outcome)?,
         Entry::FirstStart { .. }
         | Entry::Adopted { .. }
@@ -271,6 +305,7 @@ pub fn project(connection: &Connection, record: &Record) -> Result<(), StoreErro
         | Entry::Refused { .. }
         | Entry::ReadOnly { .. }
         | Entry::Note { .. }
+        | Entry::Drift { .. }
         | Entry::Approved { .. }
         | Entry::Rejected { .. }
         | Entry::Held { .. }
@@ -281,6 +316,32 @@ pub fn project(connection: &Connection, record: &Record) -> Result<(), StoreErro
         | Entry::KeyMade { .. }
         | Entry::KeyRotated { .. } => {}
     }
+    Ok(())
+}
+
+/// As it was in the journal before: served once, with its own revision.
+fn remember(connection: &Connection, record: &Record, earlier: &Earlier) -> Result<(), StoreError> {
+    let intent = &earlier.intent;
+    connection
+        .prepare_cached("INSERT INTO generations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute((
+            signed(intent.generation),
+            intent.content.to_string(),
+            &earlier.author,
+            &intent.cause,
+            &intent.message,
+            intent.plan_digest.map(|digest| digest.to_string()),
+            earlier.applied.to_string(),
+        ))?;
+    connection
+        .prepare_cached("INSERT INTO revisions VALUES (?1, ?2, ?3, ?4, ?5, 1, ?5, 1)")?
+        .execute((
+            signed(intent.revision),
+            signed(intent.generation),
+            intent.content.to_string(),
+            intent.state.to_string(),
+            signed(record.seq),
+        ))?;
     Ok(())
 }
 

@@ -34,6 +34,10 @@ pub struct Signing {
 }
 
 impl Signing {
+    pub(super) const fn key(&self) -> Option<&SigningKey> {
+        self.key.as_ref()
+    }
+
     /// Follows the journal by one entry.
     pub(super) const fn follow(&mut self, entry: &Entry) {
         self.unsigned += 1;

@@ -26,6 +26,7 @@ use super::{
     header::{APPLICATION_ID, SCHEMA, check_header, check_length},
     journal::each_record,
     migration,
+    place::Inode,
     signing::Signing,
 };
 use crate::{digest::Digest, lock::Lock};
@@ -34,10 +35,10 @@ use crate::{digest::Digest, lock::Lock};
 pub const STORE_FILE: &str = "holdfast.db";
 
 /// Locked while a daemon runs.
-const LOCK_FILE: &str = "holdfast.lock";
+pub const LOCK_FILE: &str = "holdfast.lock";
 
 /// A store that is being made.
-const NEW_FILE: &str = "holdfast.db.new";
+pub const NEW_FILE: &str = "holdfast.db.new";
 
 /// The host a store belongs to, if it says who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,9 +102,12 @@ impl Store {
             end: Head::START,
             foreign: None,
             signing: Signing::default(),
-            _lock: lock,
+            inode: None,
+            lock_inode: Inode::of(&dir.join(LOCK_FILE)),
+            lock_file: lock,
         };
         store.check(host, schema).map_err(|error| unsound(&store.path, error))?;
+        store.inode = Inode::of(&store.path);
         migration::migrate(&mut store.connection, schema)?;
         if !store.projections_agree()? {
             store.rebuild()?;
@@ -204,7 +208,7 @@ fn is_around(error: &rusqlite::Error) -> bool {
 }
 
 /// The directory, made if it is missing. One that is there keeps its mode.
-fn directory(dir: &Path) -> Result<PathBuf, StoreError> {
+pub fn directory(dir: &Path) -> Result<PathBuf, StoreError> {
     let error = |source| StoreError::Directory {
         path: dir.to_owned(),
         source,
@@ -222,7 +226,7 @@ fn directory(dir: &Path) -> Result<PathBuf, StoreError> {
     dir.canonicalize().map_err(error)
 }
 
-fn lock(dir: &Path) -> Result<File, StoreError> {
+pub fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(LOCK_FILE);
     let file = OpenOptions::new()
         .write(true)
@@ -247,7 +251,7 @@ pub fn file_error(path: &Path) -> impl Fn(io::Error) -> StoreError {
 }
 
 /// Something has that name, be it a link to nowhere.
-fn is_there(path: &Path) -> Result<bool, StoreError> {
+pub fn is_there(path: &Path) -> Result<bool, StoreError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -291,7 +295,7 @@ fn create(dir: &Path, path: &Path, host: Host) -> Result<(), StoreError> {
     entries.sync_all().map_err(file_error(dir))
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+pub fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;

@@ -16,6 +16,7 @@ mod history;
 mod keys;
 mod opening;
 mod order;
+mod past;
 mod tampering;
 mod trials;
 

@@ -59,7 +59,7 @@ impl Store {
     /// If the store cannot be read.
     pub fn last_boot(&self) -> Result<Option<String>, StoreError> {
         let sql = "SELECT json_extract(payload, '$.boot') FROM journal
-                   WHERE kind IN ('firstStart', 'adopted', 'servedAgain') AND json_extract(payload, '$.boot') IS NOT NULL
+                   WHERE kind IN ('firstStart', 'adopted', 'servedAgain', 'recovered') AND json_extract(payload, '$.boot') IS NOT NULL
                    ORDER BY seq DESC LIMIT 1";
         Ok(self.connection.query_row(sql, [], |row| row.get(0)).optional()?)
     }
@@ -73,8 +73,9 @@ pub struct Trial {
 
 /// On which terms a generation was applied; `None`: for good.
 pub fn trial(connection: &Connection, generation: u64) -> Result<Option<Trial>, StoreError> {
-    let sql = "SELECT journal.seq, journal.author, journal.payload FROM revisions
+    let sql = "SELECT journal.seq, generations.author, journal.payload FROM revisions
                JOIN journal ON journal.seq = revisions.intent_seq
+               JOIN generations ON generations.generation = revisions.generation
                WHERE revisions.generation = ?1 AND revisions.new_generation = 1
                  AND json_extract(journal.payload, '$.confirm') IS NOT NULL";
     let row = connection
@@ -86,18 +87,18 @@ pub fn trial(connection: &Connection, generation: u64) -> Result<Option<Trial>, 
     let Some((seq, author, payload)) = row else {
         return Ok(None);
     };
-    let term = serde_json::from_str(&payload)
-        .ok()
-        .and_then(|payload: Value| serde_json::from_value(payload["confirm"].clone()).ok())
-        .ok_or(StoreError::Projections)?;
+    let payload: Value = serde_json::from_str(&payload).map_err(|_| StoreError::Projections)?;
+    let term = serde_json::from_value(payload["confirm"].clone()).map_err(|_| StoreError::Projections)?;
+    // Before the store was rebuilt.
+    let before = payload["confirmed"].as_bool().unwrap_or(false);
     let sql = "SELECT EXISTS (SELECT 1 FROM journal WHERE seq > ?1 AND kind = 'confirmed'
                AND json_extract(payload, '$.generation') = ?2)";
-    let confirmed = connection
+    let since: bool = connection
         .prepare_cached(sql)?
         .query_row([signed(seq), signed(generation)], |row| row.get(0))?;
     Ok(Some(Trial {
         author,
         term,
-        confirmed,
+        confirmed: before || since,
     }))
 }

@@ -61,7 +61,9 @@ pub(super) fn body(route: &Route) -> String {
     let value = match route.path {
         "/v1/plan" => json!({"file": "f", "text": "vips: []"}),
         "/v1/apply" => json!(ApplyRequest { ..with_access() }),
-        "/v1/rollback" | "/v1/confirm" | "/v1/abort" | "/v1/hold" | "/v1/resume" | "/v1/mend-glass" => json!({}),
+        "/v1/rollback" | "/v1/confirm" | "/v1/abort" | "/v1/hold" | "/v1/resume" | "/v1/mend-glass" | "/v1/recover" => {
+            json!({})
+        }
         "/v1/attach" | "/v1/detach" => json!({"interfaces": ["lb0"]}),
         "/v1/backend" => json!({"backend": "backend/web/be1", "wish": {"set": "drain"}}),
         "/v1/vip" => json!({"vip": "vip/web4", "wish": {"set": "maint"}}),

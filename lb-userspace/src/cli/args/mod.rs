@@ -6,6 +6,7 @@ mod change;
 mod lock;
 mod look;
 mod offline;
+mod recover;
 mod vip;
 mod watch;
 
@@ -19,6 +20,7 @@ pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
 pub use lock::{Approve, BreakGlass, Hold, Reject, Undelete, WhyRefused, Wipe};
 pub use look::{BackendPath, Bpf, Journal, JournalExport, JournalVerify, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
+pub use recover::Recover;
 pub use vip::{VipObjects, WishedVip};
 pub use watch::{Doctor, Top};
 
@@ -126,6 +128,8 @@ pub enum Command {
     Resume,
     /// Open the lock for a while, in an emergency
     BreakGlass(BreakGlass),
+    /// End read-only: put the store right, from what the kernel serves
+    Recover(Recover),
     /// Serve again what was removed
     Undelete(Undelete),
     /// Serve nothing any more

@@ -23,7 +23,7 @@ enum Way {
 }
 
 /// Of every leaf of the command line, and how it is tried here.
-const WAYS: [(&str, Way, &str); 52] = [
+const WAYS: [(&str, Way, &str); 53] = [
     ("status", Way::Looks, ""),
     ("plan", Way::Looks, "plan -f CONFIG"),
     ("diff", Way::Looks, ""),
@@ -38,6 +38,7 @@ const WAYS: [(&str, Way, &str); 52] = [
     ("hold", Way::Lock, "hold"),
     ("resume", Way::Lock, "resume"),
     ("break-glass", Way::Lock, "break-glass -m why"),
+    ("recover", Way::Lock, "recover"),
     ("undelete", Way::Applies, "undelete vip/dns"),
     ("wipe", Way::Applies, "wipe --environment lab"),
     ("why-refused", Way::Looks, ""),

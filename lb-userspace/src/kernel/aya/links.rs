@@ -45,23 +45,21 @@ impl KernelBalancer {
         pins::link_at(&link_path(&self.directory, interface))
     }
 
-    /// Pins a link again whose pin somebody removed.
+    /// Pins links again whose pins somebody removed, and says which.
     ///
     /// # Errors
-    /// When it cannot be pinned.
-    pub fn keep_link(&self, interface: &str) -> Result<(), KernelError> {
-        let pin = link_path(&self.directory, interface);
-        let Some(link) = self.links.get(interface).filter(|_| !pin.exists()) else {
-            return Ok(());
-        };
-        crate::event!(
-            error,
-            PinLost,
-            interface,
-            "the pin of the link was removed; pinning it again"
-        );
-        pins::make_directories(&self.directory)?;
-        sys::pin(link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))
+    /// When one cannot be pinned.
+    pub fn pin_links_again(&self) -> Result<Vec<String>, KernelError> {
+        let mut again = Vec::new();
+        for (interface, link) in &self.links {
+            let pin = link_path(&self.directory, interface);
+            if !pin.exists() {
+                pins::make_directories(&self.directory)?;
+                sys::pin(link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))?;
+                again.push(format!("links/{interface}"));
+            }
+        }
+        Ok(again)
     }
 
     /// Puts the pinned program on a link that has another one: its pin was lost,

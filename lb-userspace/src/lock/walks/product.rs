@@ -343,7 +343,14 @@ impl Product {
             self.remembered.as_ref(),
             "a restart forgets nothing"
         );
-        settle_pending(&mut store, self.kernel.as_ref(), self.now).expect("room on the disk");
+        settle_pending(
+            &mut store,
+            self.kernel
+                .as_ref()
+                .map(|facts| (facts.generation, facts.revision, facts.digest)),
+            self.now,
+        )
+        .expect("room on the disk");
         let last = store.last_switched().expect("a sound store").expect("a generation");
         if let Some((_, generation, _, term)) = self.next.take()
             && generation == last.generation

@@ -1,0 +1,330 @@
+//! Drift: what somebody else changed of what is ours, in the kernel and on the
+//! disk. It is found by comparing with what was published and written, named in an
+//! event, put right, counted, and journaled. What was *meant* to be changed goes
+//! through a plan, and is what is compared with.
+
+use std::collections::BTreeMap;
+
+use lb_common::abi::{agent::Peers, flows::Seconds, node::Node};
+
+use super::Serving;
+use crate::{
+    api::model::{Failure, KeyFile, Mode},
+    clock::Now,
+    event,
+    events::Event,
+    failure::chain,
+    kernel::{Kernel as _, KernelError, bpffs},
+    startup::hash_key,
+    store::Entry,
+};
+
+/// The same drift again is journaled after so long, [`Seconds`]: two that fight for
+/// a hook do not fill the disk.
+const SAID_AGAIN: Seconds = 10;
+
+/// What the sentinel compares with, and what it has not journaled yet.
+#[derive(Default)]
+pub struct Sentinel {
+    /// What was written last.
+    node: Option<Node>,
+    peers: Option<Peers>,
+    /// Packets that the program got, as of the last look.
+    received: u64,
+    found: Vec<Drift>,
+    /// When each was last journaled.
+    said: BTreeMap<String, Seconds>,
+    /// The file of the hash key.
+    hash_key: KeyFile,
+    /// Why something could not be put right, by what it is.
+    failing: BTreeMap<&'static str, String>,
+}
+
+/// Something that somebody else changed.
+#[derive(Debug)]
+struct Drift {
+    what: Event,
+    found: String,
+    healed: bool,
+}
+
+impl Sentinel {
+    /// To be journaled with the next look. The event is whoever's who found it.
+    pub fn note(&mut self, what: Event, found: String, healed: bool) {
+        self.found.push(Drift { what, found, healed });
+    }
+
+    /// NODE and PEERS are written so.
+    pub const fn wrote(&mut self, node: &Node, peers: &Peers) {
+        self.node = Some(*node);
+        self.peers = Some(*peers);
+    }
+
+    /// NODE and PEERS were last written so.
+    pub fn has_written(&self, node: &Node, peers: &Peers) -> bool {
+        self.node.as_ref() == Some(node) && self.peers.as_ref() == Some(peers)
+    }
+
+    /// Packets that the program got in all: less than before is no traffic.
+    pub fn count(&mut self, received: u64) {
+        let before = std::mem::replace(&mut self.received, received);
+        if received < before {
+            let found = format!("COUNTERS went back from {before} packets to {received}");
+            event!(error, CountersCleared, before, now = received, "COUNTERS went back");
+            self.note(Event::CountersCleared, found, false);
+        }
+    }
+}
+
+impl Serving {
+    /// ACTIVE leads again to what is served, if it does not. Reads eight bytes of a
+    /// mapping, so it can be looked at often.
+    pub fn mend_active(&mut self) {
+        if self.publisher.active_is_ours() {
+            return;
+        }
+        let was = self.publisher.kernel().active();
+        self.publisher.restore_active();
+        let root = was.root();
+        event!(
+            error,
+            ActiveOverwritten,
+            root,
+            "somebody overwrote ACTIVE; it is as it was"
+        );
+        let found = format!("ACTIVE led to root {root} instead of what was published");
+        self.sentinel.note(Event::ActiveOverwritten, found, true);
+    }
+
+    /// Looks at all that is ours, and puts right what is not as it was.
+    pub fn mend(&mut self, now: Now) {
+        self.mend_active();
+        let pins = self.mend_pins();
+        self.healed("pins", pins);
+        let maps = self.mend_maps();
+        self.healed("maps", maps);
+        let chunks = self.mend_chunks();
+        self.healed("chunks", chunks);
+        let store = self.mend_store(now);
+        self.healed("the store's file", store);
+        let key = self.mend_hash_key(now);
+        self.healed("the file of the hash key", key);
+        self.journal_drift(now);
+    }
+
+    /// Says once why something cannot be put right.
+    fn healed(&mut self, what: &'static str, healed: Result<(), Failure>) {
+        let Err(failure) = healed else {
+            self.sentinel.failing.remove(what);
+            return;
+        };
+        let Failure { code, message, .. } = failure;
+        if self.sentinel.failing.get(what) == Some(&message) {
+            return;
+        }
+        event!(
+            error,
+            NotHealed,
+            what,
+            holdfast.code = code,
+            reason = message,
+            "could not be put right yet"
+        );
+        self.sentinel
+            .note(Event::NotHealed, format!("{what}: {message}"), false);
+        self.sentinel.failing.insert(what, message);
+    }
+
+    fn mend_pins(&mut self) -> Result<(), Failure> {
+        let kernel = self.publisher.kernel_mut();
+        let mut again = match kernel.pin_again() {
+            Ok(again) => again,
+            Err(KernelError::InUse { path }) => return Err(KernelError::InUse { path }.into()),
+            // The bpffs itself may be gone.
+            Err(_) => {
+                bpffs::prepare(&self.pin_dir)?;
+                kernel.pin_again()?
+            }
+        };
+        self.keep_links()?;
+        let chunks = self.publisher.chunks();
+        let kernel = self.publisher.kernel();
+        let lost = match kernel.pin_chunks_again(&chunks) {
+            Ok(lost) => lost.len(),
+            // Only root finds a map by its id: what is published anew is pinned.
+            Err(error) => {
+                event!(error, PinLost, %error, "pins of chunks were removed; publishing it anew");
+                self.publisher.forget_shared();
+                self.publish_again(&self.past.clone())?;
+                chunks.len()
+            }
+        };
+        if lost > 0 {
+            again.push(format!("{lost} of chunks"));
+        }
+        if !again.is_empty() {
+            let pins = again.join(", ");
+            event!(error, PinLost, pins, "pins were removed; pinned again");
+            self.sentinel
+                .note(Event::PinLost, format!("pins were removed: {pins}"), true);
+        }
+        Ok(())
+    }
+
+    /// Pins links again that somebody unpinned.
+    pub(crate) fn keep_links(&mut self) -> Result<(), KernelError> {
+        for pin in self.publisher.kernel().pin_links_again()? {
+            event!(error, PinLost, pin, "the pin of a link was removed; pinned again");
+            self.sentinel.note(Event::PinLost, format!("{pin} was unpinned"), true);
+        }
+        Ok(())
+    }
+
+    fn mend_maps(&mut self) -> Result<(), Failure> {
+        let kernel = self.publisher.kernel_mut();
+        let mut changed = Vec::new();
+        let (called, wanted) = (kernel.called()?, kernel.to_be_called()?);
+        if called != wanted {
+            kernel.call_again()?;
+            changed.push("PROGRAMS");
+        }
+        if let Some(node) = self.sentinel.node
+            && kernel.node()? != node
+        {
+            kernel.set_node(&node)?;
+            changed.push("NODE");
+        }
+        if let Some(peers) = self.sentinel.peers
+            && kernel.peers()? != peers
+        {
+            kernel.set_peers(&peers)?;
+            changed.push("PEERS");
+        }
+        for map in changed {
+            event!(
+                error,
+                MapOverwritten,
+                map,
+                "somebody changed a map of ours; it is as it was"
+            );
+            self.sentinel
+                .note(Event::MapOverwritten, format!("{map} was changed"), true);
+        }
+        Ok(())
+    }
+
+    fn mend_chunks(&mut self) -> Result<(), Failure> {
+        let damaged = self.publisher.damage()?;
+        if damaged.is_empty() || self.served.is_none() {
+            return Ok(());
+        }
+        let slots: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+        let slots = slots.join(", ");
+        event!(
+            error,
+            ChunkLost,
+            slots,
+            "slots of CHUNKS were changed; publishing the same revision anew"
+        );
+        self.publish_again(&self.past.clone())?;
+        let found = format!("slots of CHUNKS were emptied or overwritten: {slots}");
+        self.sentinel.note(Event::ChunkLost, found, true);
+        Ok(())
+    }
+
+    /// The journal is whole again on the disk; but whoever took it meant something,
+    /// so changes wait for an operator.
+    fn mend_store(&mut self, now: Now) -> Result<(), Failure> {
+        let Some(store) = self.store.as_mut().filter(|store| !store.is_in_place()) else {
+            return Ok(());
+        };
+        let path = store.path().display().to_string();
+        store.put_back(now.time)?;
+        event!(
+            error,
+            StoreTaken,
+            path,
+            "the store's file was removed or replaced; it is written again"
+        );
+        self.sentinel
+            .note(Event::StoreTaken, format!("{path} was removed or replaced"), true);
+        if self.mode != Mode::ReadOnly {
+            let reason = format!(
+                "{path} was removed or replaced while the daemon ran; it is written again, and changes wait for \
+                 `holdfast recover`"
+            );
+            let entry = Entry::ReadOnly { reason: reason.clone() };
+            self.become_read_only(reason);
+            if let Some(store) = &mut self.store {
+                store.append(&entry, AUTHOR, now.time)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One that has another key is said and not touched: somebody may have meant
+    /// it, and `recover` puts it right.
+    fn mend_hash_key(&mut self, now: Now) -> Result<(), Failure> {
+        let found = self.hash_key_file(None)?;
+        let before = std::mem::replace(&mut self.sentinel.hash_key, found);
+        let Some(served) = self.served.as_ref().filter(|_| found != KeyFile::Same) else {
+            return Ok(());
+        };
+        let path = &served.state.config().node.hash_key_file;
+        if found == KeyFile::Other {
+            if before != KeyFile::Other {
+                let path = path.display().to_string();
+                event!(
+                    error,
+                    HashKeyTaken,
+                    path,
+                    "the file of the hash key has another key than the one in use"
+                );
+                let found = format!("{path} has another key than the one in use");
+                self.sentinel.note(Event::HashKeyTaken, found, false);
+            }
+            return Ok(());
+        }
+        let key = self.publisher.kernel().hash_key()?;
+        hash_key::restore(path, &key, now.time).map_err(|source| crate::failure::hash_key(path, &source))?;
+        let path = path.display().to_string();
+        event!(
+            error,
+            HashKeyTaken,
+            path,
+            "the file of the hash key was removed; it is written again"
+        );
+        self.sentinel
+            .note(Event::HashKeyTaken, format!("{path} was removed"), true);
+        Ok(())
+    }
+
+    fn journal_drift(&mut self, now: Now) {
+        self.sentinel
+            .said
+            .retain(|_, said| now.coarse.wrapping_sub(*said) < SAID_AGAIN);
+        for Drift { what, found, healed } in std::mem::take(&mut self.sentinel.found) {
+            if self.sentinel.said.insert(found.clone(), now.coarse).is_some() {
+                continue;
+            }
+            let Some(store) = &mut self.store else { continue };
+            let entry = Entry::Drift {
+                what: what.name().to_owned(),
+                found,
+                healed,
+            };
+            if let Err(error) = store.append(&entry, AUTHOR, now.time) {
+                let reason = chain(&error);
+                event!(
+                    error,
+                    JournalFailed,
+                    reason,
+                    "what somebody changed could not be journaled"
+                );
+            }
+        }
+    }
+}
+
+/// Who writes what the daemon does by itself.
+const AUTHOR: &str = "holdfastd";

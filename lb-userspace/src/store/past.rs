@@ -1,0 +1,100 @@
+//! Between the store and what the kernel remembers: the generations that were
+//! served, as they go into the chunks, and a store rebuilt from them.
+
+use jiff::Timestamp;
+
+use super::{Entry, Recovered, Store, StoreError, states, trials};
+use crate::{
+    part::Part,
+    past::{Earlier, GENERATIONS_KEPT, Locked, Past},
+    plan::Content,
+};
+
+impl Store {
+    /// What the kernel is to remember; what is deflated in `known` is taken from
+    /// there.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn past(&self, known: &Past) -> Result<Past, StoreError> {
+        let content = |digest| states::part::<Content>(&self.connection, "contents", digest).ok();
+        Ok(Past::new(self.earlier()?, Locked::of(self.lock()), known, content))
+    }
+
+    /// The newest generations that were served, oldest first.
+    fn earlier(&self) -> Result<Vec<Earlier>, StoreError> {
+        let sql =
+            "SELECT journal.payload, journal.kind, generations.author, generations.applied, generations.generation
+                   FROM generations
+                   JOIN revisions ON revisions.generation = generations.generation AND revisions.new_generation = 1
+                   JOIN journal ON journal.seq = revisions.intent_seq
+                   WHERE applied IS NOT NULL ORDER BY generations.generation DESC LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([GENERATIONS_KEPT as u32], |row| {
+            let entry = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+            Ok((
+                entry,
+                row.get::<_, String>(2)?,
+                row.get::<_, String>(3)?,
+                row.get::<_, i64>(4)?,
+            ))
+        })?;
+        let mut earlier = Vec::new();
+        for row in rows {
+            let ((payload, kind), author, applied, generation) = row?;
+            let applied: Timestamp = applied.parse().map_err(|_| StoreError::Projections)?;
+            let found: Option<Earlier> = if kind == "intent" {
+                serde_json::from_str(&payload).ok().map(|intent| Earlier {
+                    intent,
+                    author,
+                    applied,
+                    confirmed: false,
+                })
+            } else {
+                serde_json::from_str(&payload).ok()
+            };
+            let mut found = found.ok_or(StoreError::Projections)?;
+            let trial = trials::trial(&self.connection, generation.cast_unsigned())?;
+            found.confirmed = trial.is_some_and(|trial| trial.confirmed);
+            earlier.push(found);
+        }
+        earlier.reverse();
+        Ok(earlier)
+    }
+
+    /// Whether no generation was ever served, as far as this store knows.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn is_blank(&self) -> Result<bool, StoreError> {
+        Ok(self.last_switched()?.is_none() && self.pending_intent()?.is_none())
+    }
+
+    /// Fills a blank store with what the kernel remembers and serves; `running` is
+    /// the content of the generation that runs.
+    ///
+    /// # Errors
+    /// If the disk does not take it: the store may then have a part of it, and is
+    /// to be set aside.
+    pub fn rebuild_from(
+        &mut self,
+        past: &Past,
+        running: &Part<Content>,
+        recovered: Recovered,
+        author: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for earlier in past.generations() {
+            let digest = earlier.intent.content;
+            let content = if digest == running.digest() {
+                Some(running.clone())
+            } else {
+                past.content(digest)
+            };
+            let Some(content) = content else { continue };
+            let remembered = Entry::remembered(earlier.clone(), content);
+            self.append(&remembered, author, now)?;
+        }
+        self.append(&Entry::Recovered(recovered), author, now).map(drop)
+    }
+}
