@@ -10,7 +10,7 @@ use support::{
     config::{Fleet, STREAMS},
     contract::Status,
     daemon::Outcome,
-    rig::Rig,
+    rig::{Layout, Rig},
     streams::{Load, LoadShape},
     topology::{Shape, Topology},
     wait,
@@ -21,7 +21,7 @@ const ENDS: Duration = Duration::from_secs(15);
 
 #[test]
 fn change_that_nobody_confirms_is_taken_back_and_breaks_nothing() -> Result<()> {
-    let rig = Rig::start(Shape::TwoArm, 3, 3)?;
+    let rig = Rig::build(&Layout::of(Shape::TwoArm, 3).beside())?;
     let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), 32);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(Duration::from_secs(10), "open streams", |report| {
@@ -44,7 +44,7 @@ fn change_that_nobody_confirms_is_taken_back_and_breaks_nothing() -> Result<()> 
 
 #[test]
 fn change_on_trial_keeps_others_out_until_it_is_confirmed() -> Result<()> {
-    let rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let rig = Rig::build(&Layout::of(Shape::OneArm, 2).beside())?;
     let before = rig.installation.status()?;
     let fleet = reweighted(&rig);
     ensure_ok(&apply(&rig, &fleet, &["--confirm-within", "1m"])?)?;
@@ -67,12 +67,20 @@ fn change_on_trial_keeps_others_out_until_it_is_confirmed() -> Result<()> {
     ensure_ok(&rig.installation.run(&["abort"])?)?;
     let back = rig.installation.status()?;
     assert_eq!((back.generation, &back.digest), (kept.generation + 2, &kept.digest));
+    // To go back from there is not to go to what was taken back, but before it.
+    ensure_ok(&rig.installation.run(&["rollback"])?)?;
+    let rolled = history(&rig, back.generation + 1)?;
+    let meant = history(&rig, before.generation + 1)?;
+    assert_eq!(
+        (&rolled["cause"], &rolled["digest"]),
+        (&"rollback".into(), &meant["digest"])
+    );
     Ok(())
 }
 
 #[test]
 fn daemon_killed_during_a_trial_ends_it_when_it_is_back() -> Result<()> {
-    let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let mut rig = Rig::build(&Layout::of(Shape::OneArm, 2).beside())?;
     // The deadline passes while nobody is there, and while somebody is again.
     for (away, within) in [(6, "3s"), (0, "5s")] {
         let before = rig.installation.status()?;
@@ -88,7 +96,7 @@ fn daemon_killed_during_a_trial_ends_it_when_it_is_back() -> Result<()> {
 
 #[test]
 fn interface_detached_on_trial_is_attached_again() -> Result<()> {
-    let rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let rig = Rig::build(&Layout::of(Shape::TwoArm, 2).beside())?;
     let before = rig.installation.status()?;
     let detached = rig.installation.run(&["detach", "lb1", "--confirm-within", "2s"])?;
     ensure_ok(&detached)?;
@@ -104,7 +112,7 @@ fn interface_detached_on_trial_is_attached_again() -> Result<()> {
 
 #[test]
 fn attaching_to_the_interface_of_ones_own_shell_is_on_trial() -> Result<()> {
-    let rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let rig = Rig::build(&Layout::of(Shape::TwoArm, 2).beside())?;
     ensure_ok(&rig.installation.run(&["detach", "lb0"])?)?;
     let output = rig.network.balancer.run(|| {
         Command::new(rig.installation.binaries.holdfast())
@@ -126,7 +134,7 @@ fn attaching_to_the_interface_of_ones_own_shell_is_on_trial() -> Result<()> {
 
 #[test]
 fn what_was_not_confirmed_is_not_served_after_a_reboot() -> Result<()> {
-    let mut rig = Rig::start(Shape::TwoArm, 3, 3)?;
+    let mut rig = Rig::build(&Layout::of(Shape::TwoArm, 3).beside())?;
     let before = rig.installation.status()?;
     // First: pins gone in the same boot, nothing on trial.
     lose_the_kernel(&mut rig)?;

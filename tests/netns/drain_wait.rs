@@ -24,7 +24,9 @@ const SOON: Duration = Duration::from_secs(20);
 const A_WHILE: Duration = Duration::from_secs(2);
 
 fn rig() -> Result<(Rig, Load)> {
-    let rig = Rig::build_with(&Layout::of(Shape::TwoArm, 2), |fleet| fleet.draining("2s", "1h"))?;
+    let rig = Rig::build_with(&Layout::of(Shape::TwoArm, 2).beside(), |fleet| {
+        fleet.draining("2s", "1h")
+    })?;
     let shape = LoadShape::long_lived(STREAMS.v4(), Topology::client_addresses(Family::V4), OPEN);
     let load = Load::start(&rig.network.client, shape)?;
     load.wait(SOON, "open streams", |report| {

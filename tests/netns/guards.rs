@@ -10,6 +10,7 @@ use support::{
     rig::Rig,
     run::{RunId, Scratch},
     topology::Shape,
+    turn::Turn,
     wait,
 };
 
@@ -82,6 +83,7 @@ fn daemon_without_its_state_directory_serves_and_follows_but_changes_nothing() -
 
 #[test]
 fn daemon_started_by_ip_netns_exec_leaves_pins_and_program_that_outlive_it() -> Result<()> {
+    let _turn = Turn::alone();
     let id = RunId::new();
     let scratch = Scratch::new(&id)?;
     let inside = Namespace::create(id.namespace("lb"))?;

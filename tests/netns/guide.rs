@@ -15,13 +15,18 @@ use support::{
 };
 
 /// References: their commands need a balancer that serves, and no order.
-const REFERENCES: [&str; 3] = ["docs/configuration.md", "docs/metrics.md", "docs/events.md"];
+const REFERENCES: [&str; 4] = [
+    "docs/configuration.md",
+    "docs/metrics.md",
+    "docs/events.md",
+    "docs/recovery.md",
+];
 
 /// What a test of another level runs; it says so, too.
 const LEVELS: [&str; 1] = ["packages"];
 
 /// Documents that name commands in sentences.
-const SENTENCES: [&str; 8] = [
+const SENTENCES: [&str; 9] = [
     "README.md",
     "docs/approvals.md",
     "docs/configuration.md",
@@ -29,6 +34,7 @@ const SENTENCES: [&str; 8] = [
     "docs/failures.md",
     "docs/metrics.md",
     "docs/operating.md",
+    "docs/recovery.md",
     "docs/refusals.md",
 ];
 

@@ -12,11 +12,13 @@ use support::{
     services::{EchoAt, Service},
     streams::{Load, LoadShape},
     topology::{BackendHost, ROOMY, Shape, Topology},
+    turn::Turn,
 };
 
 /// Routed straight to a backend's own address.
 #[test]
 fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()> {
+    let _turn = Turn::alone();
     let network = Topology::build(&RunId::new(), Shape::TwoArm, 2, ROOMY)?;
     let host = network.backends.last().context("two backends")?;
     let _echo = Service::echo(&host.namespace, &host.name, &echo_at(host))?;
@@ -61,6 +63,7 @@ fn rig_without_a_balancer_carries_streams_datagrams_and_payloads() -> Result<()>
 /// A stream that is cut is reported, so that a green run means something.
 #[test]
 fn stream_whose_server_goes_away_is_reported_broken() -> Result<()> {
+    let _turn = Turn::alone();
     let network = Topology::build(&RunId::new(), Shape::OneArm, 1, ROOMY)?;
     let host = network.backends.first().context("one backend")?;
     let echo = Service::echo(&host.namespace, &host.name, &echo_at(host))?;

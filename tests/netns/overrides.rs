@@ -25,7 +25,9 @@ const OPEN: usize = 96;
 const SETTLE: Duration = Duration::from_millis(800);
 
 fn rig(idle: &'static str, deadline: &'static str) -> Result<Rig> {
-    Rig::build_with(&Layout::of(Shape::TwoArm, 4), |fleet| fleet.draining(idle, deadline))
+    Rig::build_with(&Layout::of(Shape::TwoArm, 4).beside(), |fleet| {
+        fleet.draining(idle, deadline)
+    })
 }
 
 fn open(rig: &Rig) -> Result<Load> {

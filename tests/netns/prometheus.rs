@@ -11,7 +11,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use support::{process::Process, rig::Rig, scrape::Scrape, topology::Shape, wait};
+use support::{
+    process::Process,
+    rig::{Layout, Rig},
+    scrape::Scrape,
+    topology::Shape,
+    wait,
+};
 
 const METRICS: &str = "127.0.0.1:9460";
 const SERVER: &str = "127.0.0.1:9090";
@@ -55,7 +61,7 @@ fn export_rules(rig: &Rig) -> Result<PathBuf> {
 #[test]
 fn prometheus_takes_every_metric_and_evaluates_every_alert_rule() -> Result<()> {
     let (prometheus, promtool) = (program("prometheus")?, program("promtool")?);
-    let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let mut rig = Rig::build(&Layout::of(Shape::OneArm, 2).beside())?;
     rig.stop_daemon()?;
     rig.installation.arguments = ["--metrics", METRICS].map(str::to_owned).into();
     rig.start_daemon()?;

@@ -11,6 +11,7 @@ use support::{
     netns::{Namespace, ip_batch},
     process::Process,
     run::{RunId, Scratch},
+    turn::Turn,
 };
 
 const POOLS: usize = 1_024;
@@ -22,6 +23,7 @@ const CHUNK: usize = 128 << 10;
 
 #[test]
 fn largest_configuration_is_served_changed_adopted_and_served_again() -> Result<()> {
+    let _turn = Turn::alone();
     let id = RunId::new();
     let scratch = Scratch::new(&id)?;
     let inside = Namespace::create(id.namespace("lb"))?;

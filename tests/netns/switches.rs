@@ -17,6 +17,7 @@ use support::{
     netns::{Namespace, ip_batch},
     process::Process,
     run::{RunId, Scratch},
+    turn::Turn,
 };
 
 const SWITCHES: usize = 1_000;
@@ -139,10 +140,12 @@ pub struct Bench {
     pub inside: Namespace,
     scratch: Scratch,
     outside_ifindex: u32,
+    _turn: Turn,
 }
 
 impl Bench {
     pub fn start() -> Result<Self> {
+        let turn = Turn::alone();
         let id = RunId::new();
         let scratch = Scratch::new(&id)?;
         let inside = Namespace::create(id.namespace("lb"))?;
@@ -177,6 +180,7 @@ impl Bench {
             inside,
             scratch,
             outside_ifindex,
+            _turn: turn,
         };
         bench.write(OLD, NEW)?;
         bench.daemon = Some(bench.installation.start(&bench.inside)?);

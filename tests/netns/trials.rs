@@ -12,7 +12,7 @@ use support::{
     daemon::Outcome,
     datagrams::{self, DatagramShape, Datagrams},
     flood::{Each, Flood},
-    rig::Rig,
+    rig::{Layout, Rig},
     topology::{Shape, Topology},
     wait,
 };
@@ -52,7 +52,7 @@ fn trial_whose_checks_fail_is_taken_back_in_seconds_and_breaks_nothing() -> Resu
 
 #[test]
 fn neither_rubbish_nor_silence_ends_a_trial() -> Result<()> {
-    let rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let rig = Rig::build(&Layout::of(Shape::TwoArm, 2).beside())?;
     let load = datagrams(&rig)?;
     wait_live(&rig)?;
     let before = rig.installation.status()?;
@@ -82,7 +82,7 @@ fn neither_rubbish_nor_silence_ends_a_trial() -> Result<()> {
 
 #[test]
 fn next_daemon_goes_on_judging_and_takes_back_what_drops() -> Result<()> {
-    let mut rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let mut rig = Rig::build(&Layout::of(Shape::TwoArm, 2).beside())?;
     let load = datagrams(&rig)?;
     wait_live(&rig)?;
     let before = rig.installation.status()?;

@@ -37,7 +37,7 @@ fn kernel_counts_in_either_mode_what_the_program_sends_on_and_drops() -> Result<
     ] {
         let rig = Rig::build(&Layout {
             mode,
-            ..Layout::of(shape, 2)
+            ..Layout::of(shape, 2).beside()
         })?;
         let before = counted(&rig)?;
         datagrams(&rig, 1000, 2000)?.complete()?;

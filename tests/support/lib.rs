@@ -42,5 +42,6 @@ pub mod statistics;
 pub mod streams;
 pub mod terminal;
 pub mod topology;
+pub mod turn;
 pub mod vm;
 pub mod wait;

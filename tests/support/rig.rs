@@ -1,12 +1,7 @@
 //! The whole thing: network, agents, services, daemon. Up in about two seconds,
 //! and gone when dropped.
 
-use std::{
-    fs,
-    process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
@@ -21,11 +16,9 @@ use crate::{
     run::{Footprint, RunId, Scratch},
     services::{EchoAt, Service},
     topology::{BackendHost, ROOMY, Shape, Topology},
+    turn::{Company, Turn},
     wait,
 };
-
-/// One rig at a time in a process: two of them would measure each other.
-static TURN: Mutex<()> = Mutex::new(());
 
 /// Next hops are resolved within this.
 const RESOLVED: Duration = Duration::from_secs(10);
@@ -44,6 +37,8 @@ pub struct Layout {
     pub outer: Family,
     /// `native` or `generic`.
     pub mode: &'static str,
+    /// With whom it runs at the same time.
+    pub company: Company,
 }
 
 impl Layout {
@@ -58,6 +53,16 @@ impl Layout {
             encap: Encap::Ipip,
             outer: Family::V4,
             mode: "native",
+            company: Company::Alone,
+        }
+    }
+
+    /// It may stand beside others that say so: nothing of it is measured.
+    #[must_use]
+    pub const fn beside(self) -> Self {
+        Self {
+            company: Company::Beside,
+            ..self
         }
     }
 
@@ -80,7 +85,7 @@ pub struct Rig {
     scratch: Scratch,
     /// What was applied first.
     pub fleet: Fleet,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 impl Rig {
@@ -108,7 +113,7 @@ impl Rig {
     /// All of it but the daemon, which somebody else starts in the balancer's
     /// namespace.
     pub fn without_daemon(layout: &Layout, adapt: impl FnOnce(Fleet) -> Fleet) -> Result<Self> {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::take(layout.company);
         let binaries = Binaries::find()?;
         let id = RunId::new();
         let scratch = Scratch::new(&id)?;

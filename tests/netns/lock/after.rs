@@ -13,7 +13,7 @@ use super::people::{
 };
 
 fn rig() -> Result<Rig> {
-    Rig::build_with(&Layout::of(Shape::OneArm, 4), |fleet| Fleet {
+    Rig::build_with(&Layout::of(Shape::OneArm, 4).beside(), |fleet| Fleet {
         protection: String::new(),
         ..fleet
     })

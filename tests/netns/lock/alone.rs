@@ -16,7 +16,7 @@ use super::people::{alone, ensure_flat, ensure_same, head, last_entry, scrape, s
 
 /// The product's defaults, and what is short enough for a test.
 fn rig(protection: &str) -> Result<Rig> {
-    Rig::build_with(&Layout::of(Shape::OneArm, 4), |fleet| Fleet {
+    Rig::build_with(&Layout::of(Shape::OneArm, 4).beside(), |fleet| Fleet {
         protection: protection.to_owned(),
         ..fleet.draining("2s", "8s")
     })

@@ -141,7 +141,7 @@ fn written(plan: &Value) -> Result<String> {
 
 #[test]
 fn what_a_plan_says_of_itself_counts_for_nothing() -> Result<()> {
-    let rig = Rig::build_with(&Layout::of(Shape::OneArm, 4), |fleet| Fleet {
+    let rig = Rig::build_with(&Layout::of(Shape::OneArm, 4).beside(), |fleet| Fleet {
         protection: String::new(),
         ..fleet
     })?;

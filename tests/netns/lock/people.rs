@@ -92,7 +92,7 @@ impl Team {
     }
 
     pub fn build_with(further: &str, adapt: impl FnOnce(String) -> String) -> Result<Self> {
-        let layout = Layout::of(Shape::OneArm, 4);
+        let layout = Layout::of(Shape::OneArm, 4).beside();
         let rig = Rig::without_daemon(&layout, |mut fleet| {
             let approvers = fleet.hash_key_file.with_file_name("approvers");
             fleet.protection = format!(

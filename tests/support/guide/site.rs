@@ -35,7 +35,7 @@ impl Site {
         // In bare frames: the backends have no agent yet.
         let layout = Layout {
             encap: Encap::L2,
-            ..Layout::of(Shape::OneArm, BACKENDS)
+            ..Layout::of(Shape::OneArm, BACKENDS).beside()
         };
         let rig = Rig::without_daemon(&layout, |fleet| fleet)?;
         number(&rig)?;

@@ -52,7 +52,7 @@ impl Tried {
 use Tried::{By, Reads, Refused, RefusedOrShown};
 
 /// A command that is new has to say here how it is tried.
-pub const COMMANDS: [(&str, Tried); 52] = [
+pub const COMMANDS: [(&str, Tried); 53] = [
     ("status", Reads(&["status"])),
     ("plan", By(plan)),
     (
@@ -70,6 +70,7 @@ pub const COMMANDS: [(&str, Tried); 52] = [
     ("hold", By(hold)),
     ("resume", Reads(&["resume"])),
     ("break-glass", By(break_glass)),
+    ("recover", Reads(&["recover --dry-run", "recover"])),
     ("undelete", By(undelete)),
     (
         "wipe",

@@ -14,7 +14,7 @@ use super::{
 type Try = fn(&mut Site) -> Result<()>;
 
 /// A route that is new has to say here how it is tried.
-pub const ROUTES: [(&str, Try); 19] = [
+pub const ROUTES: [(&str, Try); 20] = [
     ("/v1/plan", plan),
     ("/v1/apply", apply),
     ("/v1/confirm", confirm),
@@ -31,6 +31,7 @@ pub const ROUTES: [(&str, Try); 19] = [
     ("/v1/resume", resume),
     ("/v1/break-glass", break_glass),
     ("/v1/mend-glass", mend_glass),
+    ("/v1/recover", recover),
     ("/v1/undelete", undelete),
     ("/v1/wipe", wipe),
     ("/v1/why-refused", why_refused),
@@ -270,6 +271,15 @@ fn break_glass(site: &mut Site) -> Result<()> {
     let answer = site.asks("/v1/mend-glass", &Value::Null, More::Nothing)?;
     ensure!(answer.is_success(), "{answer:?}");
     glass::ensure_is_shut(site)
+}
+
+/// Of a daemon that is not read-only: nothing is to be done.
+fn recover(site: &mut Site) -> Result<()> {
+    for request in [json!({}), json!({ "dryRun": true }), json!({ "dryRun": false })] {
+        let answer = site.asks("/v1/recover", &request, More::Nothing)?;
+        ensure!(answer.is_success(), "{answer:?}");
+    }
+    Ok(())
 }
 
 fn mend_glass(site: &mut Site) -> Result<()> {
