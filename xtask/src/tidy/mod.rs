@@ -1,7 +1,9 @@
 //! `cargo xtask tidy`: rules of the repository that neither rustc nor clippy
-//! knows. Every rule is a pure function of texts, in `rules` and `verdicts`;
+//! knows. Every rule is a pure function of texts, in `rules`, `verdicts` and
+//! `promises`;
 //! this file reads the texts.
 
+mod promises;
 mod rules;
 mod source;
 mod verdicts;
@@ -59,6 +61,7 @@ pub fn run() -> Result<()> {
     collect(&workspace::root()?, "", &mut files)?;
     let mut found: Vec<Violation> = files.iter().flat_map(rules::check).collect();
     found.extend(verdicts::check(&files));
+    found.extend(promises::check(&files));
     for violation in &found {
         println!("{violation}");
     }

@@ -39,6 +39,8 @@ const SWITCHES: [(&str, &[&str]); 6] = [
         "ublisher.publish(",
         &[
             "lb-userspace/src/serving/publish.rs",
+            // The revision that is served, once more.
+            "lb-userspace/src/serving/past.rs",
             "lb-userspace/src/publish/tests.rs",
         ],
     ),

@@ -1,6 +1,6 @@
 //! Each rule, kept and broken.
 
-use super::{File, rules, source::code, verdicts};
+use super::{File, promises, rules, source::code, verdicts};
 
 fn messages(path: &str, text: &str) -> Vec<String> {
     let file = File {
@@ -176,4 +176,31 @@ fn verdict_without_a_row_or_a_line_is_found() {
     let found = repository(test, "| `ForwardTx` | sent |\nand PassUntrusted\n");
     assert_eq!(found.len(), 1);
     assert!(found[0].contains("docs/verdicts.md"), "{found:?}");
+}
+
+fn promised(rows: &str) -> Vec<String> {
+    let page = format!("| promise | enforced by |\n|---|---|\n{rows}");
+    let tests =
+        "#[test]\nfn it_holds() {}\n#[tokio::test(start_paused = true)]\nasync fn so_does_this() {}\nfn helper() {}\n";
+    let files = [("RELIABILITY.md", page.as_str()), ("tests/netns/a.rs", tests)].map(|(path, text)| File {
+        path: path.to_owned(),
+        text: text.to_owned(),
+    });
+    promises::check(&files).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn promise_without_a_test_that_is_there_is_found() {
+    assert_eq!(
+        promised("| all is well | netns `a::it_holds`, `so_does_this` |\n"),
+        Vec::<String>::new()
+    );
+    let gone = promised("| all is well | netns `a::it_held` |\n");
+    assert_eq!(gone, ["RELIABILITY.md:3: there is no test it_held"]);
+    let helper = promised("| all is well | `helper` |\n");
+    assert_eq!(helper, ["RELIABILITY.md:3: there is no test helper"]);
+    let none = promised("| all is well | somebody looked |\n");
+    assert_eq!(none, ["RELIABILITY.md:3: a promise without a test"]);
+    assert_eq!(promised("").len(), 1);
+    assert_eq!(promises::check(&[]).len(), 1);
 }
