@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod neighbours;
 pub mod part;
 pub mod plan;
+pub mod preview;
 pub mod publish;
 pub mod rehearsal;
 pub mod relayout;
