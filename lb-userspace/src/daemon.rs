@@ -169,7 +169,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     // A change under way is finished; then the process may go.
     let mut serving = daemon.serving.lock().await;
     if let Err(error) = serving.end_sample() {
-        tracing::warn!(%error, "a sample could not be ended; the next start ends it");
+        tracing::info!(%error, "a sample could not be ended; the next start ends it");
     }
     serving.sign_all(Now::read());
     drop(serving);

@@ -93,7 +93,7 @@ impl Daemon {
     async fn sample(&self, within: Duration) -> Result<Vec<Sampled>, Failure> {
         {
             let mut serving = self.serving.lock().await;
-            let until = clock::coarse_ns_after(within);
+            let until = || clock::coarse_ns_after(within);
             tokio::task::block_in_place(|| serving.begin_sample(until, within))?;
         }
         tokio::time::sleep(within).await;

@@ -51,16 +51,13 @@ impl Sampler {
     ///
     /// # Errors
     /// When the kernel refuses; every link has the balancer then.
-    pub fn put_on(object: &Object, directory: &Path, sampling: Sampling) -> Result<Self, KernelError> {
+    pub fn put_on(object: &Object, directory: &Path, sampling: impl FnOnce() -> Sampling) -> Result<Self, KernelError> {
         let mut loader = EbpfLoader::new();
         let pinned = MAPS.map(|name| (name, map_path(directory, name)));
         for (name, path) in &pinned {
             loader.map_pin_path(name, path.as_path());
         }
         let mut ebpf = loader.load(object.bytes()).map_err(load_error)?;
-        let map = ebpf.map_mut("SAMPLING").ok_or(KernelError::Missing("SAMPLING"))?;
-        let mut map: Array<_, Plain<Sampling>> = Array::try_from(map).map_err(map_error)?;
-        map.set(0, Plain(sampling), 0).map_err(map_error)?;
         let pin = program_path(directory, PROGRAM);
         unpin(&pin)?;
         let program = program_mut(&mut ebpf, PROGRAM)?;
@@ -74,11 +71,23 @@ impl Sampler {
                 return Err(error);
             }
         }
-        Ok(Self {
+        let mut sampler = Self {
             ebpf,
             id,
             directory: directory.to_owned(),
-        })
+        };
+        if let Err(error) = sampler.begin(sampling()) {
+            take_off(directory)?;
+            return Err(error);
+        }
+        Ok(sampler)
+    }
+
+    /// Until then nothing is copied.
+    fn begin(&mut self, sampling: Sampling) -> Result<(), KernelError> {
+        let map = self.ebpf.map_mut("SAMPLING").ok_or(KernelError::Missing("SAMPLING"))?;
+        let mut map: Array<_, Plain<Sampling>> = Array::try_from(map).map_err(map_error)?;
+        map.set(0, Plain(sampling), 0).map_err(map_error)
     }
 
     /// Of the program.

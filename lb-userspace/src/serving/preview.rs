@@ -86,18 +86,19 @@ impl Serving {
         vips.map(|vip| lives.vip(&vip.name).pps_now).sum()
     }
 
-    /// Begins to copy headers of packets, until the clock says `until_ns`.
+    /// Begins to copy headers of packets, until the clock says what `until_ns`
+    /// does once the program is on all interfaces: loading it takes a while.
     ///
     /// # Errors
     /// When the kernel refuses. Nothing is copied then.
-    pub fn begin_sample(&mut self, until_ns: u64, within: Duration) -> Result<(), KernelError> {
+    pub fn begin_sample(&mut self, until_ns: impl FnOnce() -> u64, within: Duration) -> Result<(), KernelError> {
         let expected = self.pps().saturating_mul(within.as_millis() as u64) / 1000;
-        let sampling = Sampling {
-            until_ns,
-            one_in: u32::try_from(expected.div_ceil(AIM)).unwrap_or(u32::MAX).max(1),
+        let one_in = u32::try_from(expected.div_ceil(AIM)).unwrap_or(u32::MAX).max(1);
+        self.publisher.kernel_mut().sample(|| Sampling {
+            until_ns: until_ns(),
+            one_in,
             reserved: 0,
-        };
-        self.publisher.kernel_mut().sample(sampling)
+        })
     }
 
     /// Ends that.

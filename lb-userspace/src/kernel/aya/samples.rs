@@ -22,11 +22,12 @@ impl KernelBalancer {
     }
 
     /// Begins to copy headers of live packets; whoever hangs, nothing is copied
-    /// after the time `sampling` says. A sample that is under way is ended first.
+    /// after the time that `sampling` says once all links have
+    /// the program. A sample that is under way is ended first.
     ///
     /// # Errors
     /// When the kernel refuses. The balancer is on every link then.
-    pub fn sample(&mut self, sampling: Sampling) -> Result<(), KernelError> {
+    pub fn sample(&mut self, sampling: impl FnOnce() -> Sampling) -> Result<(), KernelError> {
         self.sampled()?;
         if !self.programs_are_ours()? {
             return Err(KernelError::NotOurs);
