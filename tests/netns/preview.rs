@@ -60,7 +60,7 @@ fn preview_counts_as_the_tables_do_and_leaves_nothing_behind() -> Result<()> {
 
 #[test]
 fn vips_that_would_drop_are_named_and_the_apply_is_refused() -> Result<()> {
-    let rig = // Next hops are the backends themselves, no router that answers for all.
+    // Next hops are the backends themselves, no router that answers for all.
     let rig = Rig::start(Shape::TwoArm, 4, 4)?;
     let load = streams(&rig)?;
     let before = rig.installation.status()?;
