@@ -70,8 +70,8 @@ fn sampled(live: &LivePreview) -> String {
         return format!("no packet came within {} ms", live.within_ms);
     }
     let mut text = format!(
-        "of {} sampled {} to another backend ({} of established flows), ",
-        counted(live.packets as usize, "packet"),
+        "of {} {} to another backend ({} of established flows), ",
+        counted(live.packets as usize, "sampled packet"),
         match live.other_backend {
             1 => "1 goes".to_owned(),
             other => format!("{} go", thousands(other.into())),
