@@ -1,6 +1,7 @@
 //! `balancer`: the XDP program on a balancer's interfaces, and `plain` and
 //! `odd`, which it calls. Entry, path, count, action; no `if` here chooses a
-//! fate.
+//! fate. `sampled` is `balancer` that first copies headers of some packets, and
+//! takes its place for seconds, when somebody asks for a preview.
 //!
 //! For another target than BPF this is a stub, so that clippy and
 //! rust-analyzer see the whole workspace; `cargo xtask build` builds it.
@@ -12,6 +13,8 @@ mod frame;
 mod license;
 #[cfg(target_arch = "bpf")]
 mod maps;
+#[cfg(target_arch = "bpf")]
+mod sample;
 #[cfg(target_arch = "bpf")]
 mod view;
 
@@ -31,7 +34,7 @@ mod program {
         view::View as _,
     };
 
-    use crate::{frame::XdpFrame, maps::PROGRAMS, view::KernelView};
+    use crate::{frame::XdpFrame, maps::PROGRAMS, sample, view::KernelView};
 
     /// The fast path; what it does not know, the others do.
     // `inline(always)`: `#[xdp]` wraps this function, and LLVM would leave a call
@@ -40,11 +43,15 @@ mod program {
     #[inline(always)]
     pub fn balancer(context: XdpContext) -> u32 {
         differ(&context);
-        match path::fast::balance(&mut XdpFrame::new(&context), &KernelView) {
-            Ok(outcome) => act(&context, &outcome),
-            Err(Next::Plain) => call(&context, PLAIN),
-            Err(Next::Odd) => call(&context, ODD),
-        }
+        fast(&context)
+    }
+
+    /// The same for a while, with a copy of the headers of some packets.
+    #[xdp(frags)]
+    #[inline(always)]
+    pub fn sampled(context: XdpContext) -> u32 {
+        sample::take(&context);
+        fast(&context)
     }
 
     /// Packets of the common shape that are not as usual.
@@ -64,6 +71,15 @@ mod program {
         match path::odd::balance(&mut XdpFrame::new(&context), &KernelView) {
             Ok(outcome) => act(&context, &outcome),
             Err(_) => call(&context, PLAIN),
+        }
+    }
+
+    #[inline(always)]
+    fn fast(context: &XdpContext) -> u32 {
+        match path::fast::balance(&mut XdpFrame::new(context), &KernelView) {
+            Ok(outcome) => act(context, &outcome),
+            Err(Next::Plain) => call(context, PLAIN),
+            Err(Next::Odd) => call(context, ODD),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The maps of the balancer. All of them are pinned by the daemon and outlive
-//! it; only CHUNKS changes its content with a revision.
+//! it, but for those of `sampled`; only CHUNKS changes its content with a
+//! revision.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, ProgramArray},
+    btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, ProgramArray, RingBuf},
     macros::btf_map,
 };
 use lb_common::abi::{
@@ -13,6 +14,7 @@ use lb_common::abi::{
     node::{Answers, Node},
     path_mtu::{PATH_MTU_ENTRIES, PathMtu, PathMtuKey},
     programs::PROGRAMS as PROGRAM_ENTRIES,
+    sample::{SAMPLES_RING, Sampling},
 };
 
 /// Page-aligned values: a line is one cache line, and user space fills and
@@ -62,3 +64,12 @@ pub static PATH_MTU: LruHashMap<PathMtuKey, PathMtu, { PATH_MTU_ENTRIES as usize
 /// The programs that are called from the first one.
 #[btf_map]
 pub static PROGRAMS: ProgramArray<{ PROGRAM_ENTRIES as usize }> = ProgramArray::new();
+
+/// How long is sampled, and how much. Of `sampled` alone.
+#[btf_map]
+pub static SAMPLING: Array<Sampling, 1> = Array::new();
+
+/// Headers that were sampled: each a `Sample`. Untyped, because libbpf wants a
+/// ring's values to have no size.
+#[btf_map]
+pub static SAMPLES: RingBuf<(), { SAMPLES_RING as usize }> = RingBuf::new();

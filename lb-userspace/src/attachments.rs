@@ -171,7 +171,7 @@ impl Serving {
         let mut detached = false;
         match kernel.link(&interface.name)? {
             Some(facts) if facts.ifindex == link.ifindex => {
-                if facts.program_id != kernel.program_id()? {
+                if !kernel.is_balancer(facts.program_id)? {
                     event!(
                         error,
                         ProgramReplaced,
@@ -207,8 +207,9 @@ impl Serving {
             }
             None => {}
         }
-        let ours = kernel.program_id()?;
-        if let Some(id) = link.xdp_program.filter(|id| *id != ours && !detached) {
+        if let Some(id) = link.xdp_program.filter(|_| !detached)
+            && !kernel.is_balancer(id)?
+        {
             // Who holds it is looked up once.
             return Err(taken(interface, id, known));
         }

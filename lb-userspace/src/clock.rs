@@ -22,13 +22,23 @@ impl Now {
     /// Reads both clocks.
     #[must_use]
     pub fn read() -> Self {
-        let coarse = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-        let nanoseconds = coarse.tv_sec.cast_unsigned() * 1_000_000_000 + coarse.tv_nsec.cast_unsigned();
         Self {
             time: Timestamp::now(),
-            coarse: seconds(nanoseconds),
+            coarse: seconds(coarse_ns()),
         }
     }
+}
+
+/// The clock that the program reads, nanoseconds.
+fn coarse_ns() -> u64 {
+    let coarse = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    coarse.tv_sec.cast_unsigned() * 1_000_000_000 + coarse.tv_nsec.cast_unsigned()
+}
+
+/// What that clock says after so long.
+#[must_use]
+pub fn coarse_ns_after(duration: Duration) -> u64 {
+    coarse_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// A point of this boot, in milliseconds of `CLOCK_MONOTONIC`, which setting the

@@ -8,6 +8,7 @@ mod health;
 mod journal;
 mod lock;
 mod notify;
+mod preview;
 mod requests;
 mod scrape;
 mod sentinel;
@@ -134,6 +135,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         resolution: RwLock::new(resolution),
         said: notify::Saying::default(),
         health: Vigil::default(),
+        previews: preview::Turns::default(),
     });
     daemon.follow_once().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
@@ -165,7 +167,12 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     }
     prober.close().await;
     // A change under way is finished; then the process may go.
-    daemon.serving.lock().await.sign_all(Now::read());
+    let mut serving = daemon.serving.lock().await;
+    if let Err(error) = serving.end_sample() {
+        tracing::info!(%error, "a sample could not be ended; the next start ends it");
+    }
+    serving.sign_all(Now::read());
+    drop(serving);
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
 }
@@ -197,6 +204,8 @@ struct Daemon {
     /// As of the last look.
     resolution: RwLock<Resolution>,
     health: Vigil,
+    /// Whose turn it is to have a preview.
+    previews: preview::Turns,
     /// To systemd.
     said: notify::Saying,
 }

@@ -100,6 +100,8 @@ events! {
     TakeoverRefused = "97ee977fdf868581dab2817b035d6f33",
     /// An upgrade of the program was cut short, and is finished or undone now.
     UpgradeSettled = "fd858ba68d611c51b38ce4ccb042058f",
+    /// The daemon before ended while it sampled traffic: the usual program is on its interfaces again.
+    SampleSettled = "52924a30cae58602c69fde184f9c6530",
     /// The pins were removed, and the host was not rebooted.
     PinsLost = "3dcb8d3997380360821caec592cc2202",
     /// What is served waits for `holdfast confirm`.

@@ -13,6 +13,7 @@ use crate::{
     neighbours::NetlinkError,
     plan::{Finding, WishError, code::Code, policy},
     publish::PublishError,
+    rehearsal::Objection,
     revision::RevisionError,
     store::StoreError,
 };
@@ -57,6 +58,12 @@ impl From<PublishError> for Failure {
         match error {
             PublishError::Kernel(_) => failure("HF3001", FAILED, message, "see the daemon's log, then apply again"),
             PublishError::NoSlots => failure("HF3002", FAILED, message, "use fewer pools"),
+            PublishError::Rehearsal(source) if source.downcast_ref().is_some_and(Objection::is_drops) => failure(
+                "HF3020",
+                REFUSED,
+                message,
+                "holdfast backend list: is there a next hop for one of the pool's backends?",
+            ),
             PublishError::Rehearsal(_) => failure(
                 "HF3003",
                 FAILED,
@@ -65,6 +72,19 @@ impl From<PublishError> for Failure {
             ),
         }
     }
+}
+
+/// What a preview has against a plan, as the apply would say it.
+#[must_use]
+pub fn of_preview(objection: Objection) -> Failure {
+    PublishError::Rehearsal(Box::new(objection)).into()
+}
+
+/// Previews are made one at a time, and with pauses.
+#[must_use]
+pub fn previews_wait() -> Failure {
+    let message = "another preview is under way, or was just now: the daemon has other things to do, too".to_owned();
+    failure("HF3021", FAILED, message, "ask again in a few seconds")
 }
 
 impl From<RevisionError> for Failure {
@@ -210,7 +230,7 @@ pub fn read_only(reason: &str) -> Failure {
 pub fn nothing_to_recover_from(reason: Option<&str>) -> Failure {
     let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     failure(
-        "HF3020",
+        "HF3022",
         FAILED,
         format!("the daemon does not know what the kernel serves{why}. Nothing was changed."),
         "put a backup of the state directory in its place, and start the daemon again",
@@ -221,7 +241,7 @@ pub fn nothing_to_recover_from(reason: Option<&str>) -> Failure {
 #[must_use]
 pub fn hash_key(path: &Path, source: &io::Error) -> Failure {
     failure(
-        "HF3021",
+        "HF3023",
         FAILED,
         format!("the hash key file {}: {source}", path.display()),
         "make the file's directory writable for the daemon; then: holdfast recover",

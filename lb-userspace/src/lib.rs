@@ -33,6 +33,7 @@ pub mod neighbours;
 pub mod part;
 pub mod past;
 pub mod plan;
+pub mod preview;
 pub mod publish;
 pub mod rehearsal;
 pub mod relayout;

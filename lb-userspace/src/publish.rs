@@ -240,6 +240,28 @@ impl<K: Kernel> Publisher<K> {
         Ok(published)
     }
 
+    /// Puts a revision into the kernel where nothing leads to it, lets `look` see
+    /// it, and takes it out again.
+    ///
+    /// # Errors
+    /// When it could not be put there, or not be taken out: then it is emptied
+    /// like an earlier revision the next time.
+    pub fn try_out<R>(
+        &mut self,
+        layout: &Layout,
+        facts: &RootFacts,
+        look: impl FnOnce(&K, Active) -> R,
+    ) -> Result<R, PublishError> {
+        self.collect()?;
+        let mut draft = Draft::new(self);
+        let filled = draft.fill(layout, facts);
+        let drafted = draft.end();
+        let looked = filled.map(|active| look(&self.kernel, active));
+        self.retired.extend(drafted.installed);
+        self.collect()?;
+        looked
+    }
+
     /// Empties the slots of earlier revisions, after a grace period.
     ///
     /// # Errors

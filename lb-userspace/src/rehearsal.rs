@@ -39,6 +39,21 @@ pub enum Objection {
         expected: Option<Destination>,
         got: Option<Destination>,
     },
+    /// As the preview tells it.
+    #[error("{0}")]
+    Contradicted(String),
+    /// The program does what the revision says, and that is nothing for a VIP
+    /// that stays.
+    #[error("{0}")]
+    Drops(String),
+}
+
+impl Objection {
+    /// A VIP that stays would be dropped, and the program is as it should be.
+    #[must_use]
+    pub const fn is_drops(&self) -> bool {
+        matches!(self, Self::Drops(_))
+    }
 }
 
 /// What a packet on its way to a backend is told by.
@@ -116,7 +131,8 @@ impl Owner<'_> {
     }
 
     /// What the program did is what it does with a packet to it.
-    fn got(&self, action: u32, packet: &[u8]) -> bool {
+    #[must_use]
+    pub fn got(&self, action: u32, packet: &[u8]) -> bool {
         destination(self.encap, action, packet) == self.destination()
     }
 }
@@ -125,13 +141,19 @@ impl Owner<'_> {
 /// nothing.
 #[must_use]
 pub fn destination(encap: Encap, action: u32, packet: &[u8]) -> Option<Destination> {
-    if action != XDP_TX && action != XDP_REDIRECT {
+    if !is_sent(action) {
         return None;
     }
     match encap {
         Encap::Ipip | Encap::Gue => outer_destination(packet).map(Destination::Outer),
         Encap::L2 => packet.first_chunk().map(|mac| Destination::Mac(MacAddr(*mac))),
     }
+}
+
+/// The program sent the packet out.
+#[must_use]
+pub const fn is_sent(action: u32) -> bool {
+    action == XDP_TX || action == XDP_REDIRECT
 }
 
 fn outer_destination(packet: &[u8]) -> Option<IpAddr> {
@@ -194,7 +216,7 @@ fn rehearse_each(kernel: &KernelBalancer, active: Active, revision: &Revision, s
 
 /// A source that is neither the VIP nor our own: from one of the networks that
 /// are nobody's (RFC 5737, RFC 3849, RFC 9637).
-fn stranger(revision: &Revision, vip: &Vip) -> IpAddr {
+pub(crate) fn stranger(revision: &Revision, vip: &Vip) -> IpAddr {
     const NOBODYS: [IpAddr; 6] = [
         IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
         IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),

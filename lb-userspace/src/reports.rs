@@ -326,7 +326,7 @@ impl Serving {
             match kernel.link(&interface.name) {
                 Ok(Some(facts)) if facts.ifindex != 0 => {
                     let detail = format!("program {}, pinned is {pinned}", facts.program_id);
-                    check(&name, facts.program_id == pinned, detail)
+                    check(&name, kernel.is_balancer(facts.program_id).unwrap_or(false), detail)
                 }
                 Ok(_) => check(&name, false, "not attached".to_owned()),
                 Err(error) => check(&name, false, error.to_string()),

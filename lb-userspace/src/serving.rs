@@ -6,6 +6,7 @@ mod footing;
 mod lock;
 mod past;
 mod plan;
+mod preview;
 mod publish;
 mod record;
 mod recover;
@@ -20,7 +21,10 @@ pub(crate) use self::apply::Permit;
 pub(crate) use self::footing::Footing;
 pub use self::{apply::Asked, plan::Wish};
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use crate::{
     activity::Activity,
@@ -110,6 +114,9 @@ pub struct Opened {
     pub approved_by: Vec<String>,
     /// The glass was broken, and had to be.
     pub glass: bool,
+    /// Pools of which nothing is left, as was measured: that their VIPs drop is
+    /// no surprise.
+    pub emptied: BTreeSet<String>,
 }
 
 /// Which change a publish is for.
@@ -157,6 +164,7 @@ const fn unchanged(served: &Served) -> Applied {
         publish_us: 0,
         effects: Vec::new(),
         confirm_until: None,
+        preview: None,
         notes: Vec::new(),
     }
 }

@@ -28,6 +28,8 @@ mod next_hops;
 mod notify;
 mod overrides;
 mod path_mtu;
+mod preview;
+mod preview_sampled;
 mod prometheus;
 mod recover;
 mod refusals;

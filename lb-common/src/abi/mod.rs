@@ -19,6 +19,7 @@ pub mod path_mtu;
 pub mod programs;
 pub mod rig;
 pub mod root;
+pub mod sample;
 pub mod table;
 pub mod vip;
 

@@ -7,11 +7,11 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery,
-        VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+        PlanRequest, PreviewRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest,
+        VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
-use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, store::Page};
+use crate::{config::Access, digest::Digest, metrics::Sample, plan::Plan, preview::Preview, store::Page};
 
 /// An answer on its way (what futures crates call a `BoxFuture`).
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
@@ -20,7 +20,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send 
 /// handed on to be named as a plan's author.
 ///
 /// A future may be dropped when its client goes away, except that of
-/// [`Backing::apply`], which is always run to its end.
+/// [`Backing::apply`] and [`Backing::preview`], which are always run to their end.
 pub trait Backing: Send + Sync + 'static {
     /// Of the running generation; `None`: it has none, or none runs.
     fn access(&self) -> Answer<'_, Option<Access>>;
@@ -31,6 +31,8 @@ pub trait Backing: Send + Sync + 'static {
     fn why(&self, query: WhyQuery) -> Answer<'_, Why>;
     /// A plan with findings that refuse it is an answer, not a failure.
     fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan>;
+    /// `may_sample`: they may have live packets sampled.
+    fn preview(&self, request: PreviewRequest, peer: Peer, may_sample: bool) -> Answer<'_, Preview>;
     /// With `confirm` and `abort` the only write.
     fn apply(&self, request: ApplyRequest, peer: Peer) -> Answer<'_, Applied>;
     /// Ends the trial of the running generation: it stays.

@@ -17,8 +17,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::model::{
     ApplyRequest, ApproveRequest, BackendRequest, BreakGlassRequest, Document, Failure, HoldRequest, InterfacesRequest,
-    Kind, PlanRequest, RecoverRequest, RejectRequest, RollbackRequest, UndeleteRequest, VipRequest, WhyRefusedRequest,
-    WipeRequest,
+    Kind, PlanRequest, PreviewRequest, RecoverRequest, RejectRequest, RollbackRequest, UndeleteRequest, VipRequest,
+    WhyRefusedRequest, WipeRequest,
 };
 use crate::{config::limits::MAX_FILE_BYTES, digest::Digest, plan::file::MAX_PLAN_BYTES};
 
@@ -42,6 +42,10 @@ impl Bounded for WipeRequest {}
 impl Bounded for ApproveRequest {
     /// A signature, with what JSON escapes.
     const LIMIT: usize = 256 << 10;
+}
+
+impl Bounded for PreviewRequest {
+    const LIMIT: usize = BODY_LIMIT;
 }
 
 impl Bounded for WhyRefusedRequest {

@@ -13,10 +13,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::model::{
     Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest, Document,
     Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify, Kind, PlanRequest,
-    RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery, VipRequest, Why,
-    WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+    PreviewRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery,
+    VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
 };
-use crate::{config::API_VERSION, digest::Digest, plan::Plan, store::Page};
+use crate::{config::API_VERSION, digest::Digest, plan::Plan, preview::Preview, store::Page};
 
 /// How long the daemon may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -156,6 +156,10 @@ impl Client {
 
     pub async fn plan(&self, request: &PlanRequest) -> Result<Document<Plan>, ClientError> {
         self.write("/v1/plan", request).await
+    }
+
+    pub async fn preview(&self, request: &PreviewRequest) -> Result<Document<Preview>, ClientError> {
+        self.write("/v1/preview", request).await
     }
 
     pub async fn apply(&self, request: &ApplyRequest) -> Result<Document<Applied>, ClientError> {

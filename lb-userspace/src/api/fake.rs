@@ -14,8 +14,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery,
-        VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+        PlanRequest, PreviewRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest,
+        VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
     digest::Digest,
     metrics::Sample,
     plan::{Plan, Severity},
+    preview::Preview,
     store::Page,
 };
 
@@ -74,6 +75,28 @@ impl Backing for Fake {
             } else {
                 Ok(plan(&peer.name, &empty_is_refused()))
             }
+        })
+    }
+
+    /// One second of a sample is well, longer ones find drops.
+    fn preview(&self, request: PreviewRequest, _peer: Peer, may_sample: bool) -> Answer<'_, Preview> {
+        Box::pin(async move {
+            let mut told = json!({
+                "plan": request.plan.digest(), "generation": 41, "revision": 43, "vips": 1, "flows": 8,
+                "summary": "3.1 % of slots move, 0 new drops", "otherBackend": 0, "slots": 65536,
+                "slotsMoved": 2031, "slotsKept": 2031, "tookUs": 21000,
+            });
+            if let Some(within) = request.sample.filter(|within| may_sample && *within > 0) {
+                let drops = json!([{"vip": "web4", "packets": 3, "verdict": "DropTooBig"}]);
+                told["sampled"] = json!({
+                    "withinMs": within * 1000, "packets": 1204, "ofVips": 1204, "otherBackend": 37,
+                    "ofEstablishedFlows": 0, "ends": 0, "newDrops": if within > 1 { drops } else { json!([]) },
+                });
+                if within > 1 {
+                    told["refusal"] = json!({"code": "HF3020", "message": "packets would be dropped", "exit": 3});
+                }
+            }
+            Ok(sample(told))
         })
     }
 

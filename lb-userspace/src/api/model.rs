@@ -5,6 +5,7 @@ mod health;
 mod journal;
 mod live;
 mod lock;
+mod preview;
 mod recover;
 
 use std::{
@@ -32,6 +33,7 @@ pub use self::{
         Approvals, ApproveRequest, BreakGlassRequest, BrokenRule, GlassStatus, HoldRequest, HoldStatus, LockStatus,
         RefusalStatus, RejectRequest, UndeleteRequest, Waiting, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
+    preview::{LONGEST_SAMPLE, PreviewRequest},
     recover::{KeyFile, RecoverRequest, Recovery},
 };
 
@@ -401,6 +403,10 @@ pub struct Applied {
     /// It is taken back unless it is confirmed until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_until: Option<Timestamp>,
+    /// What packets for every VIP said before the switch, in a sentence; absent:
+    /// nothing was switched to by a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
     /// Things worth knowing, such as next hops not resolved yet.
     pub notes: Vec<String>,
 }

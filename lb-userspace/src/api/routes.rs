@@ -22,8 +22,8 @@ use super::{
     model::{
         Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
         ExportQuery, Failure, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-        PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest, VerifyQuery,
-        VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+        PlanRequest, PreviewRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest,
+        VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
     },
     openapi,
     roles::{Accounts, Role, Standing},
@@ -32,6 +32,7 @@ use crate::{
     digest::Digest,
     metrics::{self, Sample},
     plan::Plan,
+    preview::Preview,
     store::Page,
 };
 
@@ -110,6 +111,7 @@ pub fn routes() -> Vec<Route> {
         reads("/v1/status", "What is served, and whether it is in sync", status),
         reads("/v1/why", "What the kernel does with a packet, and why", why),
         plans("/v1/plan", "What a configuration would change", plan),
+        plans("/v1/preview", "What a plan would do to packets", preview),
         changes("/v1/apply", "Applies a plan, whole or not at all", apply),
         changes("/v1/confirm", "Keeps the generation that is on trial", confirm),
         changes("/v1/abort", "Takes the generation that is on trial back", abort),
@@ -263,6 +265,21 @@ async fn why(State(api): State<Api>, Asked(query): Asked<WhyQuery>) -> Reply<Why
 
 async fn plan(State(api): State<Api>, Extension(peer): Extension<Peer>, request: Body<PlanRequest>) -> Reply<Plan> {
     reply(api.backing.plan(request.0, peer).await)
+}
+
+/// A sample is of operators: for a while another program is on the interfaces.
+async fn preview(
+    State(api): State<Api>,
+    Extension(peer): Extension<Peer>,
+    request: Body<PreviewRequest>,
+) -> Reply<Preview> {
+    let may_sample = api.admits(&peer, Role::Operator).await;
+    if request.0.sample.is_some_and(|seconds| seconds > 0) {
+        may_sample.clone()?;
+    }
+    // A task of its own, as for an apply: what was put on interfaces comes off.
+    let previewing = tokio::spawn(async move { api.backing.preview(request.0, peer, may_sample.is_ok()).await });
+    reply(previewing.await.unwrap_or_else(|_| Err(broken_off())))
 }
 
 async fn apply(

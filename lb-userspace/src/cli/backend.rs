@@ -53,7 +53,7 @@ async fn change(
     };
     let plan = terminal.patiently("planning", client.backend(&request)).await?;
     if wished.plan {
-        return shown(&plan, terminal);
+        return shown(&plan, client, terminal).await;
     }
     let trial = args::Trial::default();
     carry_out(plan.body, wished.message.clone(), trial, client, terminal).await

@@ -10,7 +10,7 @@ use super::{
     args,
     candidate::Candidate,
     error::{Error, Exit},
-    lock,
+    lock, preview,
     terminal::{Look, Terminal},
     text::{Tone, count, paint, plain},
     trial,
@@ -20,14 +20,17 @@ use crate::{
         client::Client,
         model::{Applied, ApplyRequest, Document, InterfacesRequest, RollbackRequest},
     },
+    config::Seconds,
     plan::{Plan, file, render},
+    preview::Preview,
 };
 
 pub(super) async fn plan(args: &args::Plan, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
     let candidate = Candidate::read(&args.candidate.file)?;
     let request = candidate.into_request(&args.candidate.remove);
     let plan = terminal.patiently("planning", client.plan(&request)).await?;
-    terminal.answer(&plan, |plan, look| render::plan_text(plan, look.color))?;
+    let preview = preview::beside(&plan.body, args.sample, client, terminal).await?;
+    terminal.answer(&plan, |plan, look| with_preview(plan, preview.as_ref(), look))?;
     if plan.body.is_refused() {
         // No file: a plan that nobody may apply is not worth keeping.
         return Ok(Exit::Refused);
@@ -37,6 +40,13 @@ pub(super) async fn plan(args: &args::Plan, client: &Client, terminal: &mut Term
     }
     let changes = args.detailed_exitcode && !plan.body.is_empty();
     Ok(if changes { Exit::Changes } else { Exit::Done })
+}
+
+/// Of documents only the plan: the preview is another one.
+fn with_preview(plan: &Plan, preview: Option<&Preview>, look: Look) -> String {
+    let mut text = render::plan_text(plan, look.color);
+    text.extend(preview.map(|preview| preview::preview_text(preview, look)));
+    text
 }
 
 fn keep(plan: &Plan, path: &Path, terminal: &mut Terminal<'_>) -> Result<(), Error> {
@@ -61,7 +71,7 @@ pub(super) async fn apply(args: &args::Apply, client: &Client, terminal: &mut Te
         // clap lets no command through that names neither.
         (None, None) => return Err(Error::NothingToApply),
     };
-    carry_out(plan, args.message.clone(), args.trial, client, terminal).await
+    carry_out_sampled(plan, args.message.clone(), args.trial, args.sample, client, terminal).await
 }
 
 /// The plan of a file that `holdfast plan --out` wrote.
@@ -126,8 +136,9 @@ fn request_for(args: &args::Interfaces) -> InterfacesRequest {
 }
 
 /// Shows a plan, and that is all.
-pub(super) fn shown(plan: &Document<Plan>, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
-    terminal.answer(plan, |plan, look| render::plan_text(plan, look.color))?;
+pub(super) async fn shown(plan: &Document<Plan>, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
+    let preview = preview::beside(&plan.body, None, client, terminal).await?;
+    terminal.answer(plan, |plan, look| with_preview(plan, preview.as_ref(), look))?;
     Ok(if plan.body.is_refused() {
         Exit::Refused
     } else {
@@ -143,12 +154,37 @@ pub(super) async fn carry_out(
     client: &Client,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Error> {
+    carry_out_sampled(plan, message, trial, None, client, terminal).await
+}
+
+async fn carry_out_sampled(
+    plan: Plan,
+    message: Option<String>,
+    trial: args::Trial,
+    sample: Option<Seconds>,
+    client: &Client,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Error> {
     // What is refused is handed in all the same, so that journal, metrics and
     // `status` say that somebody tried; what is shown is the plan.
     let refused = plan.is_refused().then(|| Box::new(plan.clone()));
     if refused.is_none() {
         // Talk: stdout is for what became of it.
         terminal.say(&render::plan_text(&plan, terminal.err.color))?;
+    }
+    // Of others an apply says the same itself.
+    let is_risky = plan.needs > 0 || plan.trial.is_some();
+    if (is_risky || sample.is_some())
+        && let Some(preview) = preview::beside(&plan, sample, client, terminal).await?
+    {
+        let look = Look {
+            color: terminal.err.color,
+            ..Look::default()
+        };
+        terminal.say(&preview::preview_text(&preview, look))?;
+        if let Some(objection) = preview::objection_of_traffic(preview) {
+            return Err(objection.into());
+        }
     }
     let digest = plan.digest();
     let request = ApplyRequest {
@@ -192,6 +228,12 @@ pub(super) fn applied_text(applied: &Applied, look: Look) -> String {
             count(applied.publish_us)
         )
     }];
+    lines.extend(
+        applied
+            .preview
+            .iter()
+            .map(|preview| format!("preview: {}", plain(preview))),
+    );
     if let Some(until) = applied.confirm_until {
         let text = format!("on trial until {until}: holdfast confirm, or it is taken back");
         lines.push(paint(look.color, Tone::Caution, &text));

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     args, change,
     error::{Error, Exit},
-    status,
+    preview, status,
     terminal::{Look, Terminal},
     text::{fields, numbers, plain, table, words},
 };
@@ -76,6 +76,13 @@ pub(super) fn digits(what: &Path) -> Option<&str> {
 
 pub(super) async fn approve(args: &args::Approve, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
     let plan = waiting(&args.plan, client).await?;
+    if let Some(preview) = preview::beside(&plan, None, client, terminal).await? {
+        let look = Look {
+            color: terminal.err.color,
+            ..Look::default()
+        };
+        terminal.say(&preview::preview_text(&preview, look))?;
+    }
     terminal.say(&format!(
         "{}{}",
         render::plan_text(&plan, terminal.err.color),

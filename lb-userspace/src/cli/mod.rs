@@ -19,6 +19,7 @@ mod history;
 mod journal;
 mod lock;
 mod objects;
+mod preview;
 mod recover;
 mod shell;
 mod status;
@@ -114,6 +115,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
     match &cli.command {
         Command::Status => status::status(&client()?, terminal).await,
         Command::Plan(args) => change::plan(args, &client()?, terminal).await,
+        Command::Preview(args) => preview::preview(args, &client()?, terminal).await,
         Command::Diff(args) => diff::diff(args, &client()?, terminal).await,
         Command::Apply(args) => change::apply(args, &client()?, terminal).await,
         Command::Confirm => trial::confirm(&client()?, terminal).await,

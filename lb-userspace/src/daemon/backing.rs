@@ -8,8 +8,8 @@ use crate::{
         model::{
             Applied, ApplyRequest, Approvals, ApproveRequest, BackendRequest, BpfDump, BpfVerify, BreakGlassRequest,
             ExportQuery, GenerationDetail, History, HoldRequest, InterfacesRequest, Journal, JournalVerify,
-            PlanRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status, UndeleteRequest,
-            VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
+            PlanRequest, PreviewRequest, RecoverRequest, Recovery, RejectRequest, RollbackRequest, Status,
+            UndeleteRequest, VerifyQuery, VipRequest, Why, WhyQuery, WhyRefused, WhyRefusedRequest, WipeRequest,
         },
     },
     config::Access,
@@ -17,6 +17,7 @@ use crate::{
     failure,
     metrics::Sample,
     plan::Plan,
+    preview::Preview,
     store::Page,
 };
 
@@ -43,6 +44,10 @@ impl Backing for Daemon {
 
     fn plan(&self, request: PlanRequest, peer: Peer) -> Answer<'_, Plan> {
         Box::pin(self.plan_file(request, peer))
+    }
+
+    fn preview(&self, request: PreviewRequest, _: Peer, may_sample: bool) -> Answer<'_, Preview> {
+        Box::pin(self.preview_plan(request, may_sample))
     }
 
     fn apply(&self, request: ApplyRequest, peer: Peer) -> Answer<'_, Applied> {

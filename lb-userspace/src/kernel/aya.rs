@@ -4,6 +4,8 @@
 //! process: `prog/{balancer,plain,odd,agent}`, `maps/NAME`, `links/INTERFACE`,
 //! `chunks/MAP_ID`.
 mod links;
+mod runs;
+mod samples;
 mod watch;
 
 use std::{
@@ -29,7 +31,7 @@ use lb_common::{
         path_mtu::{PathMtu, PathMtuKey},
         programs::PROGRAMS,
     },
-    verdict::{FlowEvent, Verdict},
+    verdict::FlowEvent,
 };
 
 use super::{
@@ -40,9 +42,12 @@ use super::{
     held::Held,
     pins::{self, Plain, map_error, map_path, open_map, open_pin, program_error},
     private::PrivateInstance,
+    sampler::{self, Sampler},
     sys,
     upgrade::{self, Object},
 };
+
+pub use self::runs::Runs;
 
 /// Maps of the balancer that are pinned.
 pub const MAPS: [&str; 9] = [
@@ -81,6 +86,8 @@ pub struct KernelBalancer {
     /// A second instance with its own ACTIVE and counters, of this build's
     /// program; or why the kernel does not load it.
     private: Result<PrivateInstance, KernelError>,
+    /// While traffic is sampled.
+    sampler: Option<Sampler>,
 }
 
 /// A chunk, by descriptor.
@@ -110,6 +117,7 @@ impl KernelBalancer {
         }
         beside::settle(directory)?;
         upgrade::settle(directory)?;
+        sampler::settle(directory)?;
         let pin = pins::program_path(directory, "balancer");
         let fresh = !pin.exists();
         if fresh {
@@ -132,6 +140,7 @@ impl KernelBalancer {
             counters: Counts::open(directory)?,
             object,
             private,
+            sampler: None,
             directory: directory.to_owned(),
             lock,
             held: watch::hold(directory)?,
@@ -341,33 +350,6 @@ impl KernelBalancer {
         let map = chunks::open(&self.directory, id)?;
         let frozen = sys::is_frozen(map.as_fd()).map_err(KernelError::call("BPF_MAP_UPDATE_ELEM"))?;
         Ok(Some((id, frozen)))
-    }
-
-    /// Runs a packet through the private instance as if `active` were
-    /// published: the action (`XDP_TX`, … as the kernel numbers them) and the
-    /// packet after it. Counters that anybody sees are not touched.
-    ///
-    /// # Errors
-    /// When the kernel does not run it.
-    pub fn test_run(&self, active: Active, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
-        self.private()?.run(active, self.node()?.ifindex[0], packet)
-    }
-
-    /// The same, with the verdict that was counted. The private instance knows
-    /// the flows of dirty slots as they are now; what it notes itself is
-    /// forgotten with the next question.
-    ///
-    /// # Errors
-    /// When the kernel does not run it.
-    pub fn explain(&self, active: Active, packet: &[u8]) -> Result<(Verdict, u32, Vec<u8>), KernelError> {
-        let private = self.private()?;
-        private.know(&self.flows)?;
-        let before = private.verdicts()?;
-        let (action, output) = private.run(active, self.node()?.ifindex[0], packet)?;
-        let after = private.verdicts()?;
-        let counted = before.iter().zip(&after).position(|(before, after)| before != after);
-        let verdict = counted.and_then(|number| Verdict::ALL.get(number).copied());
-        Ok((verdict.ok_or(KernelError::Missing("counted verdict"))?, action, output))
     }
 
     /// The first pin that is not where it was put; `None`: all are.

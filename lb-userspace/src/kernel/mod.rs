@@ -6,7 +6,8 @@
 //! `carry` takes over from; `held` holds what is pinned, `counts` has the counters, `received` the
 //! kernel's own of interfaces. `bpffs` finds or makes the place for
 //! pins, `holders` says whose a program is, `sys` and `mapped` have the few calls of bpf(2)
-//! that aya has not, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
+//! that aya has not, `sampler` copies
+//! headers of live packets for a while, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
 
 pub mod agent;
 pub mod aya;
@@ -23,6 +24,7 @@ mod mapped;
 mod pins;
 mod private;
 pub mod received;
+pub mod sampler;
 pub mod sys;
 pub mod trace;
 pub mod upgrade;
@@ -160,6 +162,8 @@ pub enum KernelError {
     Missing(&'static str),
     #[error("the kernel refuses this build's program, so that nothing can be rehearsed")]
     NoRehearsal,
+    #[error("the program on the interfaces is of another build, and only this build's can be sampled")]
+    NotOurs,
     /// It is served by another version, which alone may touch it.
     #[error(
         "HF3013: {}, with maps of another layout than this build's ({misfit}). It goes on serving, and nothing was \

@@ -21,10 +21,14 @@ use super::{
     upgrade::Object,
 };
 
+/// Bytes of a ring that nobody writes: a page, wherever it is one.
+const RING: u32 = 1 << 16;
+
 /// The balancer's program once more, sharing CHUNKS, HASH_KEY and NODE, with an
 /// ACTIVE, flows and verdict counters of its own.
 pub struct PrivateInstance {
     ebpf: Ebpf,
+    active: sys::ActiveCell,
 }
 
 impl PrivateInstance {
@@ -36,10 +40,16 @@ impl PrivateInstance {
         }
         // Verdicts only: VIP and member indices fall outside, uncounted.
         loader.map_max_entries("COUNTERS", FIRST_FREE);
+        // Nothing is sampled by it: the smallest ring there is.
+        loader.map_max_entries("SAMPLES", RING);
         let mut ebpf = loader.load(object.bytes()).map_err(load_error)?;
         pins::link_programs(&mut ebpf, &CALLED)?;
         program_mut(&mut ebpf, "balancer")?.load().map_err(program_error)?;
-        Ok(Self { ebpf })
+        let Some(Map::Array(map)) = ebpf.map("ACTIVE") else {
+            return Err(KernelError::Missing("ACTIVE"));
+        };
+        let active = sys::ActiveCell::map(map.fd()).map_err(KernelError::call("mmap"))?;
+        Ok(Self { ebpf, active })
     }
 
     fn program(&self, name: &'static str) -> Result<&Xdp, KernelError> {
@@ -70,11 +80,7 @@ impl PrivateInstance {
 
     /// `ingress`: index of the interface it seems to come by.
     pub fn run(&self, active: Active, ingress: u32, packet: &[u8]) -> Result<(u32, Vec<u8>), KernelError> {
-        let Map::Array(map) = self.map("ACTIVE")? else {
-            return Err(KernelError::Missing("ACTIVE"));
-        };
-        let cell = sys::ActiveCell::map(map.fd()).map_err(KernelError::call("mmap"))?;
-        cell.store(active.0);
+        self.active.store(active.0);
         let mut output = vec![0; packet.len() + 256];
         let context = context(ingress, packet.len());
         let result = self

@@ -225,3 +225,27 @@ fn largest_revision_is_published_in_steps_and_a_changed_hop_costs_few_chunks() {
     assert!(!adopted.damaged);
     assert_eq!(adopted.revision, revision);
 }
+
+#[test]
+fn candidate_that_is_tried_out_is_seen_and_leaves_nothing_behind_even_where_there_is_no_room() {
+    let mut served = Served::first(&content(), &hops(&content()));
+    let before = served.publisher.kernel.occupied().expect("memory");
+    let free = served.publisher.free_slots();
+    let active = served.publisher.kernel.active();
+    // Another content: no next hop is known.
+    let other = Revision::next(Some(&served.revision), &served.revision.state.content, &Hops::new(), 9);
+    let other = Layout::of(&other.expect("a revision"), Some(&served.layout)).expect("a layout");
+    served.publisher.shared.clear();
+    for room in [u32::MAX, 3, 0] {
+        served.publisher.kernel.room.set(room);
+        let tried = served.publisher.try_out(&other, &served.facts, |kernel, candidate| {
+            let (_, root) = kernel.read_chunk(candidate.root()).expect("memory").expect("a root");
+            assert!(kernel.active() == active && candidate != active);
+            root.digest()
+        });
+        assert_eq!(tried.is_ok(), room == u32::MAX, "{room}");
+        assert_eq!(served.publisher.kernel.occupied().expect("memory"), before, "{room}");
+        assert_eq!(served.publisher.free_slots(), free, "{room}");
+        assert_eq!(served.publisher.kernel.active(), active);
+    }
+}

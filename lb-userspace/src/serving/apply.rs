@@ -3,6 +3,8 @@
 //! Everything is checked again here, under the lock of the one writer: what a
 //! plan says of itself counts for nothing.
 
+use std::collections::BTreeSet;
+
 use super::{Footing, Opened, Purpose, Serving, plan::Measured, unchanged};
 use crate::{
     api::model::{Applied, ApplyRequest, Failure},
@@ -16,7 +18,7 @@ use crate::{
     part::Part,
     plan::{
         Finding, Plan, Severity,
-        blast::Expense,
+        blast::{Blast, Expense},
         code::Code,
         file,
         policy::{self, lock},
@@ -109,6 +111,7 @@ impl Footing<'_> {
         if let (Some(measured), Some(served)) = (&measured, self.served) {
             permit.trial = lock::trial(&served.state.config().protection, &measured.blast, &measured.findings)
                 .map(|trial| trial.0);
+            permit.opened.emptied = emptied(&measured.blast);
             permit.opened.expense = Expense::of(&served.state, &plan.target, &measured.blast, now.time);
         }
         check_findings(&findings, plan, glass, &mut permit)?;
@@ -146,7 +149,7 @@ impl Footing<'_> {
 
     /// It is for this host, this moment and this base, and says what its target
     /// means.
-    fn check_bound(&self, plan: &Plan, now: Now) -> Result<(), Failure> {
+    pub(super) fn check_bound(&self, plan: &Plan, now: Now) -> Result<(), Failure> {
         if !plan.hosts.contains(self.host) {
             return Err(failure::other_host(&plan.hosts, self.host));
         }
@@ -266,6 +269,12 @@ fn check_findings(findings: &[Finding], plan: &Plan, glass: bool, permit: &mut P
         return Ok(());
     }
     Err(failure::refused(&refusals))
+}
+
+/// Pools of which nothing is left.
+pub(super) fn emptied(blast: &Blast) -> BTreeSet<String> {
+    let left = blast.capacity_left.iter().filter(|(_, left)| left.is_zero());
+    left.map(|(pool, _)| pool.clone()).collect()
 }
 
 /// A change that may be made, and how.

@@ -9,6 +9,7 @@ use crate::{
     neighbours::Resolution,
     part::Part,
     plan::Content,
+    preview::{self, Side, Sides},
     publish::Published,
     rehearsal,
     revision::Revision,
@@ -62,12 +63,13 @@ impl Serving {
             layout: None,
         };
         match self.switch(&served, &layout, &fresh, purpose, resolution) {
-            Ok(published) => {
+            Ok((published, preview)) => {
                 self.record_outcome(Outcome::Switched { generation, revision }, author, now);
                 self.tally.switch(published.took);
                 self.tally.applied += u64::from(matches!(purpose, Purpose::Generation { .. }));
                 event!(info, Switched, generation, revision, "switched");
                 let mut applied = applied(&served, published, effects, resolution);
+                applied.preview = preview;
                 if let Purpose::Generation { .. } = purpose {
                     self.on_trial = self.trial_of(purpose, &served, author, now);
                     self.taken_back = None;
@@ -112,7 +114,7 @@ impl Serving {
         fresh: &[u16],
         purpose: &Purpose,
         resolution: &Resolution,
-    ) -> Result<Published, Failure> {
+    ) -> Result<(Published, Option<String>), Failure> {
         use crate::kernel::Kernel as _;
         // A packet that still holds chunks of before the last switch must not
         // count for a new owner.
@@ -126,14 +128,46 @@ impl Serving {
             digest: served.digest,
             state: served.state.state.digest(),
         };
+        let before = self.served.as_ref();
+        let mut summary = None;
         let published = self.publisher.publish(layout, &facts, |kernel, active| {
             // Next hops matter more than their rehearsal.
             if kernel.refusal().is_some() && matches!(purpose, Purpose::Revision { .. }) {
                 return Ok(());
             }
-            rehearsal::rehearse(kernel, active, &served.state).map_err(Into::into)
+            let candidate = Side {
+                active,
+                revision: &served.state,
+            };
+            match purpose {
+                // A plan that somebody applies is held to what it does to every VIP;
+                // what is taken back, or follows the network, serves as well as it can.
+                Purpose::Generation {
+                    plan_digest: Some(_),
+                    opened,
+                    ..
+                } => {
+                    let told = preview::ensure(
+                        kernel,
+                        Sides {
+                            served: before.map(|before| Side {
+                                active: kernel.active(),
+                                revision: &before.state,
+                            }),
+                            candidate,
+                            key: &kernel.hash_key()?,
+                            emptied: &opened.emptied,
+                        },
+                    )?;
+                    summary = Some(told);
+                }
+                Purpose::Generation { .. } | Purpose::Revision { .. } => {
+                    rehearsal::rehearse(kernel, active, candidate.revision)?;
+                }
+            }
+            Ok(())
         })?;
-        Ok(published)
+        Ok((published, summary))
     }
 }
 
@@ -163,6 +197,7 @@ fn applied(
         publish_us: u64::try_from(published.took.as_micros()).unwrap_or(u64::MAX),
         effects,
         confirm_until: None,
+        preview: None,
         notes: notes.collect(),
     }
 }

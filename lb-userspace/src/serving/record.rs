@@ -8,6 +8,7 @@ use crate::{
     event,
     past::Earlier,
     revision::Revision,
+    startup,
     store::{Entry, Intent, Outcome},
 };
 
@@ -39,6 +40,9 @@ impl Serving {
                 begun: None,
             });
         };
+        // One that was taken though its commit failed is in nobody's hands any more.
+        let served = running.map(|served| (served.generation, served.revision, served.digest));
+        startup::settle_pending(store, served, now)?;
         let revision = store
             .next_revision()?
             .max(running.map_or(0, |served| served.revision + 1));

@@ -50,7 +50,25 @@ impl Store {
         projection::project(&transaction, &record)?;
         states::forget(&transaction)?;
         then(&transaction, &record)?;
-        transaction.commit()?;
+        if let Err(error) = transaction.commit() {
+            self.see_what_became_of(&record, entry);
+            return Err(error.into());
+        }
+        self.follow(&record, entry);
+        Ok(record)
+    }
+
+    /// A commit that failed may have happened all the same: its last step is to sync the
+    /// directory. Whoever asked hears that it failed, since nobody knows whether it
+    /// outlives a power cut; what comes after has to know that it is there.
+    fn see_what_became_of(&mut self, record: &Record, entry: &Entry) {
+        let end = head(&self.connection);
+        if end.is_ok_and(|end| (end.seq, end.hash) == (record.seq, record.hash)) {
+            self.follow(record, entry);
+        }
+    }
+
+    fn follow(&mut self, record: &Record, entry: &Entry) {
         let (seq, hash) = (record.seq, record.hash);
         if (seq, record.previous) != (self.end.seq + 1, self.end.hash) {
             // Entries matter more than who tampers with them; but no head of
@@ -59,8 +77,7 @@ impl Store {
         }
         self.end = Head { seq, hash };
         self.signing.follow(entry);
-        self.lock.follow(&record);
-        Ok(record)
+        self.lock.follow(record);
     }
 
     /// At most `limit` entries after entry `after`, oldest first.

@@ -25,7 +25,8 @@ enum Way {
     TakeBack,
     /// Ends a trial, and switches nothing.
     Keep,
-    /// Answers a plan; the most that is written is that it waits for approvals.
+    /// Answers a plan, or what one would do; the most that is written is that it
+    /// waits for approvals.
     Plan,
     /// Writes an entry of the journal about the lock.
     Lock,
@@ -41,8 +42,8 @@ fn way(path: &str) -> Way {
         "/v1/apply" => Way::Apply,
         "/v1/abort" => Way::TakeBack,
         "/v1/confirm" => Way::Keep,
-        "/v1/plan" | "/v1/rollback" | "/v1/attach" | "/v1/detach" | "/v1/backend" | "/v1/vip" | "/v1/undelete"
-        | "/v1/wipe" => Way::Plan,
+        "/v1/plan" | "/v1/preview" | "/v1/rollback" | "/v1/attach" | "/v1/detach" | "/v1/backend" | "/v1/vip"
+        | "/v1/undelete" | "/v1/wipe" => Way::Plan,
         "/v1/approve" | "/v1/reject" | "/v1/withdraw" | "/v1/hold" | "/v1/resume" | "/v1/break-glass"
         | "/v1/mend-glass" => Way::Lock,
         "/v1/recover" => Way::Recover,

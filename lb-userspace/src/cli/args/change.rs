@@ -11,6 +11,7 @@ use crate::config::{ObjectName, seconds::Seconds};
 Examples:
   holdfast plan -f config.yaml
   holdfast plan -f config.yaml --remove backend/web/be5 --out p.plan
+  holdfast plan -f config.yaml --sample 5s
   holdfast plan -f config.yaml --detailed-exitcode || echo changes")]
 pub struct Plan {
     #[command(flatten)]
@@ -18,9 +19,27 @@ pub struct Plan {
     /// Keep the plan in a file, for `holdfast apply FILE`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Sample live packets for this time, at most 20s, and show what would become of them; 0s: none
+    #[arg(long, value_name = "TIME")]
+    pub sample: Option<Seconds>,
     /// Exit with 2 if there are changes
     #[arg(long, action = ArgAction::SetTrue)]
     pub detailed_exitcode: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast preview p.plan
+  holdfast preview 7f3a9c --sample 5s        a plan that waits for approvals
+  holdfast preview p.plan -o json | jq .newDrops")]
+pub struct Preview {
+    /// The plan: its digest, or as much of it as names one that waits, or its file
+    #[arg(value_name = "PLAN")]
+    pub plan: String,
+    /// Sample live packets for this time, at most 20s, and show what would become of them; 0s: none
+    #[arg(long, value_name = "TIME")]
+    pub sample: Option<Seconds>,
 }
 
 /// A configuration and what may go missing in it.
@@ -87,6 +106,9 @@ pub struct Apply {
     /// An object that may be missing: vip/NAME, pool/NAME or backend/POOL/NAME
     #[arg(long, value_name = "KIND/NAME", action = ArgAction::Append, conflicts_with = "plan")]
     pub remove: Vec<ObjectName>,
+    /// Sample live packets for this time, at most 20s, and apply nothing if some would be dropped; 0s: none
+    #[arg(long, value_name = "TIME")]
+    pub sample: Option<Seconds>,
     /// Why, for the history
     #[arg(short, long, value_name = "TEXT")]
     pub message: Option<String>,

@@ -16,7 +16,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use agent::{Agent, AgentRun, Mode};
 pub use backend::{BackendObjects, Drain, Weight, Wished};
-pub use change::{Apply, Diff, Interfaces, Plan, Rollback, Trial};
+pub use change::{Apply, Diff, Interfaces, Plan, Preview, Rollback, Trial};
 pub use lock::{Approve, BreakGlass, Hold, Reject, Undelete, WhyRefused, Wipe};
 pub use look::{BackendPath, Bpf, Journal, JournalExport, JournalVerify, Objects, Show, Why};
 pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
@@ -98,6 +98,8 @@ pub enum Command {
     Status,
     /// Show what a configuration would change, and change nothing
     Plan(Plan),
+    /// Run packets through what is served and through what a plan would serve
+    Preview(Preview),
     /// Compare a configuration with what is served, or two generations
     Diff(Diff),
     /// Apply a plan, or plan a configuration and apply that

@@ -23,9 +23,10 @@ enum Way {
 }
 
 /// Of every leaf of the command line, and how it is tried here.
-const WAYS: [(&str, Way, &str); 53] = [
+const WAYS: [(&str, Way, &str); 54] = [
     ("status", Way::Looks, ""),
     ("plan", Way::Looks, "plan -f CONFIG"),
+    ("preview", Way::Looks, "preview PLAN"),
     ("diff", Way::Looks, ""),
     ("apply", Way::Applies, "apply -f CONFIG"),
     ("confirm", Way::EndsTrial, "confirm"),

@@ -52,9 +52,10 @@ impl Tried {
 use Tried::{By, Reads, Refused, RefusedOrShown};
 
 /// A command that is new has to say here how it is tried.
-pub const COMMANDS: [(&str, Tried); 53] = [
+pub const COMMANDS: [(&str, Tried); 54] = [
     ("status", Reads(&["status"])),
     ("plan", By(plan)),
+    ("preview", By(preview)),
     (
         "diff",
         Reads(&["diff --file CONFIG", "diff --from 1", "diff --from 1 --to 2"]),
@@ -220,7 +221,22 @@ fn plan(site: &mut Site) -> Result<()> {
         let line = format!("plan --file {file} --remove vip/web4 --remove pool/web --out p.plan --detailed-exitcode");
         site.types(&words(&line), More::Nothing)?;
     }
+    let line = "plan --file CONFIG --remove vip/web4 --sample 1s";
+    type_line(site, line)?;
     Ok(())
+}
+
+/// Whatever is looked at, and with another program on the interface meanwhile.
+fn preview(site: &mut Site) -> Result<()> {
+    let (plan, digest) = waiting(site)?;
+    for line in [
+        format!("preview {plan}"),
+        format!("preview {digest} --sample 1s"),
+        format!("preview {digest} --sample 21s"),
+    ] {
+        site.types(&words(&line), More::Nothing)?;
+    }
+    site.is_locked(&["apply", &plan])
 }
 
 fn apply(site: &mut Site) -> Result<()> {
@@ -235,7 +251,7 @@ fn apply(site: &mut Site) -> Result<()> {
             site.is_refused(&["apply", "p.plan"])?;
             site.is_refused(&words("apply p.plan --message m --confirm-within 1s --wait"))?;
         }
-        site.is_refused(&["apply", "--file", &file])?;
+        site.is_refused(&["apply", "--file", &file, "--sample", "0s"])?;
         let line = format!("apply --file {file} --remove vip/web4 --remove backend/web/be1 --confirm-within 1h");
         site.is_refused(&words(&line))?;
     }

@@ -14,8 +14,9 @@ use super::{
 type Try = fn(&mut Site) -> Result<()>;
 
 /// A route that is new has to say here how it is tried.
-pub const ROUTES: [(&str, Try); 20] = [
+pub const ROUTES: [(&str, Try); 21] = [
     ("/v1/plan", plan),
+    ("/v1/preview", preview),
     ("/v1/apply", apply),
     ("/v1/confirm", confirm),
     ("/v1/abort", abort),
@@ -54,6 +55,24 @@ fn plan(site: &mut Site) -> Result<()> {
         site.refused - before
     );
     Ok(())
+}
+
+/// Whatever a plan says, only what would be is told.
+fn preview(site: &mut Site) -> Result<()> {
+    let plan = site.removal()?;
+    let mut plans = vec![plan.clone()];
+    for (_, edit) in WORDS {
+        let mut edited = plan.clone();
+        edit(&mut edited);
+        plans.push(edited);
+    }
+    for plan in &plans {
+        site.asks("/v1/preview", &json!({ "plan": plan, "sample": 0 }), More::Nothing)?;
+    }
+    for sample in [1, 21] {
+        site.asks("/v1/preview", &json!({ "plan": plan, "sample": sample }), More::Nothing)?;
+    }
+    site.is_locked_by_api(&plan)
 }
 
 /// What is said otherwise, and how.
