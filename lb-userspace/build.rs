@@ -9,7 +9,7 @@ fn main() {
         .expect("the crate lies in a workspace")
         .join("target/bpf");
     println!("cargo::rustc-env=HOLDFAST_BPF_DIR={}", objects.display());
-    for name in ["balancer", "balancer-relaid", "agent"] {
+    for name in ["balancer", "balancer-relaid", "agent", "guard"] {
         let object = objects.join(format!("{name}.o"));
         println!("cargo::rerun-if-changed={}", object.display());
         assert!(

@@ -4,6 +4,7 @@
 mod activity;
 mod backing;
 mod follow;
+mod guard;
 mod health;
 mod journal;
 mod lock;
@@ -136,8 +137,10 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         said: notify::Saying::default(),
         health: Vigil::default(),
         previews: preview::Turns::default(),
+        guard: guard::Warden::default(),
     });
     daemon.follow_once().await;
+    daemon.tend_guard().await;
     let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
     if let Some(scrapes) = scrapes {
         tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
@@ -150,6 +153,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         Runner::start(sender, Arc::clone(&prober)),
     ));
     let watcher = tokio::spawn(sentinel::watch(Arc::clone(&daemon)));
+    let warden = tokio::spawn(guard::watch(Arc::clone(&daemon)));
     let counting = tokio::spawn(activity::watch(Arc::clone(&daemon)));
     let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
     daemon.show_trace().await;
@@ -162,7 +166,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         stopping.say_stopping().await;
     };
     api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
-    for task in [follower, observer, publisher, watcher, counting, trials] {
+    for task in [follower, observer, publisher, watcher, warden, counting, trials] {
         task.abort();
     }
     prober.close().await;
@@ -206,6 +210,7 @@ struct Daemon {
     health: Vigil,
     /// Whose turn it is to have a preview.
     previews: preview::Turns,
+    guard: guard::Warden,
     /// To systemd.
     said: notify::Saying,
 }

@@ -13,7 +13,9 @@ use lb_common::abi::root::{KIND_CHAINS, KIND_MEMBERS, KIND_META, KIND_PAST, KIND
 use self::objects::{pools, vips};
 pub(crate) use self::{file::FileJudged, objects::Counted};
 use crate::{
-    api::model::{BpfDump, BpfVerify, Check, ChunkSummary, Failure, InterfaceStatus, Pins, Status, Why, WhyQuery},
+    api::model::{
+        BpfDump, BpfVerify, Check, ChunkSummary, Failure, GuardStatus, InterfaceStatus, Pins, Status, Why, WhyQuery,
+    },
     clock::Now,
     config::{Pool, Vip},
     digest::Digest,
@@ -54,6 +56,7 @@ impl Serving {
             trial: self.trial_status(now),
             lock: self.lock_status(now),
             taken_back: self.taken_back.clone(),
+            guard: GuardStatus::default(),
             interfaces: served.map_or_else(Vec::new, |served| self.interfaces(served, resolution)),
             verdicts: traffic.verdicts(),
             vips: served.map_or_else(Vec::new, |served| vips(served, &traffic, &self.activity)),

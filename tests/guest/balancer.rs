@@ -19,10 +19,13 @@ use support::{
     process::Process,
     rig::{Layout, Rig},
     topology::Shape,
-    vm::wire::{Answer, Request, Started},
+    vm::wire::{Answer, End, Request, Started},
 };
 
-use crate::boot::DISK;
+use crate::{
+    attempts::{self, Held},
+    boot::DISK,
+};
 
 const NOTIFY: &str = "/run/notify";
 /// Says that it is ready within this.
@@ -31,6 +34,8 @@ const READY: Duration = Duration::from_secs(90);
 const ANSWERED: Duration = Duration::from_secs(10);
 /// One that was not, would have been within this.
 const UNANSWERED: Duration = Duration::from_secs(1);
+/// What web/be1 has in the first configuration.
+const START_WEIGHT: u32 = 100;
 /// Datagrams come from this port of each of the client's addresses.
 const PORT: u16 = 40_000;
 
@@ -38,6 +43,8 @@ const PORT: u16 = 40_000;
 pub struct Balancer {
     rig: Rig,
     daemon: Option<Process>,
+    /// Descriptors of what is the daemon's.
+    held: Option<Held>,
 }
 
 impl Balancer {
@@ -62,7 +69,11 @@ impl Balancer {
             file.sync_all()?;
             File::open(disk)?.sync_all()?;
         }
-        Ok(Self { rig, daemon: None })
+        Ok(Self {
+            rig,
+            daemon: None,
+            held: None,
+        })
     }
 
     /// What the daemon has printed.
@@ -82,6 +93,24 @@ impl Balancer {
                 let ask = |&source| self.rig.installation.why_tcp_by_api(source, STREAMS.v4());
                 Answer::Why(sources.iter().map(ask).collect::<Result<_>>()?)
             }
+            Request::Guard(on) => {
+                self.rig.fleet.guard = on;
+                Answer::Ended(self.apply(START_WEIGHT, &["-o".to_owned(), "json".to_owned()])?)
+            }
+            Request::Hold => {
+                self.held = Some(Held::open(&self.rig.installation.pins)?);
+                Answer::Done
+            }
+            Request::Attempt(what) => Answer::Attempted(attempts::make(&self.rig, self.held.as_ref(), what)?),
+            Request::End(how) => {
+                let daemon = self.daemon.take().context("no daemon runs")?;
+                match how {
+                    End::Terminate => daemon.terminate()?,
+                    End::Kill => daemon.kill()?,
+                };
+                Answer::Done
+            }
+            Request::Log => Answer::Log(self.log()),
             Request::ApplyWithoutEnd { .. } => bail!("it has no one answer"),
         })
     }
@@ -104,6 +133,10 @@ impl Balancer {
         ensure!(self.daemon.is_none(), "a daemon runs already");
         let flows = self.rig.network.client.run(Flows::open)??;
         let before = flows.send_once(UNANSWERED)?;
+        // Of a daemon before.
+        if Path::new(NOTIFY).exists() {
+            fs::remove_file(NOTIFY)?;
+        }
         let heard = UnixDatagram::bind(NOTIFY)?;
         let installation = &self.rig.installation;
         let mut command = Command::new(installation.binaries.holdfastd());

@@ -24,6 +24,7 @@ pub fn mount() -> Result<()> {
         ("proc", "/proc"),
         ("sysfs", "/sys"),
         ("bpf", "/sys/fs/bpf"),
+        ("securityfs", "/sys/kernel/security"),
     ] {
         rustix::mount::mount(kind, at, kind, MountFlags::empty(), None).with_context(|| format!("mounting {at}"))?;
     }

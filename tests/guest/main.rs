@@ -2,6 +2,7 @@
 //! the rig's network, and does what it is asked over the serial line until the
 //! power goes. If it ends, the kernel panics, which ends the machine.
 
+mod attempts;
 mod balancer;
 mod boot;
 

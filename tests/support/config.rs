@@ -34,6 +34,8 @@ pub struct Fleet {
     pub environment: String,
     pub interfaces: Vec<Interface>,
     pub hash_key_file: PathBuf,
+    /// The kernel is to keep others from what is the balancer's there.
+    pub guard: bool,
     pub pools: Vec<Pool>,
     pub vips: Vec<Vip>,
     /// Objects that may be missing: `backend/web/be5`.
@@ -148,6 +150,7 @@ impl Fleet {
             environment: "lab".to_owned(),
             interfaces: shape.interfaces().iter().map(interface).collect(),
             hash_key_file,
+            guard: false,
             pools: vec![pool("web"), pool("dns")],
             vips: vips.collect(),
             removed: Vec::new(),
@@ -288,6 +291,9 @@ impl Fleet {
         let [v4, v6] = ENCAP_SOURCE;
         line(format!("  encapSource: {{ v4: {v4}, v6: \"{v6}\" }}"));
         line(format!("  hashKeyFile: {}", self.hash_key_file.display()));
+        if self.guard {
+            line("  guard: true".to_owned());
+        }
         line("pools:".to_owned());
         for pool in &self.pools {
             line(format!("  - name: {}\n    encap: {}", pool.name, pool.encap));

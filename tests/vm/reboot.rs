@@ -1,12 +1,6 @@
 //! What a host serves after its power went, the moment it says that it is ready.
 
-use std::{
-    env,
-    net::SocketAddr,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{env, net::SocketAddr, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -20,6 +14,8 @@ use support::{
     },
     wait,
 };
+
+use crate::on;
 
 /// Flows of which it is asked where they go: two of each of the client's
 /// addresses, and none of those that send datagrams.
@@ -134,20 +130,11 @@ fn weight(status: &Status) -> Result<u32> {
     Ok(status.backend("web", "be1").context("no web/be1")?.weight)
 }
 
-/// A machine with this kernel, for the length of a test.
-fn on(kernel: &Kernel, test: impl FnOnce(&mut Machine) -> Result<()>) -> Result<()> {
-    let begun = Instant::now();
-    let mut machine = Machine::new(kernel, Path::new(env!("CARGO_BIN_EXE_holdfast-guest")))?;
-    test(&mut machine).with_context(|| format!("on {}", kernel.release()))?;
-    println!("{}: {:.1} s", kernel.release(), begun.elapsed().as_secs_f64());
-    Ok(())
-}
-
 #[test]
 fn host_that_lost_power_forwards_every_flow_as_before_when_it_is_ready() -> Result<()> {
     Kernel::all()?
         .iter()
-        .try_for_each(|kernel| on(kernel, lose_power_and_return))
+        .try_for_each(|kernel| on(kernel, "", lose_power_and_return))
 }
 
 fn lose_power_and_return(machine: &mut Machine) -> Result<()> {
@@ -187,7 +174,7 @@ fn lose_power_and_return(machine: &mut Machine) -> Result<()> {
 
 #[test]
 fn change_on_trial_when_the_power_went_is_not_served_again() -> Result<()> {
-    on(&Kernel::oldest()?, |machine| {
+    on(&Kernel::oldest()?, "", |machine| {
         let mut guest = machine.boot()?;
         ensure_serving_when_ready(&guest.start()?)?;
         let _: Applied = guest.apply(37, &[])?;
@@ -220,7 +207,7 @@ const FIRST: u32 = 10;
 
 #[test]
 fn power_that_goes_during_a_change_leaves_the_old_or_the_new_whole() -> Result<()> {
-    on(&Kernel::newest()?, |machine| {
+    on(&Kernel::newest()?, "", |machine| {
         let mut guest = machine.boot()?;
         ensure_serving_when_ready(&guest.start()?)?;
         let mut next = FIRST;

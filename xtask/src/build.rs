@@ -14,9 +14,9 @@ use crate::{
     workspace,
 };
 
-/// Programs of lb-ebpf: the balancer, the agent on a backend, the traffic
+/// Programs of lb-ebpf: the balancer, the agent on a backend, the guard, the traffic
 /// generator and sink of the test rig, and the benchmark's wrapper and floors.
-const OBJECTS: [&str; 4] = ["balancer", "agent", "rig", "bench"];
+const OBJECTS: [&str; 5] = ["balancer", "agent", "guard", "rig", "bench"];
 
 /// Builds of the balancer for tests of upgrades, by their feature: each is
 /// `balancer-FEATURE.o`.

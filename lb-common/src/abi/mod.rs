@@ -12,6 +12,7 @@ pub mod chain;
 pub mod chunk;
 pub mod counters;
 pub mod flows;
+pub mod guard;
 pub mod hash_key;
 pub mod member;
 pub mod node;

@@ -1,6 +1,7 @@
 //! What the API says: the JSON of `-o json`, the same bytes over the socket.
 
 mod bpf;
+mod guard;
 mod health;
 mod journal;
 mod live;
@@ -26,6 +27,7 @@ use crate::{
 
 pub use self::{
     bpf::{BpfDump, BpfVerify, Check, ChunkSummary},
+    guard::{GuardState, GuardStatus},
     health::{GuestStatus, HealthState, HealthStatus},
     journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
     live::{LiveStatus, TakenBack, TrialStatus},
@@ -113,6 +115,10 @@ pub struct Status {
     /// What the running generation took back; absent: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back: Option<TakenBack>,
+    /// Whether the kernel refuses to others what is ours there; absent: nobody asks for it, and
+    /// nothing was refused.
+    #[serde(default, skip_serializing_if = "GuardStatus::is_quiet")]
+    pub guard: GuardStatus,
     pub interfaces: Vec<InterfaceStatus>,
     /// By the name of the verdict; every verdict is there.
     pub verdicts: BTreeMap<String, Traffic>,

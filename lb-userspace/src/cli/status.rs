@@ -8,7 +8,7 @@ use super::{
 use crate::{
     api::{
         client::Client,
-        model::{BackendStatus, HealthState, HealthStatus, LiveStatus, Mode, Pins, Status, VipStatus},
+        model::{BackendStatus, GuardState, HealthState, HealthStatus, LiveStatus, Mode, Pins, Status, VipStatus},
     },
     config::XdpMode,
     headline::{Headline, Weather, on_trial, out_of_sync},
@@ -75,6 +75,7 @@ fn head(status: &Status, look: Look) -> String {
     if let Some(problem) = &status.journal_problem {
         lines.push(paint(look.color, Tone::Bad, &plain(&format!("▲ JOURNAL {problem}"))));
     }
+    lines.extend(guard(status, look));
     lines.extend(unhealthy(status).map(|line| paint(look.color, Tone::Caution, &plain(&line))));
     if let Some(back) = &status.taken_back {
         lines.push(plain(&format!(
@@ -85,6 +86,27 @@ fn head(status: &Status, look: Look) -> String {
     lines.push(format!("environment {}", status.environment));
     lines.extend(overridden(status).map(|line| plain(&line)));
     lines.join("\n")
+}
+
+/// The guard in the kernel, if it is asked for.
+fn guard(status: &Status, look: Look) -> Option<String> {
+    let guard = &status.guard;
+    let refused = match guard.refusals() {
+        0 => String::new(),
+        1 => "1 change by somebody else was refused".to_owned(),
+        many => format!("{} changes by others were refused", count(many)),
+    };
+    let (tone, line) = match (guard.state, guard.refusals()) {
+        (GuardState::Off, 0) => return None,
+        (GuardState::Off, _) => (Tone::Caution, format!("guard in the kernel off; before, {refused}")),
+        (GuardState::On, 0) => return Some("guard in the kernel on".to_owned()),
+        (GuardState::On, _) => (Tone::Caution, format!("▲ GUARD in the kernel on; {refused}")),
+        (GuardState::Unavailable, _) => {
+            let reason = guard.reason.as_deref().unwrap_or("holdfast doctor says why");
+            (Tone::Caution, format!("▲ GUARD in the kernel is not on: {reason}"))
+        }
+    };
+    Some(paint(look.color, tone, &plain(&line)))
 }
 
 /// Pools in which who serves is not just who is healthy.

@@ -103,6 +103,11 @@ pub struct FileNode {
     /// file does not exist.
     #[schemars(with = "String", regex(pattern = "^/"))]
     pub hash_key_file: Text,
+    /// The kernel refuses to other processes to change the balancer's maps,
+    /// links and pins, while the daemon runs; where it has the BPF LSM.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "bool", extend("default" = false))]
+    pub guard: Option<bool>,
 }
 
 /// One interface.

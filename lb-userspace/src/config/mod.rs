@@ -85,6 +85,9 @@ pub struct Node {
     pub encap_source: EncapSource,
     /// 32 secret bytes; made by the daemon when the file does not exist.
     pub hash_key_file: PathBuf,
+    /// The kernel refuses to others what is the daemon's there, where it can.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guard: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -196,6 +196,7 @@ impl Daemon {
         self.judge_file().await;
         let resolution = self.resolution.read().await;
         let mut status = self.serving.lock().await.status(&resolution, Now::read())?;
+        status.guard = self.guard.status();
         let (now, time) = (Moment::read(), Now::read().time);
         self.health
             .read(|watch| reports::health::add(&mut status, watch, now, time));

@@ -27,6 +27,7 @@ impl Daemon {
         let mut sample = sampled?;
         self.health.read(|watch| sample.watch(watch, Moment::read()));
         sample.checks = self.health.checks();
+        sample.guard = self.guard.status();
         Ok(sample)
     }
 }

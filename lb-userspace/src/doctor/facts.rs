@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    api::model::Status,
+    api::model::{GuardStatus, Status},
     config::Config,
-    kernel::{holders::Foreign, sys},
+    kernel::{guard, holders::Foreign, sys},
     neighbours::{Resolution, Resolver, Targets},
 };
 
@@ -43,6 +43,10 @@ pub struct Facts {
     pub network: Option<Network>,
     /// A daemon answered.
     pub daemon: bool,
+    /// Security modules that are on, as the kernel lists them; absent: it does not say.
+    pub security: Option<String>,
+    /// What the daemon says of the guard in the kernel; absent: there is no daemon.
+    pub guard: Option<GuardStatus>,
 }
 
 /// The state directory.
@@ -112,6 +116,10 @@ pub async fn gather(places: &Places<'_>, config: Option<Config>, status: Option<
             None => None,
         },
         daemon: status.is_some(),
+        security: fs::read_to_string(guard::MODULES)
+            .ok()
+            .map(|modules| modules.trim().to_owned()),
+        guard: status.map(|status| status.guard.clone()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the facts mean. Each finding says what was measured, why it matters,
 //! and the command that puts it right.
 
+mod guard;
 mod network;
 
 use std::{path::Path, time::Duration};
@@ -43,6 +44,7 @@ pub fn judge(facts: &Facts) -> Diagnosis {
         bpffs(facts),
         jit(facts),
         clock(facts),
+        guard::judge(facts),
         daemon(facts),
     ];
     findings.extend(directory(&facts.state));

@@ -6,6 +6,7 @@ use super::{
     judge::judge,
 };
 use crate::{
+    api::model::{GuardState, GuardStatus},
     config::XdpMode,
     neighbours::{Link, Problem, Resolution},
     plan::samples::{content, hops},
@@ -64,6 +65,8 @@ fn healthy() -> Facts {
             config,
         }),
         daemon: true,
+        security: Some("lockdown,capability,yama,bpf".to_owned()),
+        guard: Some(GuardStatus::default()),
     }
 }
 
@@ -142,6 +145,56 @@ fn every_trouble_of_the_host_is_found_alone_with_its_level() {
             .collect();
         assert_eq!(found, [(check, level)]);
     }
+}
+
+#[test]
+fn guard_that_nobody_asks_for_is_no_trouble_and_one_that_is_missing_has_a_remedy() {
+    let said = |change: fn(&mut Facts)| {
+        let mut facts = healthy();
+        change(&mut facts);
+        let found = judge(&facts)
+            .findings
+            .into_iter()
+            .find(|finding| finding.check == "guard");
+        found.expect("it is looked at")
+    };
+    let off = said(|_| {});
+    assert_eq!(
+        (off.level, off.measured.as_str()),
+        (Level::Ok, "off; this host can: `guard: true` in `node:`")
+    );
+    let none = said(|facts| facts.security = Some("yama,apparmor".to_owned()));
+    assert!(
+        none.level == Level::Ok && none.measured.contains("`bpf` is not among"),
+        "{none:?}"
+    );
+    let on = said(|facts| {
+        let status = facts.guard.as_mut().expect("a daemon");
+        status.state = GuardState::On;
+        status.refused.insert("unlink".to_owned(), 2);
+    });
+    assert_eq!(
+        (on.level, on.measured.as_str()),
+        (Level::Ok, "on; 2 changes by others were refused")
+    );
+    let missing = said(|facts| {
+        facts.security = Some("yama,apparmor".to_owned());
+        let status = facts.guard.as_mut().expect("a daemon");
+        status.state = GuardState::Unavailable;
+        status.reason = Some("`bpf` is not there".to_owned());
+    });
+    assert_eq!(
+        (missing.level, missing.measured.as_str()),
+        (Level::Warn, "`bpf` is not there")
+    );
+    assert!(missing.fix.expect("a remedy").contains("lsm=yama,apparmor,bpf"));
+    // Without a daemon, the file says whether it is asked for.
+    let asked = said(|facts| {
+        facts.guard = None;
+        facts.btf = false;
+        network(facts).config.node.guard = true;
+    });
+    assert_eq!(asked.level, Level::Warn, "{asked:?}");
 }
 
 #[test]

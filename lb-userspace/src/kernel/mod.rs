@@ -4,7 +4,8 @@
 //! runs, `agent` the program for backends; `pins` loads, pins and attaches,
 //! `upgrade` puts other programs in their place, `beside` other maps, which `found` reads and
 //! `carry` takes over from; `held` holds what is pinned, `counts` has the counters, `received` the
-//! kernel's own of interfaces. `bpffs` finds or makes the place for
+//! kernel's own of interfaces. `guard` refuses to others what is ours, at places in the
+//! kernel's structs that `btf` finds. `bpffs` finds or makes the place for
 //! pins, `holders` says whose a program is, `sys` and `mapped` have the few calls of bpf(2)
 //! that aya has not, `sampler` copies
 //! headers of live packets for a while, and `trace` shows the log of programs built with one. Nothing outside this folder names aya.
@@ -13,11 +14,13 @@ pub mod agent;
 pub mod aya;
 pub mod beside;
 pub mod bpffs;
+mod btf;
 pub mod carry;
 mod chunks;
 mod counts;
 pub mod devices;
 pub mod found;
+pub mod guard;
 mod held;
 pub mod holders;
 mod mapped;

@@ -35,6 +35,8 @@ pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_
 pub static BALANCER: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/balancer-relaid.o"));
 /// As `cargo xtask build` made it.
 pub static AGENT: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/agent.o"));
+/// As `cargo xtask build` made it.
+pub static GUARD: &[u8] = aya::include_bytes_aligned!(concat!(env!("HOLDFAST_BPF_DIR"), "/guard.o"));
 
 /// A value of ours as aya wants it.
 #[derive(Clone, Copy)]

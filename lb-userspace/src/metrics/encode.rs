@@ -3,7 +3,10 @@
 use std::fmt;
 
 use lb_common::{
-    abi::counters::{Counter, FIRST_EVENT},
+    abi::{
+        counters::{Counter, FIRST_EVENT},
+        guard::Deed,
+    },
     verdict::{FlowEvent, Verdict},
 };
 use prometheus_client::{
@@ -18,7 +21,7 @@ use super::{
     tally::BUCKETS,
 };
 use crate::{
-    api::model::Mode,
+    api::model::{GuardState, Mode},
     config::{BackendState, XdpMode},
     events,
     health::{sm::Condition, standing::Reason},
@@ -251,6 +254,21 @@ impl Sample {
             "drift",
             "Changes in the kernel that somebody else made, since the daemon was started",
             events::drift().map(|(kind, count)| ([label("kind", kind)], count)),
+        )?;
+        gauge(
+            to,
+            "kernel_guard_on",
+            "1: the kernel keeps others from changing what is the daemon's there",
+            &u64::from(self.guard.state == GuardState::On),
+        )?;
+        counters(
+            to,
+            "kernel_guard_refused",
+            "Changes in the kernel that were refused to somebody else, since the daemon was started",
+            Deed::ALL.into_iter().map(|deed| {
+                let count = self.guard.refused.get(deed.name()).copied().unwrap_or(0);
+                ([label("deed", deed.name())], count)
+            }),
         )?;
         counters(
             to,

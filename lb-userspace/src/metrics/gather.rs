@@ -11,7 +11,7 @@ use lb_common::abi::{
 
 use super::{Checks, Filled, Process, Sample, Served, Watched};
 use crate::{
-    api::model::Failure,
+    api::model::{Failure, GuardStatus},
     clock::{Moment, Now},
     health::watch::Watch,
     kernel::received,
@@ -64,6 +64,7 @@ impl Serving {
             process: Process::look(),
             watched: Watched::default(),
             checks: Checks::default(),
+            guard: GuardStatus::default(),
         })
     }
 

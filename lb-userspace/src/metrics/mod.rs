@@ -34,7 +34,7 @@ pub use self::{
     tally::{Checks, Tally},
 };
 use crate::{
-    api::model::{InterfaceStatus, Mode},
+    api::model::{GuardStatus, InterfaceStatus, Mode},
     health::standing::Reason,
     revision::{BackendId, Revision},
 };
@@ -77,6 +77,8 @@ pub struct Sample {
     pub process: Option<Process>,
     pub watched: Watched,
     pub checks: Checks,
+    /// What keeps others from what is ours in the kernel.
+    pub guard: GuardStatus,
 }
 
 /// What the daemon knows of health, beside what is published.

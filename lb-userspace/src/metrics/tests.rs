@@ -5,7 +5,7 @@ use std::{
 
 use super::{Checks, Filled, Process, Sample, Served, Tally, Watched};
 use crate::{
-    api::model::{InterfaceStatus, Mode},
+    api::model::{GuardState, GuardStatus, InterfaceStatus, Mode},
     config::XdpMode,
     part::Part,
     plan::{
@@ -73,6 +73,11 @@ fn sample_of(content: Content) -> Sample {
             ..Watched::default()
         },
         checks: Checks { ended: 9, late: 1 },
+        guard: GuardStatus {
+            state: GuardState::On,
+            reason: None,
+            refused: BTreeMap::from([("unlink".to_owned(), 3)]),
+        },
     }
 }
 

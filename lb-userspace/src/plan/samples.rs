@@ -139,6 +139,7 @@ pub fn node(interfaces: &[&str]) -> Node {
             v6: Some("fd00:ff::/64".parse().expect("a prefix")),
         },
         hash_key_file: PathBuf::from("/var/lib/holdfast/hash.key"),
+        guard: false,
     }
 }
 

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::{
     image,
     kernel::Kernel,
-    wire::{Answer, Booted, Request, Started},
+    wire::{Answer, Attempted, Attempts, Booted, End, Request, Started},
 };
 use crate::{contract::Why, daemon::Outcome, process::Process};
 
@@ -37,6 +37,8 @@ pub struct Machine {
     kernel: Kernel,
     directory: TempDir,
     boots: u32,
+    /// Further words for its kernel.
+    words: String,
 }
 
 impl Machine {
@@ -47,6 +49,7 @@ impl Machine {
             kernel: kernel.clone(),
             directory,
             boots: 0,
+            words: String::new(),
         };
         image::write(kernel, guest, machine.directory.path(), &machine.path("image"))?;
         File::create(machine.path("disk"))?.set_len(DISK)?;
@@ -57,6 +60,13 @@ impl Machine {
             "mkfs.ext4 failed"
         );
         Ok(machine)
+    }
+
+    /// The same, whose kernel is told this, too.
+    #[must_use]
+    pub fn told(mut self, words: &str) -> Self {
+        words.clone_into(&mut self.words);
+        self
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -103,7 +113,8 @@ impl Machine {
         // restarts at once, and a machine that restarts is ended.
         let words = format!(
             "console=ttyS0 quiet panic=-1 mitigations=off PATH={programs} HOLDFAST_BIN_DIR={programs} \
-             HOLDFAST_BPF_DIR={bpf}",
+             HOLDFAST_BPF_DIR={bpf} {further}",
+            further = self.words,
             programs = image::PROGRAMS,
             bpf = image::BPF,
         );
@@ -162,7 +173,13 @@ impl Guest {
         }
         match serde_json::from_str(&line).with_context(|| line)? {
             Answer::Failed(why) => bail!("in the guest: {why}\n{}", self.console()),
-            answer @ (Answer::Booted(_) | Answer::Started(_) | Answer::Ended(_) | Answer::Why(_)) => Ok(answer),
+            answer @ (Answer::Booted(_)
+            | Answer::Started(_)
+            | Answer::Ended(_)
+            | Answer::Why(_)
+            | Answer::Attempted(_)
+            | Answer::Done
+            | Answer::Log(_)) => Ok(answer),
         }
     }
 
@@ -206,6 +223,45 @@ impl Guest {
             bail!("not where flows go: {answer:?}");
         };
         Ok(flows)
+    }
+
+    /// Applies the first configuration with the guard in the kernel or without it.
+    pub fn guard<T: DeserializeOwned>(&mut self, on: bool) -> Result<T> {
+        succeeded(&ended(self.ask(&Request::Guard(on))?)?)
+    }
+
+    /// Opens maps and links of the daemon, and keeps the descriptors.
+    pub fn hold(&mut self) -> Result<()> {
+        self.done(&Request::Hold)
+    }
+
+    /// Ends the daemon.
+    pub fn end(&mut self, how: End) -> Result<()> {
+        self.done(&Request::End(how))
+    }
+
+    fn done(&mut self, request: &Request) -> Result<()> {
+        let answer = self.ask(request)?;
+        ensure!(matches!(answer, Answer::Done), "not done: {answer:?}");
+        Ok(())
+    }
+
+    /// Does that to maps, links and pins.
+    pub fn attempt(&mut self, what: Attempts) -> Result<Attempted> {
+        let answer = self.ask(&Request::Attempt(what))?;
+        let Answer::Attempted(attempted) = answer else {
+            bail!("not what became of attempts: {answer:?}");
+        };
+        Ok(attempted)
+    }
+
+    /// What the daemon has logged.
+    pub fn log(&mut self) -> Result<String> {
+        let answer = self.ask(&Request::Log)?;
+        let Answer::Log(log) = answer else {
+            bail!("not a log: {answer:?}");
+        };
+        Ok(log)
     }
 
     /// Applies one weight after another until the power goes.

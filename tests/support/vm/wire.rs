@@ -17,6 +17,17 @@ pub enum Request {
     Apply { weight: u32, further: Vec<String> },
     /// Where the kernel sends a TCP flow from each of these to the VIP of streams.
     Why(Vec<SocketAddr>),
+    /// Apply the first configuration with the guard in the kernel or without it.
+    Guard(bool),
+    /// Open maps and links of the daemon, and keep the descriptors.
+    Hold,
+    /// Do this to maps, links and pins, as root and as no process of the daemon, while datagrams
+    /// go through the balancer.
+    Attempt(Attempts),
+    /// End the daemon.
+    End(End),
+    /// What the daemon has logged.
+    Log,
     /// Apply weight after weight, beginning with this one, until the power goes;
     /// each is answered.
     ApplyWithoutEnd { first: u32 },
@@ -30,8 +41,52 @@ pub enum Answer {
     Started(Started),
     Ended(Outcome),
     Why(Vec<Why>),
+    Attempted(Attempted),
+    Done,
+    Log(String),
     /// It could not do what it was asked; why, and what the daemon printed.
     Failed(String),
+}
+
+/// What is attempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Attempts {
+    /// On what is the daemon's: what ends or alters service, if nobody refuses it.
+    Harm,
+    /// On what is the daemon's: what changes nothing, and is a write all the same.
+    Touch,
+    /// On maps, links, pins and mounts of others.
+    Foreign,
+}
+
+/// How a daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// What became of attempts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Attempted {
+    pub attempts: Vec<Attempt>,
+    /// Datagrams that were sent meanwhile, and that were answered.
+    pub sent: u64,
+    pub answered: u64,
+    /// LSM programs that the kernel has.
+    pub programs: usize,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    pub what: String,
+    /// What the guard calls it; absent: it is not about the daemon's.
+    pub deed: Option<String>,
+    /// The kernel's error number; absent: it was done.
+    pub error: Option<i32>,
 }
 
 /// A guest that has booted.

@@ -34,6 +34,7 @@ pub fn node(judge: &mut Judge, file: &FileNode) -> JudgedNode {
                 interfaces,
                 encap_source,
                 hash_key_file,
+                guard: file.guard.unwrap_or(false),
             }),
     }
 }

@@ -350,6 +350,7 @@ fn node_lines(from: &Node, to: &Node) -> Vec<Line> {
         to.hash_key_file.display().to_string(),
     );
     change(&mut fields, "hashKeyFile ", &old, &new);
+    change(&mut fields, "guard ", &from.guard, &to.guard);
     lines.extend(fields.into_iter().map(|what| node_line(Sign::Changed, what)));
     if lines.is_empty() {
         lines.push(node_line(Sign::Changed, "order of interfaces".to_owned()));

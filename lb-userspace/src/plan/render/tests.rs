@@ -36,6 +36,7 @@ fn every_kind_of_change_has_its_line() {
     target.config.node.interfaces[0].mode = XdpMode::Generic;
     target.config.node.encap_source.v4 = "10.254.0.0/16".parse().ok();
     target.config.node.hash_key_file = "/etc/key".into();
+    target.config.node.guard = true;
     target.overrides.detached.insert("lb1".to_owned());
     target.config.pools[0].table = TableKind::Maglev;
     target.config.pools[0].backends.push(backend("d3", 23, 7));

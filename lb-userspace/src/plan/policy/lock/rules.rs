@@ -21,6 +21,9 @@ pub fn changes(weighed: Weighed<'_>, ground: &Ground<'_>) -> Vec<Finding> {
             Change::ChangeVip { from, to } if from.protected && !to.protected => {
                 vec![weakened(format!("vip {} is protected no more", from.name)).about(vip_name(from))]
             }
+            Change::ChangeNode { from, to } if from.guard && !to.guard => {
+                vec![weakened("the guard in the kernel is taken off (node.guard)".to_owned())]
+            }
             Change::ChangePool { from, to } if ground.is_used(&from.name) => pool(weighed, from, to),
             Change::AddVip { .. }
             | Change::ChangeVip { .. }

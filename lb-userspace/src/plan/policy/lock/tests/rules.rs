@@ -16,6 +16,23 @@ fn strict() -> Scene {
 }
 
 #[test]
+fn guard_in_the_kernel_is_put_on_freely_and_taken_off_as_a_rule_is() {
+    assert_eq!(strict().codes(|to| to.config.node.guard = true), [""; 0]);
+    let scene = Scene::of(|content| {
+        let approvals = &mut content.config.protection.approvals;
+        (approvals.remove, approvals.approvers) = (1, Some("/etc/approvers".into()));
+        content.config.node.guard = true;
+    });
+    let findings = scene.findings(|to| to.config.node.guard = false);
+    assert_eq!(findings.len(), 1);
+    assert_eq!(findings[0].message, "the guard in the kernel is taken off (node.guard)");
+    assert_eq!(
+        (findings[0].severity, findings[0].tier),
+        (Severity::Lock, Some(Tier::Rules))
+    );
+}
+
+#[test]
 fn each_key_that_is_weakened_is_told_and_none_that_is_strengthened() {
     let keys: &[(&str, Weaken, Weaken)] = &[
         (
