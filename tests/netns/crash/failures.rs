@@ -115,7 +115,7 @@ fn fail_asked(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
             site.start()?;
             site.ensure_clear()?;
         }
-        let now = site.served()?;
+        let now = site.serves()?;
         ensure!(now.is(expected, &before), "{now:?} serves, not {expected:?}");
         ensure_says(&status, now.generation)?;
         // The fault is gone: the same works, without a start.
@@ -126,7 +126,7 @@ fn fail_asked(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
             )?;
             let again = act(site, &trace)?;
             trace.end(|| site.poke())?;
-            let works = again && site.served()?.is(&aim, &before);
+            let works = again && site.serves()?.is(&aim, &before);
             ensure!(
                 works || wants_a_start(&call),
                 "the fault is gone, and it fails: {}",
@@ -139,8 +139,8 @@ fn fail_asked(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
                 ensure!(now == before, "{now:?} serves, not {before:?}");
             }
         }
-        (operation.settle)(site, &site.served()?)?;
-        site.ensure_applies(&site.served()?)?;
+        (operation.settle)(site, &site.serves()?)?;
+        site.ensure_applies(&site.serves()?)?;
         Ok(Failed {
             call: call.clone(),
             survived: done,

@@ -116,6 +116,14 @@ pub const APPLY: Operation = Operation {
 
 pub const ROLLBACK: Operation = Operation {
     name: "rollback",
+    prepare: |site| {
+        // There has to be one before.
+        let served = site.served()?;
+        if served.generation == 1 {
+            site.ensure_applies(&served)?;
+        }
+        Ok(())
+    },
     way: Way::Asked {
         act: |site, _| succeeds(site, &["rollback"]),
         aim: other_side,

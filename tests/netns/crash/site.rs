@@ -319,6 +319,15 @@ impl Site {
             mode == "normal" && program_problem.is_none() && journal_problem.is_none(),
             "{mode}, {program_problem:?}, {journal_problem:?}"
         );
+        Self::read(&status)
+    }
+
+    /// The same while it says that something is wrong.
+    pub fn serves(&self) -> Result<Served> {
+        Self::read(&self.installation.status()?)
+    }
+
+    fn read(status: &Status) -> Result<Served> {
         let serving = status.backends().filter(|(_, backend)| backend.slots > 0);
         let sides: BTreeSet<Side> = serving
             .map(|(_, backend)| {
