@@ -110,7 +110,8 @@ fn fail_asked(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
         let expected = if done { &aim } else { &before };
         ensure_whole(site, from, before.side, expected.side)?;
         let read_only = status.mode != "normal";
-        if read_only {
+        // A head that was not signed is signed within a minute, or at a start.
+        if read_only || status.journal_problem.is_some() {
             site.kill()?;
             site.start()?;
             site.ensure_clear()?;
