@@ -7,6 +7,7 @@ mod api;
 mod changes;
 mod checks;
 mod confirm;
+mod crash;
 mod dirty;
 mod doctor;
 mod drain_wait;

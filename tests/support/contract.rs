@@ -20,8 +20,12 @@ pub struct Status {
     pub digest: String,
     pub in_sync: bool,
     pub mode: String,
+    pub mode_reason: Option<String>,
     pub program_problem: Option<String>,
     pub journal_problem: Option<String>,
+    /// The running generation is on trial.
+    #[serde(default)]
+    pub trial: Option<Value>,
     pub interfaces: Vec<Interface>,
     pub verdicts: BTreeMap<String, Traffic>,
     pub vips: Vec<Vip>,

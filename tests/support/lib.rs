@@ -42,6 +42,8 @@ pub mod statistics;
 pub mod streams;
 pub mod terminal;
 pub mod topology;
+#[cfg(target_arch = "x86_64")]
+pub mod tracer;
 pub mod turn;
 pub mod vm;
 pub mod wait;

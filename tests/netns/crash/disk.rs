@@ -1,0 +1,82 @@
+//! A disk that is full, and one that nobody may write to: changes are refused
+//! before the switch, and go on when there is room again.
+
+use std::{ffi::CStr, fs, io::Write as _, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
+
+use super::{failures::refused, site::Site};
+
+/// A small file system that only its owner enters.
+const SIZE: &CStr = c"size=4m,mode=700";
+
+/// A file system of its own on a directory; gone when dropped.
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = unmount(self.0, UnmountFlags::DETACH) {
+            eprintln!("warning: {}: {error}", self.0.display());
+        }
+    }
+}
+
+#[test]
+fn full_disk_refuses_changes_before_the_switch_until_there_is_room() -> Result<()> {
+    let mut site = Site::new()?;
+    let state = site.state().to_owned();
+    mount("tmpfs", &state, "tmpfs", MountFlags::empty(), Some(SIZE)).context("mounting")?;
+    let _mounted = Mounted(&state);
+    site.start()?;
+    let mut served = site.ensure_clear()?;
+    // However much room is left, down to none.
+    for left in [0, 4096, 16 << 10] {
+        let filler = state.join("filler");
+        fill(&filler, left)?;
+        refused(&site, &served, "HF4001").with_context(|| format!("{left} bytes are left"))?;
+        fs::remove_file(&filler)?;
+        served = site.ensure_applies(&site.ensure_clear()?)?;
+    }
+    // A start on a full disk leaves what serves alone, and is whole when there is room.
+    let filler = state.join("filler");
+    fill(&filler, 0)?;
+    let from = site.traffic.sent();
+    site.kill()?;
+    site.start().context("a start on a full disk")?;
+    let status = site.installation.status()?;
+    ensure!(status.mode == "read-only", "{}", status.mode);
+    fs::remove_file(&filler)?;
+    site.kill()?;
+    site.start()?;
+    let now = site.ensure_clear()?;
+    assert_eq!(now, served);
+    super::failures::ensure_whole(&site, from, now.side, now.side)?;
+    site.ensure_applies(&now).map(drop)
+}
+
+#[test]
+fn disk_that_became_read_only_refuses_changes_until_it_is_writable() -> Result<()> {
+    let mut site = Site::new()?;
+    site.start()?;
+    let served = site.ensure_clear()?;
+    let state = site.state().to_owned();
+    {
+        mount_bind(&state, &state)?;
+        let _mounted = Mounted(&state);
+        mount_remount(&state, MountFlags::BIND | MountFlags::RDONLY, c"")?;
+        refused(&site, &served, "HF4001")?;
+    }
+    let now = site.ensure_clear()?;
+    assert_eq!(now, served);
+    site.ensure_applies(&now).map(drop)
+}
+
+/// Takes all room but so many bytes.
+fn fill(path: &Path, left: u64) -> Result<()> {
+    let mut file = fs::File::create(path)?;
+    let block = [1; 4096];
+    while file.write(&block).is_ok_and(|written| written > 0) {}
+    let length = file.metadata()?.len();
+    file.set_len(length.saturating_sub(left)).map_err(Into::into)
+}
