@@ -2,10 +2,11 @@
 
 use std::{
     ops::{Add, AddAssign},
+    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lb_common::abi::flows::{Seconds, seconds};
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +26,25 @@ impl Now {
         let coarse = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
         let nanoseconds = coarse.tv_sec.cast_unsigned() * 1_000_000_000 + coarse.tv_nsec.cast_unsigned();
         Self {
-            time: Timestamp::now(),
+            time: wall(),
             coarse: seconds(nanoseconds),
         }
     }
+}
+
+/// Seconds by which this process takes the wall clock to be wrong.
+static OFFSET: AtomicI64 = AtomicI64::new(0);
+
+/// From now on, in this process, the wall clock is so many seconds ahead of the
+/// host's. For drills and tests, which cannot set the host's.
+pub fn shift_wall(seconds: i64) {
+    OFFSET.store(seconds, Ordering::Relaxed);
+}
+
+fn wall() -> Timestamp {
+    let offset = SignedDuration::from_secs(OFFSET.load(Ordering::Relaxed));
+    let now = Timestamp::now();
+    now.checked_add(offset).unwrap_or(now)
 }
 
 /// A point of this boot, in milliseconds of `CLOCK_MONOTONIC`, which setting the
