@@ -23,7 +23,7 @@ enum Way {
 }
 
 /// Of every leaf of the command line, and how it is tried here.
-const WAYS: [(&str, Way, &str); 52] = [
+const WAYS: [(&str, Way, &str); 53] = [
     ("status", Way::Looks, ""),
     ("plan", Way::Looks, "plan -f CONFIG"),
     ("diff", Way::Looks, ""),
@@ -75,6 +75,7 @@ const WAYS: [(&str, Way, &str); 52] = [
     ("agent run", Way::Elsewhere, ""),
     ("top", Way::Looks, ""),
     ("doctor", Way::Looks, ""),
+    ("drill", Way::Elsewhere, "drill --list"),
     ("completions", Way::Elsewhere, ""),
 ];
 
