@@ -10,6 +10,7 @@ mod confirm;
 mod dirty;
 mod doctor;
 mod drain_wait;
+mod drill;
 mod forwarding;
 mod guards;
 mod guide;
