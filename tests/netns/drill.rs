@@ -84,7 +84,7 @@ fn ensure_held(document: &Value) -> Result<()> {
     assert_eq!(summary["packetsLostOutsideWindows"], 0);
     // Whatever was measured was measured under traffic.
     let sent = summary["packetsSent"].as_u64().context("packets")?;
-    ensure!(sent > 100 * rows.len() as u64, "{sent} packets were sent");
+    ensure!(sent > 50 * rows.len() as u64, "{sent} packets were sent");
     Ok(())
 }
 
