@@ -2,10 +2,11 @@
 
 use std::{
     ops::{Add, AddAssign},
+    sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lb_common::abi::flows::{Seconds, seconds};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ impl Now {
     #[must_use]
     pub fn read() -> Self {
         Self {
-            time: Timestamp::now(),
+            time: wall(),
             coarse: seconds(coarse_ns()),
         }
     }
@@ -39,6 +40,21 @@ fn coarse_ns() -> u64 {
 #[must_use]
 pub fn coarse_ns_after(duration: Duration) -> u64 {
     coarse_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Seconds by which this process takes the wall clock to be wrong.
+static OFFSET: AtomicI64 = AtomicI64::new(0);
+
+/// From now on, in this process, the wall clock is so many seconds ahead of the
+/// host's. For drills and tests, which cannot set the host's.
+pub fn shift_wall(seconds: i64) {
+    OFFSET.store(seconds, Ordering::Relaxed);
+}
+
+fn wall() -> Timestamp {
+    let offset = SignedDuration::from_secs(OFFSET.load(Ordering::Relaxed));
+    let now = Timestamp::now();
+    now.checked_add(offset).unwrap_or(now)
 }
 
 /// A point of this boot, in milliseconds of `CLOCK_MONOTONIC`, which setting the

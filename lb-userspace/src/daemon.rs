@@ -27,7 +27,7 @@ use tokio::{
 use self::health::Vigil;
 use crate::{
     api::{self, backing::Backing},
-    clock::Now,
+    clock::{self, Now},
     event,
     health::{probe::Prober, runner::Runner},
     kernel::trace::ProgramLog,
@@ -71,6 +71,9 @@ pub struct Arguments {
     /// For tests: on the way to maps of another layout, be killed after so many steps.
     #[arg(long, hide = true)]
     pub end_after: Option<usize>,
+    /// For drills and tests: the wall clock is so many seconds ahead of the host's.
+    #[arg(long, hide = true, default_value_t = 0, allow_negative_numbers = true)]
+    pub wall_clock_offset: i64,
 }
 
 /// How long a start waits for next hops before it serves without them.
@@ -84,6 +87,7 @@ const SHOW_TRACE: Duration = Duration::from_millis(100);
 /// # Errors
 /// When it cannot start.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    clock::shift_wall(arguments.wall_clock_offset);
     // The socket first: a second daemon for the same socket ends here, before
     // it touches anything.
     let listener = api::socket::bind(&arguments.socket)?;

@@ -20,6 +20,7 @@ pub mod daemon;
 pub mod digest;
 pub mod doctor;
 pub mod drain;
+pub mod drill;
 pub mod events;
 pub mod failure;
 pub mod headline;

@@ -12,6 +12,7 @@ mod dirty;
 mod doctor;
 mod drain_wait;
 mod drift;
+mod drill;
 mod forwarding;
 mod guards;
 mod guide;

@@ -23,7 +23,7 @@ pub mod machine;
 pub mod mutation;
 pub mod native;
 pub mod netns;
-pub mod offload;
+pub use holdfast::drill::offload;
 pub mod oracle;
 pub mod packet;
 pub mod pass;

@@ -51,7 +51,7 @@ impl PassPrograms {
                     .with_context(|| format!("attaching to {interface}"))?;
                 // veth turns GRO on with the first program; merged frames would
                 // not be what the balancer sent.
-                offload::turn_off(interface)
+                offload::turn_off(interface).with_context(|| format!("turning offloads of {interface} off"))
             })??;
         }
         Ok(Self { _loaded: loaded })

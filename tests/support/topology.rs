@@ -211,7 +211,7 @@ impl Topology {
             ends.push((&self.router, format!("to-{}", backend.name)));
         }
         ends.iter()
-            .try_for_each(|(namespace, interface)| namespace.run(|| offload::turn_off(interface))?)
+            .try_for_each(|(namespace, interface)| Ok(namespace.run(|| offload::turn_off(interface))??))
     }
 
     fn number_client(&self) -> Result<()> {

@@ -5,6 +5,7 @@ use std::{error::Error as _, io, path::PathBuf, process::ExitCode};
 use super::{
     agent,
     args::BackendPath,
+    drill,
     text::{Tone, paint, plain},
 };
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     approval::SignError,
     config::ConfigErrors,
     digest::Digest,
+    drill::error::DrillError,
     plan::{Plan, Severity, file::PlanFileError, render},
     store::{ExportError, StoreError},
 };
@@ -91,6 +93,8 @@ pub enum Error {
     },
     #[error(transparent)]
     Agent(#[from] AgentError),
+    #[error(transparent)]
+    Drill(#[from] DrillError),
     #[error("the deadline of the drain of {0} has passed; connections that were still open were ended")]
     DeadlineCame(BackendPath),
     #[error("{0} does not drain any more: somebody changed it")]
@@ -124,7 +128,9 @@ impl Error {
     /// of a fix.
     pub fn drawing(&self, color: bool, width: usize) -> Option<String> {
         match self {
-            Self::Config { errors, .. } => Some(errors.render(color, width)),
+            Self::Config { errors, .. } | Self::Drill(DrillError::Config { errors, .. }) => {
+                Some(errors.render(color, width))
+            }
             Self::Refused(plan) => Some(render::plan_text(plan, color)),
             Self::Client(_)
             | Self::Read { .. }
@@ -140,6 +146,7 @@ impl Error {
             | Self::DeadlineCame(_)
             | Self::DrainCancelled(_)
             | Self::Agent(_)
+            | Self::Drill(_)
             | Self::Output(_)
             | Self::Json(_)
             | Self::Yaml(_)
@@ -165,6 +172,7 @@ impl Error {
                 Exit::Failed,
             ),
             Self::Agent(error) => return agent::failure(&error, message),
+            Self::Drill(error) => return drill::failure(&error, message),
             Self::DeadlineCame(path) => ("HF5011", Some(format!("holdfast backend show {path}")), Exit::Failed),
             Self::DrainCancelled(path) => (
                 "HF5012",

@@ -13,6 +13,7 @@ mod change;
 mod config;
 mod diff;
 mod doctor;
+mod drill;
 mod error;
 mod export;
 mod history;
@@ -146,6 +147,7 @@ async fn execute(cli: &Cli, terminal: &mut Terminal<'_>) -> Result<Exit, Error> 
         Command::Agent { command } => agent::agent(command, terminal),
         Command::Export { what } => export::export(*what, terminal),
         Command::Top(args) => top::top(*args, &client()?, terminal).await,
+        Command::Drill(args) => drill::drill(args, terminal).await,
         Command::Doctor(args) => doctor::doctor(args, &client()?, terminal).await,
         Command::Completions(args) => shell::completions(*args, terminal),
         Command::Man(args) => shell::man(args, terminal),

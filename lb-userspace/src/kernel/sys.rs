@@ -189,6 +189,43 @@ pub fn delete_slot(outer: BorrowedFd<'_>, slot: ChunkId) -> io::Result<()> {
     }
 }
 
+/// Deletes an entry, as somebody who is not the daemon does.
+pub fn delete_entry(map: BorrowedFd<'_>, key: u32) -> io::Result<()> {
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = fd_of(map);
+    element.key = ptr::from_ref(&key) as u64;
+    bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr).map(drop)
+}
+
+/// Writes an entry of a map that is not per CPU.
+pub fn write_value(map: BorrowedFd<'_>, key: u32, value: &[u8]) -> io::Result<()> {
+    if map_shape(map)?.value_bytes as usize != value.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = fd_of(map);
+    element.key = ptr::from_ref(&key) as u64;
+    element.__bindgen_anon_1.value = value.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
+}
+
+/// Reads an entry of a map that is not per CPU.
+pub fn read_value(map: BorrowedFd<'_>, key: u32) -> io::Result<Vec<u8>> {
+    let mut value = vec![0_u8; map_shape(map)?.value_bytes as usize];
+    let mut attr = zeroed_attr();
+    // SAFETY: writing plain integers of the command's own part of the union.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = fd_of(map);
+    element.key = ptr::from_ref(&key) as u64;
+    element.__bindgen_anon_1.value = value.as_mut_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr)?;
+    Ok(value)
+}
+
 /// Writes many entries with one call.
 ///
 /// # Safety

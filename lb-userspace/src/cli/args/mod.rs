@@ -19,7 +19,7 @@ pub use backend::{BackendObjects, Drain, Weight, Wished};
 pub use change::{Apply, Diff, Interfaces, Plan, Preview, Rollback, Trial};
 pub use lock::{Approve, BreakGlass, Hold, Reject, Undelete, WhyRefused, Wipe};
 pub use look::{BackendPath, Bpf, Journal, JournalExport, JournalVerify, Objects, Show, Why};
-pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Export, Man};
+pub use offline::{Completions, Config, ConfigCheck, ConfigInit, Drill, Export, Man};
 pub use recover::Recover;
 pub use vip::{VipObjects, WishedVip};
 pub use watch::{Doctor, Top};
@@ -212,6 +212,8 @@ Examples:
     Top(Top),
     /// Look for what is wrong with this host, and how to put it right
     Doctor(Doctor),
+    /// Let accidents happen to a balancer of your own configuration, in namespaces
+    Drill(Drill),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page, or write one for each command

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 use clap_complete::Shell;
 
 #[derive(Clone, Debug, Subcommand)]
@@ -43,6 +43,28 @@ pub enum Export {
     Grafana,
     /// Print the API of the daemon as an OpenAPI 3.1 document
     Openapi,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(before_help = "\
+Examples:
+  holdfast drill                                    with a configuration that is built in
+  holdfast drill -f /etc/holdfast/config.yaml       with a copy of yours
+  holdfast drill --only half-file --only killed
+  holdfast drill --list")]
+pub struct Drill {
+    /// Configuration file to drill with a copy of
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Let only this accident happen; may be given again
+    #[arg(long, value_name = "NAME", action = ArgAction::Append)]
+    pub only: Vec<String>,
+    /// List the accidents, and let none happen
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with_all = ["file", "only"])]
+    pub list: bool,
+    /// The daemon to start; by default the one beside this program
+    #[arg(long, value_name = "PATH")]
+    pub holdfastd: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

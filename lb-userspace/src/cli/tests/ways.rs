@@ -23,7 +23,7 @@ enum Way {
 }
 
 /// Of every leaf of the command line, and how it is tried here.
-const WAYS: [(&str, Way, &str); 54] = [
+const WAYS: [(&str, Way, &str); 55] = [
     ("status", Way::Looks, ""),
     ("plan", Way::Looks, "plan -f CONFIG"),
     ("preview", Way::Looks, "preview PLAN"),
@@ -77,6 +77,7 @@ const WAYS: [(&str, Way, &str); 54] = [
     ("agent run", Way::Elsewhere, ""),
     ("top", Way::Looks, ""),
     ("doctor", Way::Looks, ""),
+    ("drill", Way::Elsewhere, "drill --list"),
     ("completions", Way::Elsewhere, ""),
 ];
 

@@ -52,7 +52,7 @@ impl Tried {
 use Tried::{By, Reads, Refused, RefusedOrShown};
 
 /// A command that is new has to say here how it is tried.
-pub const COMMANDS: [(&str, Tried); 54] = [
+pub const COMMANDS: [(&str, Tried); 55] = [
     ("status", Reads(&["status"])),
     ("plan", By(plan)),
     ("preview", By(preview)),
@@ -181,6 +181,7 @@ pub const COMMANDS: [(&str, Tried); 54] = [
     ("journal export", Reads(&["journal export --from 1"])),
     ("agent run", By(agent_run)),
     ("top", Reads(&["top --times 1 --interval 100ms"])),
+    ("drill", By(drill)),
     (
         "doctor",
         Reads(&["doctor", "doctor --config CONFIG --state-dir STATE --pin-dir PINS"]),
@@ -418,5 +419,21 @@ fn agent_run(site: &mut Site) -> Result<()> {
         let outcome = site.types(&["bpf", "verify"], More::Nothing)?;
         ensure!(outcome.code == Some(0), "{outcome:?}");
     }
+    Ok(())
+}
+
+/// On a host that serves, with what it serves: it has a daemon of its own, and
+/// this one is not in it.
+fn drill(site: &mut Site) -> Result<()> {
+    site.types(&["drill", "--list"], More::Nothing)?;
+    let daemon = site.team.rig.installation.binaries.holdfastd();
+    let line = format!(
+        "drill --file CONFIG --only empty-file --only killed --holdfastd {}",
+        daemon.display()
+    );
+    let line = meant(site, &line);
+    let outcome = site.types(&words(&line), More::Nothing)?;
+    let expected = if site.who == Root { 0 } else { 7 };
+    ensure!(outcome.code == Some(expected), "{outcome:?}");
     Ok(())
 }

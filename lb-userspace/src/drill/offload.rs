@@ -4,10 +4,11 @@
 //! computed and segments of up to 64 KiB; a program that forwards them as they
 //! are puts broken packets on the wire. A network card's driver never does this
 //! on receive. Spoken to the kernel directly (generic netlink family
-//! `ethtool`, Documentation/networking/ethtool-netlink.rst), so that the rig
-//! needs no `ethtool` program.
+//! `ethtool`, Documentation/networking/ethtool-netlink.rst), so that no
+//! `ethtool` program is needed.
 
-use anyhow::{Context, Result, bail};
+use std::io::{self, ErrorKind};
+
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
 /// Segmentation offload needs the checksum, so the kernel turns it off with it.
@@ -36,7 +37,10 @@ const HEADERS: usize = 16 + 4;
 
 /// Turns the offloads of `interface` off, in the calling thread's network
 /// namespace.
-pub fn turn_off(interface: &str) -> Result<()> {
+///
+/// # Errors
+/// When there is no such interface, or the kernel does not take it.
+pub fn turn_off(interface: &str) -> io::Result<()> {
     let family = resolve_ethtool()?;
     let header = attribute(
         ETHTOOL_A_FEATURES_HEADER | NLA_F_NESTED,
@@ -54,14 +58,12 @@ pub fn turn_off(interface: &str) -> Result<()> {
         &attribute(ETHTOOL_A_BITSET_BITS | NLA_F_NESTED, &bits),
     );
     let body = [header, wanted].concat();
-    ask(family, ETHTOOL_MSG_FEATURES_SET, NLM_F_ACK, &body)
-        .with_context(|| format!("turning offloads of {interface} off"))?;
-    Ok(())
+    ask(family, ETHTOOL_MSG_FEATURES_SET, NLM_F_ACK, &body).map(drop)
 }
 
-fn resolve_ethtool() -> Result<u16> {
+fn resolve_ethtool() -> io::Result<u16> {
     let name = attribute(CTRL_ATTR_FAMILY_NAME, &text("ethtool"));
-    let answer = ask(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0, &name).context("asking for ethtool's netlink family")?;
+    let answer = ask(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 0, &name)?;
     let mut rest = answer.get(HEADERS..).unwrap_or_default();
     while let [len_0, len_1, kind_0, kind_1, ..] = *rest {
         let len = usize::from(u16::from_ne_bytes([len_0, len_1]));
@@ -71,19 +73,19 @@ fn resolve_ethtool() -> Result<u16> {
         }
         rest = rest.get(len.max(4).next_multiple_of(4)..).unwrap_or_default();
     }
-    bail!("the kernel's answer has no family id")
+    Err(ErrorKind::InvalidData.into())
 }
 
 /// Sends one request and gives the first message of the answer; an error the
 /// kernel reports is an error.
-fn ask(family: u16, command: u8, flags: u16, body: &[u8]) -> Result<Vec<u8>> {
+fn ask(family: u16, command: u8, flags: u16, body: &[u8]) -> io::Result<Vec<u8>> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
         Some(netlink::GENERIC),
     )?;
-    let length = u32::try_from(HEADERS + body.len())?;
+    let length = u32::try_from(HEADERS + body.len()).map_err(|_| ErrorKind::InvalidInput)?;
     let mut request = Vec::new();
     request.extend(length.to_ne_bytes());
     request.extend(family.to_ne_bytes());
@@ -97,11 +99,11 @@ fn ask(family: u16, command: u8, flags: u16, body: &[u8]) -> Result<Vec<u8>> {
     let (received, _) = recv(&socket, answer.as_mut_slice(), RecvFlags::empty())?;
     answer.truncate(received);
     let (Some(&[kind_0, kind_1]), Some(&[a, b, c, d])) = (answer.get(4..6), answer.get(16..20)) else {
-        bail!("an answer of {received} bytes")
+        return Err(ErrorKind::InvalidData.into());
     };
     let error = i32::from_ne_bytes([a, b, c, d]);
     if u16::from_ne_bytes([kind_0, kind_1]) == NLMSG_ERROR && error != 0 {
-        return Err(std::io::Error::from_raw_os_error(-error).into());
+        return Err(io::Error::from_raw_os_error(-error));
     }
     Ok(answer)
 }
