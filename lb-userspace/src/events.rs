@@ -67,13 +67,13 @@ events! {
     /// A part of what is served could not be read and is published anew.
     ChunkLost = "ff9719ff0661ee25e80bd3318a5f66bd",
     /// The kernel refuses to others to change what is ours there.
-    GuardOn = "99364de56f6546c3a0fbf6249568219e",
+    GuardOn = "a79f97a2d7b1d3c0c44051575f881170",
     /// The kernel refuses it to nobody any more: another configuration is served.
-    GuardOff = "1c2e7ce6db5a4db59a7a8e9693d36b97",
+    GuardOff = "b7ea3c620d8ce89daa714867f2d44251",
     /// The configuration asks for the guard, and this kernel has none to give; all else goes on.
-    GuardUnavailable = "2a8d3cf4a80f4a52a3acc22c775c5cef",
+    GuardUnavailable = "4614274ad5b777c952c24a00d8ab1622",
     /// Somebody wanted to change what is ours in the kernel, and was refused.
-    GuardRefused = "7d1a3606c7654b7fbddbc6296e50294b",
+    GuardRefused = "00c97b0925c7074ea4c7ba5bf6cd717f",
     /// Somebody removed pins: what they held is pinned again.
     PinLost = "5e3dc8aedc9e6eca137cc97b91de4282",
     /// Somebody detached the program from an interface: it is attached again.

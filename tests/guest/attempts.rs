@@ -270,7 +270,7 @@ fn foreign(log: &mut Log, rig: &Rig) -> Result<()> {
     log.theirs("batch", || Ok(sys::zero_entries(map.as_fd(), &[0, 1], 8)?));
     log.theirs("freeze", || Ok(sys::freeze(map.as_fd())?));
     log.theirs("memory of a map", || {
-        Ok(sys::fill_chunk(sys::create_chunk()?.as_fd(), &[1; CHUNK_BYTES])?)
+        Ok(sys::fill_chunk(sys::create_chunk()?.as_fd(), &vec![1; CHUNK_BYTES])?)
     });
     log.theirs("delete of a slot", || {
         let inner = sys::create_chunk()?;

@@ -205,7 +205,7 @@ fn under_way() -> Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    wait::until(Duration::from_secs(60), "a daemon of the drill", || {
+    wait::until(Duration::from_mins(1), "a daemon of the drill", || {
         footprint()
             .is_ok_and(|(.., processes)| !processes.is_empty())
             .then_some(())

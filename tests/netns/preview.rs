@@ -81,7 +81,7 @@ fn vips_that_would_drop_are_named_and_the_apply_is_refused() -> Result<()> {
     let preview = preview_of(&rig, &plan_of(&rig, &nowhere)?)?;
     println!("{preview:#}");
     assert_eq!(names(&preview["newDrops"]), BTreeSet::from(["http4", "http6"]));
-    assert_eq!(preview["newDrops"][0]["verdict"], "DropNoBackend");
+    assert_eq!(preview["newDrops"][0]["verdict"], "DropNoNextHop");
     assert_eq!(preview["refusal"]["code"], "HF3020");
     let told = preview["summary"].as_str().context("no summary")?;
     ensure!(told.ends_with("new drops of 2 VIPs: http4, http6"), "{told}");

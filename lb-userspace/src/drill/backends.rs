@@ -156,6 +156,7 @@ async fn echo(ports: Arc<Ports>, mut stream: TcpStream) {
     }
 }
 
+#[expect(clippy::infinite_loop, reason = "the task is aborted when the drill ends")]
 async fn answer(ports: Arc<Ports>, at: SocketAddr) {
     let Ok(socket) = UdpSocket::bind(at).await else {
         return;

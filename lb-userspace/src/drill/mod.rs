@@ -4,7 +4,7 @@
 //! `stage` is where nothing of the host's own can be reached, `network` and
 //! `backends` are built there, `traffic` runs all the while and writes a `ledger`.
 //! `corpus` has the accidents as values; `scene` is what they have at hand. What
-//! was seen of one is an [`Observed`](judge::Observed), which `judge` judges, and
+//! was seen of one is an [`judge::Observed`], which `judge` judges, and
 //! `report` tells. Nothing here is the daemon's: a drill talks to it as people do,
 //! by the command line, and looks into the kernel with its own eyes.
 

@@ -347,7 +347,7 @@ impl Scene {
         for _ in 0..rounds {
             self.traffic.begin_survey();
             // As long as everything is lost.
-            let longest = Duration::from_secs(60);
+            let longest = Duration::from_mins(1);
             self.site.until("a survey", longest, || self.traffic.is_surveyed())?;
             for (vip, seen) in self.traffic.ledger.seen() {
                 all.entry(vip).or_default().extend(seen);

@@ -241,13 +241,14 @@ async fn connection(source: IpAddr, to: SocketAddr) -> io::Result<(BufReader<Tcp
 }
 
 /// A connection that says something again and again; a new one when it broke.
+#[expect(clippy::infinite_loop, reason = "the task is aborted when the drill ends")]
 async fn stream(ledger: &Ledger, target: &Target, (vip, flow): (usize, usize)) {
     let mut turn = flow;
     loop {
         let source = target.sources[turn % target.sources.len()];
         turn += 1;
         if let Ok(Ok((mut stream, _))) = timeout(PATIENCE, connection(source, target.at)).await {
-            while let Ok(Ok(())) = timeout(PATIENCE, exchange(&mut stream)).await {
+            while matches!(timeout(PATIENCE, exchange(&mut stream)).await, Ok(Ok(()))) {
                 ledger.is_connected(vip, flow);
                 tokio::time::sleep(2 * PACE).await;
             }

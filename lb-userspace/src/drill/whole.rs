@@ -1,12 +1,13 @@
 //! Whether everything is as it was, by the drill's own eyes: what the daemon says,
 //! and what is in the kernel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{error::Result, people::Person, scene::Scene};
 use crate::{
-    api::model::{Mode, Status},
+    api::model::{BpfDump, Mode, Status},
     config::BackendState,
+    digest::Digest,
 };
 
 /// How everything was.
@@ -16,8 +17,8 @@ pub struct Before {
     pins: Vec<String>,
     /// Values of maps that do not change by themselves.
     values: BTreeMap<(&'static str, u32), Vec<u8>>,
-    /// The map in each slot that the running revision names.
-    chunks: BTreeMap<u16, u32>,
+    /// What is installed, wherever: kind, whose it is, and digest.
+    chunks: BTreeSet<(String, String, Digest)>,
 }
 
 /// Maps of which entries are compared, with their keys.
@@ -36,14 +37,18 @@ impl Before {
             status: scene.site.status()?,
             pins: pins.all(),
             values,
-            chunks: slots(scene)?,
+            chunks: installed(&scene.chunks()?),
         })
     }
 }
 
-fn slots(scene: &Scene) -> Result<BTreeMap<u16, u32>> {
-    let dump = scene.chunks()?;
-    Ok(dump.chunks.iter().map(|chunk| (chunk.slot, chunk.map_id)).collect())
+/// Roots and VIPs name slots, and the past grows by what happens: they are others
+/// where the same revision was published anew.
+fn installed(dump: &BpfDump) -> BTreeSet<(String, String, Digest)> {
+    let chunks = dump.chunks.iter();
+    let same = chunks.filter(|chunk| !["root", "vips", "past"].contains(&chunk.kind.as_str()));
+    same.map(|chunk| (chunk.kind.clone(), chunk.of.clone(), chunk.digest))
+        .collect()
 }
 
 /// What is not as it was; empty: everything is whole.
@@ -107,20 +112,20 @@ fn of_kernel(scene: &Scene, before: &Before, now: &Status) -> Vec<String> {
     // had to be made anew.
     let same = now.revision == before.status.revision && now.pins.maps == before.status.pins.maps;
     let there = pins.all();
-    // A start forgets chunks that no revision names any more.
-    let is_named = |pin: &str| {
-        let id = pin.strip_prefix("chunks/").map(str::parse::<u32>);
-        id.is_none_or(|id| same && id.is_ok_and(|id| before.chunks.values().any(|named| *named == id)))
-    };
-    let wanted = before.pins.iter().filter(|pin| is_named(pin));
-    let gone: Vec<&String> = wanted.filter(|pin| !there.contains(pin)).collect();
+    let wanted = before.pins.iter().filter(|pin| !pin.starts_with("chunks/"));
+    let mut wanted: Vec<String> = wanted.cloned().collect();
+    match scene.chunks() {
+        Ok(dump) => {
+            if same && installed(&dump) != before.chunks {
+                amiss.push("other chunks are installed".to_owned());
+            }
+            wanted.extend(dump.chunks.iter().map(|chunk| format!("chunks/{}", chunk.map_id)));
+        }
+        Err(error) => amiss.push(error.to_string()),
+    }
+    let gone: Vec<&String> = wanted.iter().filter(|pin| !there.contains(pin)).collect();
     if let Some(first) = gone.first() {
         amiss.push(format!("{} pins are gone, {first} among them", gone.len()));
-    }
-    match slots(scene) {
-        Ok(chunks) if !same || chunks == before.chunks => {}
-        Ok(_) => amiss.push("slots of CHUNKS hold other maps".to_owned()),
-        Err(error) => amiss.push(error.to_string()),
     }
     match scene.site.types(Person::Root, &["bpf", "verify"]) {
         Ok(ran) if ran.exit == Some(0) => {}

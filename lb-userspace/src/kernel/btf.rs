@@ -34,7 +34,7 @@ pub struct Btf<'a> {
 #[derive(Clone, Copy)]
 struct Kind {
     name: u32,
-    kind: u32,
+    sort: u32,
     members: u32,
     /// Offsets of members have a size of a bit field above them.
     flagged: bool,
@@ -63,7 +63,7 @@ impl<'a> Btf<'a> {
         let mut at = 0;
         while at < btf.types.len() {
             let kind = btf.kind_at(at)?;
-            if kind.kind == STRUCT {
+            if kind.sort == STRUCT {
                 btf.structs.entry(btf.string(kind.name)?).or_default().push(at);
             }
             btf.at.push(at);
@@ -85,7 +85,7 @@ impl<'a> Btf<'a> {
 
     fn bits(&self, at: usize, member: &[u8], depth: u32) -> Option<u32> {
         let kind = self.kind_at(at)?;
-        if depth == 0 || ![STRUCT, UNION].contains(&kind.kind) {
+        if depth == 0 || ![STRUCT, UNION].contains(&kind.sort) {
             return None;
         }
         (0..kind.members as usize).find_map(|nth| {
@@ -110,7 +110,7 @@ impl<'a> Btf<'a> {
         for _ in 0..DEPTH {
             let at = *self.at.get(number as usize).filter(|_| number != 0)?;
             let kind = self.kind_at(at)?;
-            if ![TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG].contains(&kind.kind) {
+            if ![TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG].contains(&kind.sort) {
                 return Some(at);
             }
             number = kind.other;
@@ -122,7 +122,7 @@ impl<'a> Btf<'a> {
         let info = word(self.types, at + 4)?;
         Some(Kind {
             name: word(self.types, at)?,
-            kind: info >> 24 & 0x1f,
+            sort: info >> 24 & 0x1f,
             members: info & 0xffff,
             flagged: info >> 31 == 1,
             other: word(self.types, at + 8)?,
@@ -136,9 +136,9 @@ impl<'a> Btf<'a> {
 }
 
 /// Bytes that follow a type, by its kind; `None`: a kind that is not known.
-fn after(kind: &Kind) -> Option<usize> {
+const fn after(kind: &Kind) -> Option<usize> {
     let members = kind.members as usize;
-    match kind.kind {
+    match kind.sort {
         // Pointers, forward declarations, qualifiers, functions, floats, type tags.
         2 | 7 | TYPEDEF..=12 | 16 | TYPE_TAG => Some(0),
         // Integers, variables, tags of declarations.

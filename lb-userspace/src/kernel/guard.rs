@@ -75,8 +75,7 @@ impl GuardError {
         }
         // A verifier's log is long, and its end says what was wrong.
         said.lines()
-            .filter(|line| !line.trim().is_empty())
-            .next_back()
+            .rfind(|line| !line.trim().is_empty())
             .map_or_else(String::new, |last| {
                 let first = said.lines().next().unwrap_or_default();
                 if first == last {

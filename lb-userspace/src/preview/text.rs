@@ -79,13 +79,12 @@ fn sampled(live: &LivePreview) -> String {
         thousands(live.of_established_flows.into()),
     );
     if live.ends > 0 {
-        text.push_str(&format!(
-            "{} with what the plan takes away, ",
-            counted(live.ends as usize, "packet")
-        ));
+        text.push_str(&counted(live.ends as usize, "packet"));
+        text.push_str(" with what the plan takes away, ");
     }
     let dropped: u32 = live.new_drops.iter().map(|drop| drop.packets).sum();
-    text.push_str(&format!("{} new drops", thousands(dropped.into())));
+    text.push_str(&thousands(dropped.into()));
+    text.push_str(" new drops");
     text
 }
 

@@ -127,10 +127,10 @@ impl Site {
     }
 
     /// The revision with this next hop serves, and the journal says so.
-    pub fn is_recorded(&self, hop: u8) -> Result<bool> {
+    pub fn is_recorded(&self, hop: u8) -> bool {
         let serves = self.traffic.last().is_some_and(|sent| sent.hop == hop);
         // Of a daemon that was killed the store may be as its next one has to find it.
-        Ok(serves && self.has_pending().is_ok_and(|pending| !pending))
+        serves && self.has_pending().is_ok_and(|pending| !pending)
     }
 
     /// The side that does not serve.

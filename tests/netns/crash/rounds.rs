@@ -83,6 +83,7 @@ pub fn kill_everywhere(operation: &Operation, points: Points, stride: usize) -> 
         }
     };
     thread::scope(|scope| {
+        #[expect(clippy::needless_collect, reason = "all of them run before one is waited for")]
         let sites: Vec<_> = (0..SITES).map(|_| scope.spawn(work)).collect();
         sites
             .into_iter()

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
@@ -28,7 +29,7 @@ use support::{
 use super::traffic::{Sent, Traffic, VIPS};
 
 /// A daemon is ready within this, or something is wrong.
-const READY: Duration = Duration::from_secs(180);
+const READY: Duration = Duration::from_mins(3);
 
 /// The idle arm, which is detached and attached.
 pub const IDLE: &str = "lb1";
@@ -188,14 +189,16 @@ impl Site {
     pub fn write(&self, side: Side) -> Result<()> {
         let mut pools = String::new();
         for (pool, base) in [("web", 10), ("dns", 20)] {
-            pools += &format!("- name: {pool}\n  encap: ipip\n  table: maglev\n  backends:\n");
+            writeln!(pools, "- name: {pool}\n  encap: ipip\n  table: maglev\n  backends:")?;
             for (of, base) in [(Side::Left, base), (Side::Right, base + 100)] {
                 // In maintenance: the program lets go of those at once, so that each
                 // revision says one thing of every flow.
                 let state = if of == side { "ready" } else { "maint" };
                 for number in base..base + 3 {
-                    pools +=
-                        &format!("  - {{ name: be{number}, address: 10.0.1.{number}, weight: 100, state: {state} }}\n");
+                    writeln!(
+                        pools,
+                        "  - {{ name: be{number}, address: 10.0.1.{number}, weight: 100, state: {state} }}"
+                    )?;
                 }
             }
         }
@@ -378,6 +381,7 @@ impl Site {
     }
 
     /// Waits for something that the daemon is to do.
+    #[expect(clippy::unused_self, reason = "it reads as what is waited for")]
     pub fn until(&self, at_most: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
         let began = Instant::now();
         while !holds()? {
@@ -398,7 +402,7 @@ fn heard_ready(notices: &UnixDatagram) -> bool {
     false
 }
 
-fn last_byte(address: std::net::IpAddr) -> u8 {
+const fn last_byte(address: std::net::IpAddr) -> u8 {
     match address {
         std::net::IpAddr::V4(address) => address.octets()[3],
         std::net::IpAddr::V6(address) => address.octets()[15],

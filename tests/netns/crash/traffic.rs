@@ -127,7 +127,7 @@ impl Drop for Traffic {
         self.stop.store(true, Ordering::Relaxed);
         let ended = self.thread.take().map(JoinHandle::join);
         let ended = ended.map(|ended| ended.map_err(|_| anyhow!("the traffic's thread panicked")));
-        if let Some(Ok(Ok(Err(error))) | Ok(Err(error)) | Err(error)) = ended {
+        if let Some(Ok(Ok(Err(error)) | Err(error)) | Err(error)) = ended {
             eprintln!("warning: traffic: {error:#}");
         }
     }

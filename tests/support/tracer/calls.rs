@@ -207,11 +207,10 @@ impl Call {
             // A mapping of a file or map, not of memory.
             libc::SYS_mmap if self.arguments[4].cast_signed() as i32 >= 0 => &[ENOMEM],
             libc::SYS_bpf => match first {
-                bpf::MAP_CREATE | bpf::PROG_LOAD => &[ENOMEM, EPERM],
+                bpf::MAP_CREATE | bpf::PROG_LOAD | bpf::LINK_CREATE | bpf::LINK_UPDATE => &[ENOMEM, EPERM],
                 bpf::MAP_UPDATE_ELEM | bpf::MAP_UPDATE_BATCH => &[E2BIG, ENOMEM],
                 bpf::MAP_FREEZE => &[EBUSY, EPERM],
                 bpf::OBJ_PIN => &[ENOSPC, EPERM],
-                bpf::LINK_CREATE | bpf::LINK_UPDATE => &[ENOMEM, EPERM],
                 bpf::PROG_TEST_RUN => &[ENOMEM],
                 _ => &[],
             },

@@ -72,8 +72,7 @@ pub(super) fn body(route: &Route) -> String {
         "/v1/break-glass" => json!({"reason": "INC-4711", "within": 900}),
         "/v1/undelete" => json!({"objects": ["vip/dns"]}),
         "/v1/wipe" => json!({"environment": "lab"}),
-        "/v1/preview" => json!({"plan": plan("ann", &json!([]))}),
-        "/v1/why-refused" => json!({"plan": plan("ann", &json!([]))}),
+        "/v1/preview" | "/v1/why-refused" => json!({"plan": plan("ann", &json!([]))}),
         other => {
             assert_eq!(route.method, Method::GET, "{other} has no body here");
             return String::new();

@@ -42,7 +42,7 @@ pub fn half(scene: &mut Scene) -> Result<()> {
 
 pub fn elsewhere(scene: &mut Scene) -> Result<()> {
     let mut config = scene.config.clone();
-    config.environment = "elsewhere".to_owned();
+    "elsewhere".clone_into(&mut config.environment);
     applies(scene, "elsewhere.yaml", &yaml(&config))
 }
 

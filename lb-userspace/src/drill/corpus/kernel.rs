@@ -90,6 +90,7 @@ pub fn detached(scene: &mut Scene) -> Result<()> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "accidents have one signature")]
 pub fn xdp_off(scene: &mut Scene) -> Result<()> {
     for interface in &scene.network.interfaces {
         for kind in ["xdp", "xdpdrv", "xdpgeneric"] {

@@ -17,12 +17,7 @@ use super::{
 
 /// Serves on, whatever it makes of it.
 const fn serving(name: &'static str, what: &'static str, happen: fn(&mut Scene) -> Result<()>) -> Accident {
-    Accident::of(
-        name,
-        what,
-        Expected::Serving(std::time::Duration::from_millis(5_000)),
-        happen,
-    )
+    Accident::of(name, what, Expected::Serving(std::time::Duration::from_secs(5)), happen)
 }
 
 /// In the order in which they happen.

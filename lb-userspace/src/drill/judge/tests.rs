@@ -10,6 +10,7 @@ use crate::drill::{
     scene::Scene,
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "accidents have one signature")]
 const fn nothing(_: &mut Scene) -> crate::drill::error::Result<()> {
     Ok(())
 }
@@ -71,14 +72,14 @@ fn loss_of_objects_of_backends_and_of_approval_shows_in_every_row() {
     let mutants: [(&str, Mutant); 5] = [
         ("a VIP is gone", |seen| seen.removed = vec!["vip/web4".to_owned()]),
         ("a backend answers no more", |seen| {
-            seen.unanswered = vec!["web4 (be2)".to_owned()]
+            seen.unanswered = vec!["web4 (be2)".to_owned()];
         }),
         ("another content is served", |seen| seen.moved = true),
         ("packets are lost afterwards", |seen| {
-            (seen.lost, seen.lost_later) = (1, 1)
+            (seen.lost, seen.lost_later) = (1, 1);
         }),
         ("the accident could not be made", |seen| {
-            seen.failed = Some("no such file".to_owned())
+            seen.failed = Some("no such file".to_owned());
         }),
     ];
     for accident in ALL {
