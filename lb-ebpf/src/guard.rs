@@ -5,7 +5,7 @@
 //! Only what is written is refused. Whoever may open a map or link reads it as before.
 //!
 //! Structs of the kernel are read at the places that the loader found in its BTF
-//! ([`GuardSetting`]): there are no CO-RE relocations for what Rust defines.
+//! (`GuardSetting`): there are no CO-RE relocations for what Rust defines.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
