@@ -136,13 +136,15 @@ impl<K: Kernel> Publisher<K> {
     }
 
     /// Reads what ACTIVE leads to; `None`: nothing was ever published. Slots
-    /// that nothing names (a publish was cut short) are emptied.
+    /// that nothing names (a publish was cut short) are free.
     ///
     /// # Errors
     /// When neither root can be read. Nothing is changed then.
     pub fn adopt(&mut self) -> Result<Option<Adopted>, AdoptError> {
         let active = self.kernel.active();
         if active.is_empty() {
+            // A first publish may have been cut short.
+            self.kernel.keep_only(&BTreeSet::new())?;
             return Ok(None);
         }
         let (found, aliases) = match Found::read(&self.kernel, active.root()) {
@@ -162,16 +164,14 @@ impl<K: Kernel> Publisher<K> {
         if !damaged {
             self.remember_chunks()?;
         }
-        let stray = self.kernel.occupied()?.into_iter();
-        let stray: Vec<ChunkId> = stray.filter(|slot| !self.in_use.contains(slot)).collect();
         if damaged {
-            // Packets may still be led to them by the root that is damaged.
-            self.in_use.extend(stray);
+            // Packets may still be led to others by the root that is damaged.
+            self.in_use.extend(self.kernel.occupied()?);
             self.shared.clear();
         } else {
-            // The daemon before may have switched away from them just now.
+            // The daemon before may have switched away from others just now.
             self.kernel.grace_period()?;
-            self.kernel.clear(&stray)?;
+            self.kernel.keep_only(&self.in_use)?;
         }
         Ok(Some(Adopted {
             facts: found.facts,

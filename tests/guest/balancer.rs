@@ -143,7 +143,7 @@ impl Balancer {
         installation.direct(&mut command);
         let begun = Instant::now();
         self.daemon = Some(start_in(&self.rig.network.balancer, command, &installation.log)?);
-        wait_ready(&heard)?;
+        wait_ready(&heard).with_context(|| self.where_it_is())?;
         let ready_ms = begun.elapsed().as_millis() as u64;
         // At this very moment, before anything else is asked or sent.
         let answered = flows.send_once(ANSWERED)?;
@@ -153,6 +153,27 @@ impl Balancer {
             answered,
             ready_ms,
         })
+    }
+
+    /// Where a daemon is that does not come to its end: all its threads.
+    fn where_it_is(&self) -> String {
+        let Some(daemon) = &self.daemon else {
+            return "no daemon runs".to_owned();
+        };
+        let tasks = format!("/proc/{}/task", daemon.id());
+        let Ok(threads) = fs::read_dir(&tasks) else {
+            return "the daemon has ended".to_owned();
+        };
+        let threads = threads.filter_map(Result::ok).map(|thread| {
+            let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+            format!(
+                "{} {} {}",
+                read("comm").trim(),
+                read("syscall").trim(),
+                read("stack").replace('\n', " <")
+            )
+        });
+        threads.collect::<Vec<_>>().join("; ")
     }
 
     fn attached(&self) -> Result<Vec<String>> {

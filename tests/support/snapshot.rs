@@ -215,6 +215,11 @@ impl Kernel for Memory {
         Ok(digest.map(|digest| u32::from_ne_bytes([digest[0], digest[1], digest[2], digest[3]])))
     }
 
+    fn keep_only(&self, slots: &BTreeSet<ChunkId>) -> Result<(), KernelError> {
+        self.chunks.borrow_mut().retain(|slot, _| slots.contains(slot));
+        Ok(())
+    }
+
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {
         Ok(self.chunks.borrow().keys().copied().collect())
     }

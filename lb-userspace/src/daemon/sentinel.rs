@@ -1,7 +1,10 @@
 //! Looks whether somebody else changed what is ours: the kernel sends no
 //! notification of that.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::Daemon;
 use crate::clock::Now;
@@ -9,20 +12,24 @@ use crate::clock::Now;
 /// ACTIVE decides for every packet, and costs eight bytes of a mapping to look at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Looks of these, between two at everything: some calls of bpf(2), and one for
-/// each link and slot.
-const ALL: u32 = 10;
+/// Between two looks at everything: some calls of bpf(2), and one for each link and
+/// slot.
+const ALL: Duration = Duration::from_millis(200);
 
-/// The same between two at what the kernel remembers.
-const PAST: u32 = 50;
+/// Or so many times what the last one took: where a look at a slot waits for a grace
+/// period (as in 6.1) it takes a while, and the writer's lock is held.
+const SHARE: u32 = 20;
+
+/// Between two at what the kernel remembers.
+const PAST: Duration = Duration::from_secs(1);
 
 /// Looks for ever.
 #[expect(clippy::infinite_loop, reason = "the task is aborted when the daemon ends")]
 pub async fn watch(daemon: Arc<Daemon>) {
-    let mut looks: u32 = 0;
+    let (mut all, mut past) = (Instant::now() + ALL, Instant::now() + PAST);
     loop {
         tokio::time::sleep(LOOK).await;
-        looks = looks.wrapping_add(1);
+        let began = Instant::now();
         let cut = {
             let resolution = daemon.resolution.read().await;
             // Whoever has the lock changes something: it is looked at after that.
@@ -30,13 +37,16 @@ pub async fn watch(daemon: Arc<Daemon>) {
                 continue;
             };
             serving.mend_active();
-            if looks.is_multiple_of(ALL) {
-                tokio::task::block_in_place(|| serving.mend(Now::read()));
-            }
-            if looks.is_multiple_of(PAST) {
+            if began >= past {
                 tokio::task::block_in_place(|| serving.keep_past());
+                past = began + PAST;
             }
-            looks.is_multiple_of(ALL) && serving.links_cut(&resolution.links)
+            let due = began >= all;
+            if due {
+                tokio::task::block_in_place(|| serving.mend(Now::read()));
+                all = began + ALL.max(SHARE * began.elapsed());
+            }
+            due && serving.links_cut(&resolution.links)
         };
         if cut {
             daemon.follow_once().await;

@@ -9,7 +9,7 @@ mod samples;
 mod watch;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     net::{IpAddr, Ipv6Addr},
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -128,7 +128,7 @@ impl KernelBalancer {
         let private = if fresh { Ok(private?) } else { private };
         let blank = sys::create_chunk().map_err(KernelError::call("BPF_MAP_CREATE"))?;
         sys::freeze(blank.as_fd()).map_err(KernelError::call("BPF_MAP_FREEZE"))?;
-        let balancer = Self {
+        Ok(Self {
             program: pins::open_program(&pin)?,
             agent: PinnedAgent::open(directory)?,
             chunks: open_pin(&map_path(directory, "CHUNKS"))?,
@@ -145,9 +145,7 @@ impl KernelBalancer {
             lock,
             held: watch::hold(directory)?,
             links: pins::held_links(directory),
-        };
-        chunks::forget_strays(&balancer.directory, || balancer.installed())?;
-        Ok(balancer)
+        })
     }
 
     /// The directory of the pins, as it can be reached from here.
@@ -430,6 +428,12 @@ impl Kernel for KernelBalancer {
 
     fn chunk_id(&self, slot: ChunkId) -> Result<Option<u32>, KernelError> {
         self.slot_map(slot)
+    }
+
+    fn keep_only(&self, slots: &BTreeSet<ChunkId>) -> Result<(), KernelError> {
+        let kept = slots.iter().map(|slot| self.slot_map(*slot));
+        let kept: BTreeSet<Option<u32>> = kept.collect::<Result<_, _>>()?;
+        chunks::forget_strays(&self.directory, &kept.into_iter().flatten().collect())
     }
 
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {

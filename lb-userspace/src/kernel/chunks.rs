@@ -5,13 +5,11 @@
 //! needs (`CAP_BPF`, `CAP_NET_ADMIN`) reads back what is served by these pins.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs, io,
     os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
-
-use lb_common::abi::chunk::ChunkId;
 
 use super::{KernelError, sys};
 
@@ -54,16 +52,9 @@ pub fn pinned(directory: &Path) -> Result<BTreeSet<u32>, KernelError> {
     Ok(names.collect())
 }
 
-/// Removes the pins of chunks that are in no slot: a daemon ended between a pin
-/// and its slot. They would keep their memory for good.
-pub fn forget_strays(
-    directory: &Path,
-    installed: impl FnOnce() -> Result<BTreeMap<ChunkId, u32>, KernelError>,
-) -> Result<(), KernelError> {
+/// Removes the pins of all chunks but these: a daemon ended between a pin and its
+/// slot. They would keep their memory for good.
+pub fn forget_strays(directory: &Path, installed: &BTreeSet<u32>) -> Result<(), KernelError> {
     let pinned = pinned(directory)?;
-    if pinned.is_empty() {
-        return Ok(());
-    }
-    let installed: BTreeSet<u32> = installed()?.into_values().collect();
-    pinned.difference(&installed).try_for_each(|id| forget(directory, *id))
+    pinned.difference(installed).try_for_each(|id| forget(directory, *id))
 }

@@ -37,6 +37,8 @@ use lb_common::abi::{
     chunk::{CHUNK_BYTES, ChunkId, LINES, Line, RawLine},
 };
 
+use std::collections::BTreeSet;
+
 use crate::digest::Digest;
 
 /// The content of a chunk in ordinary memory.
@@ -126,7 +128,13 @@ pub trait Kernel {
     /// What tells the chunk in a slot from all others; `None`: it is empty.
     fn chunk_id(&self, slot: ChunkId) -> Result<Option<u32>, KernelError>;
 
-    /// The slots of CHUNKS that are not empty.
+    /// Lets go of chunks that are in none of these slots: a publish was cut short.
+    /// Other slots are left to the next ones, which overwrites them: to find those that
+    /// hold something takes a look at each.
+    fn keep_only(&self, slots: &BTreeSet<ChunkId>) -> Result<(), KernelError>;
+
+    /// The slots of CHUNKS that are not empty. Where a look at a slot waits for a grace
+    /// period (as in 6.1) that takes minutes.
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError>;
 
     fn active(&self) -> Active;

@@ -81,6 +81,11 @@ impl Kernel for Memory {
         Ok(self.slots.borrow().get(&slot).map(|(id, _)| *id))
     }
 
+    fn keep_only(&self, slots: &BTreeSet<ChunkId>) -> Result<(), KernelError> {
+        self.slots.borrow_mut().retain(|slot, _| slots.contains(slot));
+        Ok(())
+    }
+
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {
         Ok(self.slots.borrow().keys().copied().collect())
     }
