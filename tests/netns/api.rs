@@ -144,6 +144,9 @@ fn daemon_answers_every_route_as_its_document_says() -> Result<()> {
         ("/v1/break-glass", json!({ "reason": " ", "within": 60 }), 400),
         ("/v1/mend-glass", Value::Null, 200),
         ("/v1/mend-glass", Value::Null, 404),
+        ("/v1/recover", json!({ "dryRun": true }), 200),
+        ("/v1/recover", json!({}), 200),
+        ("/v1/recover", json!({ "dry": true }), 400),
         ("/v1/wipe", json!({ "environment": "lab" }), 200),
         ("/v1/confirm", Value::Null, 409),
         ("/v1/abort", Value::Null, 409),
@@ -202,6 +205,14 @@ fn daemon_answers_every_route_as_its_document_says() -> Result<()> {
         why.body
     );
     asked.push("/v1/why-refused");
+    for sample in [Value::Null, json!(0), json!(1)] {
+        let request = json!({ "plan": plan, "sample": sample });
+        let preview = exchange(&rig, &document, "POST", "/v1/preview", &request)?;
+        assert_eq!(preview.status, 200, "{}", preview.body);
+    }
+    let too_long = json!({ "plan": plan, "sample": 3600 });
+    assert_eq!(exchange(&rig, &document, "POST", "/v1/preview", &too_long)?.status, 400);
+    asked.push("/v1/preview");
     let apply = json!({ "plan": plan, "digest": digest, "message": "as documented", "confirmWithin": 60 });
     let applied = exchange(&rig, &document, "POST", "/v1/apply", &apply)?;
     assert_eq!(applied.status, 200, "{}", applied.body);
