@@ -109,7 +109,8 @@ impl Daemon {
                 Some(number) => Some(number),
                 None => store.history()?.iter().find(is_meant).map(|earlier| earlier.generation),
             };
-            let number = number.ok_or_else(|| failure::absent("earlier generation"))?;
+            let number =
+                number.ok_or_else(|| failure::absent("earlier generation with another content that was kept"))?;
             let found = store.generation(number)?;
             let (_, content) = found.ok_or_else(|| failure::absent(&format!("generation {number}")))?;
             (

@@ -432,8 +432,20 @@ impl Kernel for KernelBalancer {
 
     fn keep_only(&self, slots: &BTreeSet<ChunkId>) -> Result<(), KernelError> {
         let kept = slots.iter().map(|slot| self.slot_map(*slot));
-        let kept: BTreeSet<Option<u32>> = kept.collect::<Result<_, _>>()?;
-        chunks::forget_strays(&self.directory, &kept.into_iter().flatten().collect())
+        let kept: Vec<Option<u32>> = kept.collect::<Result<_, _>>()?;
+        let kept: BTreeSet<u32> = kept.into_iter().flatten().collect();
+        let strays = chunks::strays(&self.directory, &kept)?;
+        // Blank ones of daemons before are among them.
+        if let Ok(found) = sys::map_ids_in_slots(self.chunks.as_fd()) {
+            let stray = found
+                .into_iter()
+                .filter(|(_, id)| !kept.contains(id) && *id != self.blank_id);
+            let blank: Vec<_> = stray.map(|(slot, _)| (slot, self.blank.as_fd())).collect();
+            sys::update_slots(self.chunks.as_fd(), &blank).map_err(KernelError::call("BPF_MAP_UPDATE_BATCH"))?;
+        }
+        strays
+            .into_iter()
+            .try_for_each(|id| chunks::forget(&self.directory, id))
     }
 
     fn occupied(&self) -> Result<Vec<ChunkId>, KernelError> {

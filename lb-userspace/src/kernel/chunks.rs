@@ -52,9 +52,8 @@ pub fn pinned(directory: &Path) -> Result<BTreeSet<u32>, KernelError> {
     Ok(names.collect())
 }
 
-/// Removes the pins of all chunks but these: a daemon ended between a pin and its
-/// slot. They would keep their memory for good.
-pub fn forget_strays(directory: &Path, installed: &BTreeSet<u32>) -> Result<(), KernelError> {
-    let pinned = pinned(directory)?;
-    pinned.difference(installed).try_for_each(|id| forget(directory, *id))
+/// Chunks that are pinned and not among these: a daemon ended between a pin and its
+/// slot, or between a slot and its pin. They would keep their memory for good.
+pub fn strays(directory: &Path, installed: &BTreeSet<u32>) -> Result<BTreeSet<u32>, KernelError> {
+    Ok(pinned(directory)?.difference(installed).copied().collect())
 }

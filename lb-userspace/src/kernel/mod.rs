@@ -129,8 +129,8 @@ pub trait Kernel {
     fn chunk_id(&self, slot: ChunkId) -> Result<Option<u32>, KernelError>;
 
     /// Lets go of chunks that are in none of these slots: a publish was cut short.
-    /// Other slots are left to the next ones, which overwrites them: to find those that
-    /// hold something takes a look at each.
+    /// Where the kernel does not say at once which slots hold them, these are left to
+    /// the next publish, which overwrites them.
     fn keep_only(&self, slots: &BTreeSet<ChunkId>) -> Result<(), KernelError>;
 
     /// The slots of CHUNKS that are not empty. Where a look at a slot waits for a grace

@@ -266,6 +266,37 @@ pub fn map_id_in_slot(outer: BorrowedFd<'_>, slot: ChunkId) -> io::Result<Option
     }
 }
 
+/// The slots that are not empty, with the ids of their maps, a thousand at a time; an
+/// error on older kernels, which give up at an empty slot.
+pub fn map_ids_in_slots(outer: BorrowedFd<'_>) -> io::Result<Vec<(ChunkId, u32)>> {
+    let (mut slots, mut ids) = ([0_u32; BATCH], [0_u32; BATCH]);
+    let mut found = Vec::new();
+    let mut last: Option<u32> = None;
+    loop {
+        let mut next = 0_u32;
+        let mut attr = zeroed_attr();
+        attr.batch.map_fd = fd_of(outer);
+        attr.batch.in_batch = last.as_ref().map_or(0, |last| ptr::from_ref(last) as u64);
+        attr.batch.out_batch = ptr::from_mut(&mut next) as u64;
+        attr.batch.keys = slots.as_mut_ptr() as u64;
+        attr.batch.values = ids.as_mut_ptr() as u64;
+        attr.batch.count = BATCH as u32;
+        let end = match bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) {
+            Ok(_) => false,
+            // The end of the map, with the entries before it.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            Err(error) => return Err(error),
+        };
+        // SAFETY: the kernel wrote the number of entries it gave.
+        let given = unsafe { attr.batch.count } as usize;
+        found.extend(slots.into_iter().map(|slot| slot as ChunkId).zip(ids).take(given));
+        if end {
+            return Ok(found);
+        }
+        last = Some(next);
+    }
+}
+
 /// A descriptor of the map with this id (wants CAP_SYS_ADMIN).
 pub fn map_by_id(id: u32) -> io::Result<OwnedFd> {
     let mut attr = zeroed_attr();

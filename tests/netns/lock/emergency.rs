@@ -135,7 +135,7 @@ fn while_changes_are_on_hold_none_is_made_and_trials_end_all_the_same() -> Resul
     assert_eq!(scrape(&team.rig)?.count("holdfast_guard_hold")?, 1);
     let before = team.rig.installation.status()?;
     team.is_refused(Ann, &["backend", "weight", "web/be1", "110"], 3, "HF2076")?;
-    team.is_refused(Root, &["rollback"], 3, "HF2076")?;
+    team.is_refused(Root, &["rollback", "2"], 3, "HF2076")?;
     ensure_same(&before, &team.rig.installation.status()?)?;
     team.does(Ann, &["resume"])?;
     assert_eq!(scrape(&team.rig)?.count("holdfast_guard_hold")?, 0);

@@ -57,8 +57,13 @@ impl Site {
                 .find(|line| line.contains("name: be4,"))
                 .unwrap_or_default();
             let drained = line.replace("state: ready", "state: drain");
-            yaml.replacen(line, &drained, 1)
-                .replacen("access: { operator:", "access: { admin:", 1)
+            // Slots stay dirty as long as this takes: else flows would come home meanwhile.
+            yaml.replace(
+                "    backends:\n",
+                "    drain: { idle: 1h, deadline: 2h }\n    backends:\n",
+            )
+            .replacen(line, &drained, 1)
+            .replacen("access: { operator:", "access: { admin:", 1)
         })?;
         let first = fs::read_to_string(&team.rig.installation.config)?;
         ensure!(first.contains("state: drain") && first.contains("admin:"), "{first}");
