@@ -436,7 +436,9 @@ impl Kernel for KernelBalancer {
         let kept: BTreeSet<u32> = kept.into_iter().flatten().collect();
         let strays = chunks::strays(&self.directory, &kept)?;
         // Blank ones of daemons before are among them.
-        if let Ok(found) = sys::map_ids_in_slots(self.chunks.as_fd()) {
+        if lists_slots_at_once()
+            && let Ok(found) = sys::map_ids_in_slots(self.chunks.as_fd())
+        {
             let stray = found
                 .into_iter()
                 .filter(|(_, id)| !kept.contains(id) && *id != self.blank_id);
@@ -463,6 +465,16 @@ impl Kernel for KernelBalancer {
     fn zero_counters(&self, indices: &[u16]) -> Result<(), KernelError> {
         self.counters.zero(indices)
     }
+}
+
+/// Linux 6.1 waits for a grace period after each slot that it is asked about, two
+/// minutes for all of them; 6.18 does not.
+fn lists_slots_at_once() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next()?.parse::<u32>().ok();
+    number().zip(number()).is_some_and(|version| version >= (6, 18))
 }
 
 fn read(chunk: BorrowedFd<'_>) -> Result<ChunkImage, KernelError> {
