@@ -128,7 +128,7 @@ pub const ROLLBACK: Operation = Operation {
         act: |site, _| succeeds(site, &["rollback"]),
         aim: other_side,
     },
-    stride: 2,
+    stride: 4,
     ..NOTHING
 };
 
@@ -150,7 +150,7 @@ pub const ABORT: Operation = Operation {
         }
         Ok(())
     },
-    stride: 3,
+    stride: 6,
     ..NOTHING
 };
 
@@ -170,7 +170,7 @@ pub const DETACH: Operation = Operation {
         }
         Ok(())
     },
-    stride: 3,
+    stride: 6,
     ..NOTHING
 };
 
@@ -186,7 +186,7 @@ pub const ATTACH: Operation = Operation {
         },
     },
     settle: DETACH.settle,
-    stride: 3,
+    stride: 6,
     ..NOTHING
 };
 
