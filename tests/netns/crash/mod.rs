@@ -53,19 +53,19 @@ fn failed(operation: &Operation) -> Result<()> {
 }
 
 #[test]
-#[ignore = "a start reads 32,000 slots one by one, each a stop of the tracer: run by hand"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn first_start_killed_at_any_call_is_begun_anew() -> Result<()> {
     killed(&operations::FIRST_START)
 }
 
 #[test]
-#[ignore = "a start reads 32,000 slots one by one, each a stop of the tracer: run by hand"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn adoption_killed_at_any_call_is_noticed_by_nobody() -> Result<()> {
     killed(&operations::ADOPTION)
 }
 
 #[test]
-#[ignore = "a start reads 32,000 slots one by one, each a stop of the tracer: run by hand"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn start_that_serves_again_killed_at_any_call_serves_the_last_generation_next_time() -> Result<()> {
     killed(&operations::SERVING_AGAIN)
 }
@@ -96,25 +96,25 @@ fn detach_killed_at_any_call_leaves_interfaces_as_the_generation_says() -> Resul
 }
 
 #[test]
-#[ignore = "not yet seen to its end"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn attach_killed_at_any_call_leaves_interfaces_as_the_generation_says() -> Result<()> {
     killed(&operations::ATTACH)
 }
 
 #[test]
-#[ignore = "a start reads 32,000 slots one by one, each a stop of the tracer: run by hand"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn upgrade_killed_at_any_call_leaves_one_program() -> Result<()> {
     killed(&operations::UPGRADE)
 }
 
 #[test]
-#[ignore = "a start reads 32,000 slots one by one, each a stop of the tracer: run by hand"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn change_of_layout_killed_at_any_call_leaves_one_set_of_maps() -> Result<()> {
     killed(&operations::RELAYOUT)
 }
 
 #[test]
-#[ignore = "not yet seen to its end: calls 1 to 128 were"]
+#[ignore = "nobody has seen it end, calls 1 to 127 were: run by hand"]
 fn apply_whose_calls_fail_is_whole_or_nothing_and_works_when_they_do_not() -> Result<()> {
     failed(&Operation {
         stride: 2,
@@ -123,13 +123,13 @@ fn apply_whose_calls_fail_is_whole_or_nothing_and_works_when_they_do_not() -> Re
 }
 
 #[test]
-#[ignore = "known gap: after an entry that is written but said not to be, next hops wait for the next start"]
+#[ignore = "it failed at call 7; not run since entries whose commit failed are followed: run by hand"]
 fn revision_whose_calls_fail_comes_all_the_same() -> Result<()> {
     failed(&operations::REVISION)
 }
 
 #[test]
-#[ignore = "a start reads 32,000 slots one by one, each a stop of the tracer: run by hand"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn adoption_whose_calls_fail_is_noticed_by_nobody() -> Result<()> {
     failed(&Operation {
         stride: 4,
@@ -138,7 +138,7 @@ fn adoption_whose_calls_fail_is_noticed_by_nobody() -> Result<()> {
 }
 
 #[test]
-#[ignore = "a start reads 32,000 slots one by one, each a stop of the tracer: run by hand"]
+#[ignore = "nobody has seen it end: run by hand"]
 fn first_start_whose_calls_fail_says_why_and_is_begun_anew() -> Result<()> {
     failed(&Operation {
         stride: 6,
