@@ -158,3 +158,29 @@ fn systemd_shows_a_refusal_and_a_broken_glass() -> Result<()> {
     assert_eq!(broken.code, Some(0), "{}", broken.said());
     heard.wait_for("STATUS=▲ GLASS BROKEN by ", 1, Duration::from_secs(10))
 }
+
+#[test]
+fn listener_that_does_not_read_holds_nobody_up_and_hears_ready_when_it_does() -> Result<()> {
+    let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
+    rig.stop_daemon()?;
+    let path = rig.installation.state.with_extension("notify");
+    let socket = UnixDatagram::bind(&path)?;
+    let other = UnixDatagram::unbound()?;
+    other.set_nonblocking(true)?;
+    while other.send_to(b"STATUS=of somebody else", &path).is_ok() {}
+    rig.installation.environment = vec![("NOTIFY_SOCKET".to_owned(), path.display().to_string())];
+    rig.start_daemon()?;
+    // What is said after each look at the network waits for nobody, nor do changes.
+    thread::sleep(Duration::from_secs(2));
+    rig.installation.apply(&rig.fleet.clone().weighing("web", "be1", 50))?;
+    ensure!(rig.daemon_log().contains("WatchdogOff"), "{}", rig.daemon_log());
+    socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut buffer = [0; 4096];
+    loop {
+        let length = socket.recv(&mut buffer).context("it never said that it is ready")?;
+        if buffer[..length].starts_with(b"READY=1") || String::from_utf8_lossy(&buffer[..length]).contains("\nREADY=1")
+        {
+            return Ok(());
+        }
+    }
+}

@@ -2,6 +2,15 @@
 //! and that it lives. Without systemd nobody is told anything.
 
 use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            ffi::OsStrExt as _,
+            net::{SocketAddr, UnixDatagram},
+        },
+    },
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,21 +34,45 @@ pub struct Said {
     at: Option<Instant>,
     /// Saying it failed, and that was logged.
     failed: bool,
+    /// Nobody took it that the daemon is ready.
+    owes_ready: bool,
 }
 
-/// systemd listens.
-fn is_heard() -> bool {
-    std::env::var_os("NOTIFY_SOCKET").is_some()
+/// Where somebody listens.
+fn listener() -> Option<OsString> {
+    std::env::var_os("NOTIFY_SOCKET")
+}
+
+/// Says it, or fails at once: whoever listens may not read any more (a stopped
+/// systemd), and the daemon must not wait for them.
+fn send(to: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
+    let address = match to.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        path => SocketAddr::from_pathname(OsStr::from_bytes(path))?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+    socket.send_to_addr(lines.as_bytes(), &address).map(drop)
 }
 
 fn say(said: &mut Said, states: &[NotifyState<'_>]) {
-    match sd_notify::notify(states) {
-        Ok(()) => said.failed = false,
-        Err(error) if !said.failed => {
-            said.failed = true;
-            event!(warn, WatchdogOff, %error, "systemd cannot be told that the daemon lives");
+    let Some(listener) = listener() else {
+        return;
+    };
+    let mut states = states.to_vec();
+    if said.owes_ready {
+        states.push(NotifyState::Ready);
+    }
+    match send(&listener, &states) {
+        Ok(()) => (said.failed, said.owes_ready) = (false, false),
+        Err(error) => {
+            said.owes_ready = states.iter().any(|state| matches!(state, NotifyState::Ready));
+            said.headline.clear();
+            if !std::mem::replace(&mut said.failed, true) {
+                event!(warn, WatchdogOff, %error, "systemd cannot be told that the daemon lives");
+            }
         }
-        Err(_) => {}
     }
 }
 
@@ -56,17 +89,15 @@ impl Daemon {
     }
 
     pub async fn say_stopping(&self) {
-        if is_heard() {
-            let states = [
-                NotifyState::Stopping,
-                NotifyState::Status("stopping; the kernel goes on forwarding"),
-            ];
-            say(&mut *self.said.lock().await, &states);
-        }
+        let states = [
+            NotifyState::Stopping,
+            NotifyState::Status("stopping; the kernel goes on forwarding"),
+        ];
+        say(&mut *self.said.lock().await, &states);
     }
 
     async fn say_with(&self, states: &[NotifyState<'_>]) {
-        if !is_heard() {
+        if listener().is_none() {
             return;
         }
         let mut said = self.said.lock().await;
@@ -116,9 +147,7 @@ pub async fn reload_on_hangup(daemon: Arc<Daemon>) {
         return;
     };
     while hangups.recv().await.is_some() {
-        if is_heard()
-            && let Ok(since) = NotifyState::monotonic_usec_now()
-        {
+        if let Ok(since) = NotifyState::monotonic_usec_now() {
             say(&mut *daemon.said.lock().await, &[NotifyState::Reloading, since]);
         }
         daemon.judge_file().await;
