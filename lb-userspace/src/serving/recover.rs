@@ -177,11 +177,7 @@ impl Serving {
             by: asked.by,
         };
         let content = &served.state.state.content;
-        if let Err(error) = store.rebuild_from(past, content, recovered, asked.author, now.time) {
-            // Half a history is none.
-            self.store = None;
-            return Err(error.into());
-        }
+        store.rebuild_from(past, content, recovered, asked.author, now.time)?;
         self.on_trial = store.on_trial()?;
         self.taken_back = store.taken_back()?;
         Ok(())

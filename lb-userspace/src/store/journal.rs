@@ -1,7 +1,8 @@
 //! The journal: what was meant, in the order it was meant.
 //!
-//! `append` is the only way to write to the store: the row, its content and
-//! state and the projections are one transaction.
+//! `append`, and `append_all` for what is only true together, are the only ways to
+//! write to the store: rows, their contents and states and the projections are one
+//! transaction.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
@@ -40,31 +41,55 @@ impl Store {
         now: Timestamp,
         then: impl FnOnce(&Transaction<'_>, &Record) -> Result<(), StoreError>,
     ) -> Result<Record, StoreError> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let filed = entry.filed();
-        projection::check_order(&transaction, &filed)?;
-        keep(&transaction, entry)?;
-        let record = write(&transaction, filed, author, now)?;
-        projection::project(&transaction, &record)?;
-        states::forget(&transaction)?;
+        let transaction = self.begin()?;
+        let record = add(&transaction, entry, author, now)?;
         then(&transaction, &record)?;
         if let Err(error) = transaction.commit() {
-            self.see_what_became_of(&record, entry);
+            self.see_what_became_of(&[(record, entry)]);
             return Err(error.into());
         }
         self.follow(&record, entry);
         Ok(record)
     }
 
+    /// Adds entries that are only true together: all of them are on the disk when
+    /// this returns, or none.
+    ///
+    /// # Errors
+    /// As of `append`, of any of them.
+    pub(super) fn append_all(&mut self, entries: &[Entry], author: &str, now: Timestamp) -> Result<(), StoreError> {
+        let transaction = self.begin()?;
+        let records = entries
+            .iter()
+            .map(|entry| Ok((add(&transaction, entry, author, now)?, entry)));
+        let records = records.collect::<Result<Vec<_>, StoreError>>()?;
+        if let Err(error) = transaction.commit() {
+            self.see_what_became_of(&records);
+            return Err(error.into());
+        }
+        for (record, entry) in records {
+            self.follow(&record, entry);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        Ok(self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?)
+    }
+
     /// A commit that failed may have happened all the same: its last step is to sync the
     /// directory. Whoever asked hears that it failed, since nobody knows whether it
     /// outlives a power cut; what comes after has to know that it is there.
-    fn see_what_became_of(&mut self, record: &Record, entry: &Entry) {
-        let end = head(&self.connection);
-        if end.is_ok_and(|end| (end.seq, end.hash) == (record.seq, record.hash)) {
-            self.follow(record, entry);
+    fn see_what_became_of(&mut self, records: &[(Record, &Entry)]) {
+        let (Ok(end), Some((last, _))) = (head(&self.connection), records.last()) else {
+            return;
+        };
+        if (end.seq, end.hash) == (last.seq, last.hash) {
+            for (record, entry) in records {
+                self.follow(record, entry);
+            }
         }
     }
 
@@ -156,6 +181,17 @@ pub const fn signed(number: u64) -> i64 {
 pub fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column)
         .and_then(|number| u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number)))
+}
+
+/// The row of an entry, and all that follows from it.
+fn add(transaction: &Transaction<'_>, entry: &Entry, author: &str, now: Timestamp) -> Result<Record, StoreError> {
+    let filed = entry.filed();
+    projection::check_order(transaction, &filed)?;
+    keep(transaction, entry)?;
+    let record = write(transaction, filed, author, now)?;
+    projection::project(transaction, &record)?;
+    states::forget(transaction)?;
+    Ok(record)
 }
 
 /// Keeps the content and state that the journal will name by their digests.

@@ -74,8 +74,7 @@ impl Store {
     /// the content of the generation that runs.
     ///
     /// # Errors
-    /// If the disk does not take it: the store may then have a part of it, and is
-    /// to be set aside.
+    /// If the disk does not take it: the store is as blank as it was.
     pub fn rebuild_from(
         &mut self,
         past: &Past,
@@ -84,17 +83,16 @@ impl Store {
         author: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        for earlier in past.generations() {
+        let remembered = past.generations().iter().filter_map(|earlier| {
             let digest = earlier.intent.content;
             let content = if digest == running.digest() {
                 Some(running.clone())
             } else {
                 past.content(digest)
             };
-            let Some(content) = content else { continue };
-            let remembered = Entry::remembered(earlier.clone(), content);
-            self.append(&remembered, author, now)?;
-        }
-        self.append(&Entry::Recovered(recovered), author, now).map(drop)
+            Some(Entry::remembered(earlier.clone(), content?))
+        });
+        let entries: Vec<Entry> = remembered.chain([Entry::Recovered(recovered)]).collect();
+        self.append_all(&entries, author, now)
     }
 }

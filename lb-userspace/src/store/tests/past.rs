@@ -47,10 +47,15 @@ fn filled(dir: &Path) -> Store {
 }
 
 fn rebuilt(dir: &Path, store: &Store) -> Store {
-    let past = through_chunks(&store.past(&Past::default()).expect("a sound store"));
-    let last = store.last_switched().expect("sound").expect("something");
     let mut new = open(dir);
     assert!(new.is_blank().expect("sound"));
+    rebuild(&mut new, store).expect("room");
+    new
+}
+
+fn rebuild(new: &mut Store, store: &Store) -> Result<(), StoreError> {
+    let past = through_chunks(&store.past(&Past::default()).expect("a sound store"));
+    let last = store.last_switched().expect("sound").expect("something");
     let recovered = Recovered {
         generation: last.generation,
         revision: last.revision,
@@ -62,8 +67,6 @@ fn rebuilt(dir: &Path, store: &Store) -> Store {
         by: None,
     };
     new.rebuild_from(&past, &last.content, recovered, "root", at(1000))
-        .expect("room");
-    new
 }
 
 fn same(one: &Store, other: &Store) {
@@ -237,4 +240,35 @@ fn what_is_set_aside_is_kept_under_a_name_of_its_own() {
         assert!(aside.join("holdfast.db-journal").exists());
     }
     drop(open(dir.path()));
+}
+
+#[test]
+fn disk_without_room_for_all_that_is_remembered_has_nothing_of_it() {
+    let (old, other) = (TempDir::new().expect("room"), TempDir::new().expect("room"));
+    let store = filled(old.path());
+    let mut new = open(other.path());
+    let pages: u32 = new
+        .connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .expect("sound");
+    let limit = |store: &Store, pages: u32| {
+        store
+            .connection
+            .pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, u32>(0))
+            .expect("a number");
+    };
+    // Whatever is the last that has room.
+    let mut room = pages;
+    loop {
+        limit(&new, room);
+        match rebuild(&mut new, &store) {
+            Ok(()) => break,
+            Err(error) => assert!(matches!(error, StoreError::Sqlite(_)), "{error}"),
+        }
+        assert!(new.is_blank().expect("sound"), "with {room} pages");
+        assert_eq!(new.verify().expect("sound").seq, 0, "with {room} pages");
+        room += 1;
+    }
+    assert!(room > pages + 1, "it never failed half way");
+    same(&store, &new);
 }
