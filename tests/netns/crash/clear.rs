@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use holdfast::kernel::sys;
 use lb_common::abi::chunk::CHUNK_SLOTS;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::site::{Served, Side, Site};
 
@@ -118,19 +118,41 @@ impl Site {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let store = Connection::open_with_flags(self.state().join("holdfast.db"), flags)?;
         store.busy_timeout(std::time::Duration::from_secs(10))?;
-        let kind: String = store.query_row(
-            "SELECT kind FROM journal WHERE kind IN ('intent', 'revision', 'outcome') ORDER BY seq DESC LIMIT 1",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(kind != "outcome")
+        let kind = store
+            .query_row(
+                "SELECT kind FROM journal WHERE kind IN ('intent', 'revision', 'outcome') ORDER BY seq DESC LIMIT 1",
+                [],
+                |row| row.get::<_, String>(0),
+            )
+            .optional()?;
+        // A journal that begins with what was recovered has none of them.
+        Ok(kind.is_some_and(|kind| kind != "outcome"))
     }
 
     /// The revision with this next hop serves, and the journal says so.
     pub fn is_recorded(&self, hop: u8) -> bool {
-        let serves = self.traffic.last().is_some_and(|sent| sent.hop == hop);
         // Of a daemon that was killed the store may be as its next one has to find it.
-        serves && self.has_pending().is_ok_and(|pending| !pending)
+        self.has_hop(hop) && self.has_pending().is_ok_and(|pending| !pending)
+    }
+
+    /// Packets go to this next hop.
+    pub fn has_hop(&self, hop: u8) -> bool {
+        self.traffic.last().is_some_and(|sent| sent.hop == hop)
+    }
+
+    /// How often a daemon said that it is read-only.
+    pub fn times_read_only(&self) -> Result<usize> {
+        self.logged("event=\"ReadOnly\"")
+    }
+
+    /// How many errors daemons said.
+    pub fn errors(&self) -> Result<usize> {
+        self.logged(" ERROR ")
+    }
+
+    fn logged(&self, words: &str) -> Result<usize> {
+        let log = fs::read_to_string(&self.installation.log)?;
+        Ok(log.matches(words).count())
     }
 
     /// The side that does not serve.

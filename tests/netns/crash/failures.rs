@@ -2,7 +2,12 @@
 //! kernel without memory: nothing changes for any packet, or all of it does, the
 //! daemon says what happened, and goes on when the fault is gone.
 
-use std::{collections::BTreeMap, fmt, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
 
 use anyhow::{Context, Result, ensure};
 use support::{
@@ -12,7 +17,7 @@ use support::{
 
 use super::{
     operations::{Operation, Way},
-    rounds::{log_of, sides, start_struck},
+    rounds::{Round, everywhere, log_of, sides, start_struck},
     site::{Served, Side, Site},
 };
 
@@ -22,6 +27,8 @@ pub struct Failures {
     pub rounds: usize,
     /// It was done all the same.
     pub survived: usize,
+    /// The operation failed, or the daemon logged an error.
+    pub noticed: usize,
     /// The daemon made itself read-only, until its next start.
     pub read_only: usize,
     /// By call.
@@ -33,12 +40,14 @@ impl fmt::Display for Failures {
         let Self {
             rounds,
             survived,
+            noticed,
             read_only,
             ..
         } = self;
         write!(
             f,
-            "{rounds} calls failed; {survived} times it was done all the same, {read_only} times read-only;"
+            "{rounds} calls failed; {survived} times it was done all the same, {noticed} times an error was said, \
+             {read_only} times it was read-only;"
         )?;
         for (call, times) in &self.struck {
             write!(f, " {call} {times},")?;
@@ -50,28 +59,26 @@ impl fmt::Display for Failures {
 /// Fails each call of an operation that may fail, once; `turn` chooses the errors.
 pub fn fail_everywhere(operation: &Operation, turn: usize, stride: usize) -> Result<Failures> {
     let began = Instant::now();
-    let mut site = Site::serving()?;
-    let mut failures = Failures::default();
-    for nth in (1..).step_by(stride) {
+    let failures = Mutex::new(Failures::default());
+    everywhere(stride, |site, nth| {
         let strike = Strike::Fail { nth, turn: nth + turn };
         let round = match operation.way {
-            Way::Asked { .. } => fail_asked(&mut site, operation, strike),
-            Way::Start | Way::Begin => fail_start(&mut site, operation, strike),
+            Way::Asked { .. } => fail_asked(site, operation, strike),
+            Way::Start | Way::Begin => fail_start(site, operation, strike),
         };
-        let round = round.with_context(|| format!("{}, call {nth} fails\n{}", operation.name, log_of(&site)))?;
-        let Some(Failed {
-            call,
-            survived,
-            read_only,
-        }) = round
-        else {
-            break;
+        let round = round.with_context(|| format!("{}, call {nth} fails\n{}", operation.name, log_of(site)))?;
+        let Some(failed) = round else {
+            return Ok(Round::Over);
         };
+        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.rounds += 1;
-        failures.survived += usize::from(survived);
-        failures.read_only += usize::from(read_only);
-        *failures.struck.entry(call).or_default() += 1;
-    }
+        failures.survived += usize::from(failed.survived);
+        failures.noticed += usize::from(failed.noticed);
+        failures.read_only += usize::from(failed.read_only);
+        *failures.struck.entry(failed.call).or_default() += 1;
+        Ok(Round::Struck)
+    })?;
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("{}, in {:.1?}: {failures}", operation.name, began.elapsed());
     Ok(failures)
 }
@@ -79,6 +86,7 @@ pub fn fail_everywhere(operation: &Operation, turn: usize, stride: usize) -> Res
 struct Failed {
     call: String,
     survived: bool,
+    noticed: bool,
     read_only: bool,
 }
 
@@ -93,14 +101,15 @@ fn fail_asked(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
         unreachable!("only what is asked for");
     };
     (operation.prepare)(site)?;
-    let before = site.served()?;
+    let (before, mode) = (site.serves()?, site.installation.status()?.mode);
     let aim = aim(&before);
-    let from = site.traffic.sent();
+    let (from, errors) = (site.traffic.sent(), site.errors()?);
     let id = site.daemon.as_ref().context("no daemon")?.id();
     let trace = Trace::start(id, strike)?;
     let done = act(site, &trace)?;
     let seen = trace.end(|| site.poke())?;
     let Some(call) = call_of(&seen) else {
+        (operation.mend)(site, done)?;
         ensure!(done && site.served()?.is(&aim, &before), "it fails though nothing does");
         return Ok(None);
     };
@@ -109,11 +118,13 @@ fn fail_asked(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
         let status = site.installation.status()?;
         let expected = if done { &aim } else { &before };
         ensure_whole(site, from, before.side, expected.side)?;
-        let read_only = status.mode != "normal";
+        let read_only = status.mode != "normal" && status.mode != mode;
         // A head that was not signed is signed within a minute, or at a start.
-        if read_only || status.journal_problem.is_some() {
+        let wants_a_start = read_only || status.journal_problem.is_some();
+        if wants_a_start {
             site.kill()?;
             site.start()?;
+            (operation.mend)(site, done)?;
             site.ensure_clear()?;
         }
         let now = site.serves()?;
@@ -130,11 +141,15 @@ fn fail_asked(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
             let works = again && site.serves()?.is(&aim, &before);
             ensure!(works, "the fault is gone, and it fails: {}", site.said);
         }
+        if !wants_a_start {
+            (operation.mend)(site, true)?;
+        }
         (operation.settle)(site, &site.serves()?)?;
         site.ensure_applies(&site.serves()?)?;
         Ok(Failed {
             call: call.clone(),
             survived: done,
+            noticed: !done || site.errors()? > errors,
             read_only,
         })
     };
@@ -151,6 +166,7 @@ fn fail_start(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
     if site.daemon.is_some() {
         site.kill()?;
     }
+    let errors = site.errors()?;
     let (seen, ready) = start_struck(site, strike)?;
     let Some(call) = call_of(&seen) else {
         ensure!(ready, "the start ended though nothing failed");
@@ -171,7 +187,7 @@ fn fail_start(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
         if let Some(before) = before.as_ref().or(known.as_ref()) {
             ensure!(now == *before, "{now:?} serves, not {before:?}");
         } else {
-            ensure!(now.generation == 1, "{now:?} is not the first generation");
+            ensure!(now.is_first(), "{now:?} is not the first generation");
         }
         if before.is_some() {
             ensure_whole(site, from, now.side, now.side)?;
@@ -182,6 +198,7 @@ fn fail_start(site: &mut Site, operation: &Operation, strike: Strike) -> Result<
     Ok(Some(Failed {
         call,
         survived: ready,
+        noticed: !ready || site.errors()? > errors,
         read_only,
     }))
 }

@@ -1,8 +1,8 @@
 //! What is cut short: each operation as a value.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use support::tracer::Trace;
 
 use super::site::{Build, IDLE, Served, Site};
@@ -19,6 +19,9 @@ pub struct Operation {
     pub way: Way,
     /// What the next daemon is started as, by turns.
     pub next: fn(&mut Site, turn: usize),
+    /// After that start: what an operator has to do until all is well; `done`: the
+    /// operation was said to be.
+    pub mend: fn(&Site, done: bool) -> Result<()>,
     /// After a round: what would stand in the way of the next one.
     pub settle: fn(&Site, &Served) -> Result<()>,
     /// In CI, every so many points; the long run takes every one.
@@ -45,6 +48,7 @@ const NOTHING: Operation = Operation {
     prepare: |_| Ok(()),
     way: Way::Start,
     next: |_, _| (),
+    mend: |_, _| Ok(()),
     settle: |_, _| Ok(()),
     stride: 1,
 };
@@ -53,12 +57,13 @@ pub const FIRST_START: Operation = Operation {
     name: "first start",
     prepare: Site::raze,
     way: Way::Begin,
-    stride: 3,
+    stride: 23,
     ..NOTHING
 };
 
 pub const ADOPTION: Operation = Operation {
     name: "start that adopts",
+    stride: 4,
     ..NOTHING
 };
 
@@ -66,7 +71,7 @@ pub const SERVING_AGAIN: Operation = Operation {
     name: "start after the pins were lost",
     prepare: Site::lose_pins,
     way: Way::Begin,
-    stride: 3,
+    stride: 16,
     ..NOTHING
 };
 
@@ -82,6 +87,7 @@ pub const UPGRADE: Operation = Operation {
             site.build = other(site.build, Build::Later);
         }
     },
+    stride: 6,
     ..NOTHING
 };
 
@@ -96,7 +102,7 @@ pub const RELAYOUT: Operation = Operation {
             site.build = other(site.build, Build::Relaid);
         }
     },
-    stride: 4,
+    stride: 19,
     ..NOTHING
 };
 
@@ -111,6 +117,7 @@ pub const APPLY: Operation = Operation {
         },
         aim: other_side,
     },
+    stride: 4,
     ..NOTHING
 };
 
@@ -128,7 +135,7 @@ pub const ROLLBACK: Operation = Operation {
         act: |site, _| succeeds(site, &["rollback"]),
         aim: other_side,
     },
-    stride: 4,
+    stride: 9,
     ..NOTHING
 };
 
@@ -170,7 +177,7 @@ pub const DETACH: Operation = Operation {
         }
         Ok(())
     },
-    stride: 6,
+    stride: 11,
     ..NOTHING
 };
 
@@ -186,9 +193,54 @@ pub const ATTACH: Operation = Operation {
         },
     },
     settle: DETACH.settle,
-    stride: 6,
+    stride: 11,
     ..NOTHING
 };
+
+/// Of a store that is no database.
+pub const RECOVER: Operation = Operation {
+    name: "recover of a store that is garbage",
+    prepare: |site| site.damage(|store| fs::write(store, GARBAGE)),
+    way: RECOVERY,
+    mend: |site, done| {
+        recovered(site, done)?;
+        ensure!(
+            site.take_set_aside()?.iter().any(|store| store == GARBAGE),
+            "what was the store is gone"
+        );
+        Ok(())
+    },
+    stride: 4,
+    ..NOTHING
+};
+
+/// Of a store that is not there.
+pub const RECOVER_ANEW: Operation = Operation {
+    name: "recover of a store that is gone",
+    prepare: |site| site.damage(fs::remove_file),
+    way: RECOVERY,
+    mend: recovered,
+    stride: 2,
+    ..NOTHING
+};
+
+const GARBAGE: &[u8] = b"no database";
+
+const RECOVERY: Way = Way::Asked {
+    act: |site, _| succeeds(site, &["recover"]),
+    aim: Served::clone,
+};
+
+/// All is as before the damage, if need be by another `recover`.
+fn recovered(site: &Site, done: bool) -> Result<()> {
+    if site.installation.status()?.mode != "normal" {
+        ensure!(!done, "it was said to be recovered, and is not");
+        site.run(&["recover"])?;
+    }
+    let (is, was) = (site.history()?, &site.remembered);
+    ensure!(is == *was, "the history is {is:?}, and was {was:?}");
+    Ok(())
+}
 
 pub const REVISION: Operation = Operation {
     name: "revision",
@@ -197,8 +249,10 @@ pub const REVISION: Operation = Operation {
             site.hop = 3 - site.hop;
             site.set_hop(site.hop)?;
             let mut published = false;
+            let read_only = site.times_read_only()?;
             site.until(EFFECT, "a revision with the new next hop", || {
-                published = site.is_recorded(site.hop);
+                // One whose outcome could not be recorded serves too.
+                published = site.is_recorded(site.hop) || site.has_hop(site.hop) && site.times_read_only()? > read_only;
                 Ok(published || trace.is_over())
             })?;
             // Nobody asked, so nobody was told.
@@ -206,6 +260,7 @@ pub const REVISION: Operation = Operation {
         },
         aim: Served::clone,
     },
+    stride: 2,
     ..NOTHING
 };
 
@@ -234,7 +289,7 @@ fn other_side(before: &Served) -> Served {
 fn succeeds(site: &mut Site, arguments: &[&str]) -> Result<bool> {
     let outcome = site.installation.run(arguments)?;
     let code = outcome.code.context("holdfast was killed")?;
-    anyhow::ensure!(
+    ensure!(
         code == 0 || !outcome.stderr.is_empty(),
         "it fails, and does not say why"
     );

@@ -55,13 +55,42 @@ impl fmt::Display for Tally {
     }
 }
 
-/// Kills at every point of an operation, on two sites at a time: one
-/// starts while the other is looked at.
+/// Kills at every point of an operation, or at every so many.
 pub fn kill_everywhere(operation: &Operation, points: Points, stride: usize) -> Result<Tally> {
-    const SITES: usize = 2;
     let began = Instant::now();
-    let (next, end) = (AtomicUsize::new(1), AtomicUsize::new(usize::MAX));
     let tally = Mutex::new(Tally::default());
+    let end = everywhere(stride, |site, nth| {
+        let round = kill_at(site, operation, nth, points);
+        let round = round.with_context(|| format!("{}, point {nth}\n{}", operation.name, log_of(site)))?;
+        let Some(Cut { call, switched }) = round else {
+            return Ok(Round::Over);
+        };
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.rounds += 1;
+        *(if switched { &mut tally.after } else { &mut tally.before }) += 1;
+        *tally.struck.entry(call).or_default() += 1;
+        Ok(Round::Struck)
+    })?;
+    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let took = began.elapsed();
+    let tally = Tally { end, took, ..tally };
+    println!("{}: {tally}", operation.name);
+    Ok(tally)
+}
+
+/// Whether a round reached the point it was for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    Struck,
+    Over,
+}
+
+/// Rounds for the first point and every so many after it, until one is over before
+/// its point, on two sites at a time: one starts while the other is looked at. Gives
+/// the point that was not reached.
+pub fn everywhere(stride: usize, round: impl Fn(&mut Site, usize) -> Result<Round> + Sync) -> Result<usize> {
+    const SITES: usize = 2;
+    let (next, end) = (AtomicUsize::new(1), AtomicUsize::new(usize::MAX));
     let work = || -> Result<()> {
         let mut site = Site::serving()?;
         site.ensure_clear().context("before everything")?;
@@ -70,16 +99,11 @@ pub fn kill_everywhere(operation: &Operation, points: Points, stride: usize) -> 
             if nth >= end.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let round = kill_at(&mut site, operation, nth, points);
-            let round = round.with_context(|| format!("{}, point {nth}\n{}", operation.name, log_of(&site)));
-            let Some(Cut { call, switched }) = round.inspect_err(|_| end.store(0, Ordering::Relaxed))? else {
+            let round = round(&mut site, nth).inspect_err(|_| end.store(0, Ordering::Relaxed))?;
+            if round == Round::Over {
                 end.fetch_min(nth, Ordering::Relaxed);
                 return Ok(());
-            };
-            let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-            tally.rounds += 1;
-            *(if switched { &mut tally.after } else { &mut tally.before }) += 1;
-            *tally.struck.entry(call).or_default() += 1;
+            }
         }
     };
     thread::scope(|scope| {
@@ -89,14 +113,7 @@ pub fn kill_everywhere(operation: &Operation, points: Points, stride: usize) -> 
             .into_iter()
             .try_for_each(|site| site.join().map_err(|_| anyhow!("a site panicked"))?)
     })?;
-    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let tally = Tally {
-        end: end.into_inner(),
-        took: began.elapsed(),
-        ..tally
-    };
-    println!("{}: {tally}", operation.name);
-    Ok(tally)
+    Ok(end.into_inner())
 }
 
 /// One operation that was cut short.
@@ -113,7 +130,7 @@ fn kill_at(site: &mut Site, operation: &Operation, nth: usize, points: Points) -
     let from = site.traffic.sent();
     match operation.way {
         Way::Asked { act, aim } => {
-            let before = site.served()?;
+            let before = site.serves()?;
             let links = site.links()?;
             let aim = aim(&before);
             let id = site.daemon.as_ref().context("no daemon")?.id();
@@ -122,6 +139,7 @@ fn kill_at(site: &mut Site, operation: &Operation, nth: usize, points: Points) -
             let seen = trace.end(|| site.poke())?;
             let Some(call) = seen.struck else {
                 ensure!(done, "it fails though nobody killed the daemon");
+                (operation.mend)(site, done)?;
                 let now = site.served()?;
                 ensure!(now.is(&aim, &before), "{now:?} serves, not {aim:?}");
                 return Ok(None);
@@ -130,6 +148,7 @@ fn kill_at(site: &mut Site, operation: &Operation, nth: usize, points: Points) -
             let crash = Crash::happens(site, from)?;
             (operation.next)(site, nth);
             site.start().with_context(|| format!("the start after {call}"))?;
+            (operation.mend)(site, done).with_context(|| format!("mending after {call}"))?;
             let now = site.ensure_clear().with_context(|| format!("after {call}"))?;
             let clear = || -> Result<bool> {
                 ensure!(
@@ -202,10 +221,7 @@ fn begin(site: &mut Site, operation: &Operation, strike: Strike, nth: usize) -> 
         let now = site.ensure_clear()?;
         let known = last.as_ref().is_none_or(|last| *last == now);
         ensure!(known, "{now:?} serves, and {last:?} was known");
-        ensure!(
-            last.is_some() || now.generation == 1,
-            "{now:?} is not the first generation"
-        );
+        ensure!(last.is_some() || now.is_first(), "{now:?} is not the first generation");
         site.traffic.go_on()?;
         let sides = sides(&site.traffic.between(serves, site.traffic.sent())?);
         ensure!(sides == [now.side], "{sides:?} are served, and {now:?} is said to be");
@@ -274,9 +290,7 @@ impl Crash {
         let hops = hops(&sent[self.died - self.from..self.next - self.from]);
         ensure!(hops.len() == 1, "next hops {hops:?} without a daemon");
         // The next daemon follows the gateway, if that one had not.
-        site.until(START, "the gateway's address", || {
-            Ok(site.traffic.last().is_some_and(|sent| sent.hop == site.hop))
-        })?;
+        site.until(START, "the gateway's address", || Ok(site.has_hop(site.hop)))?;
         ensure!(hops_of(&sent) <= 2, "next hops went to and fro");
         Ok(())
     }

@@ -4,9 +4,10 @@
 //! gateway, whose address is in every frame.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeSet,
     fmt::Write as _,
-    fs,
+    fs, io,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     process::Command,
@@ -15,6 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Pid;
+use serde_json::Value;
 use support::{
     config::UNPROTECTED,
     contract::Status,
@@ -69,6 +71,11 @@ impl Served {
         let later = aim.generation > before.generation && self.generation >= aim.generation;
         (later || self.generation == aim.generation) && (self.side, &self.attached) == (aim.side, &aim.attached)
     }
+
+    /// The first that was ever served: the one before it may have been discarded.
+    pub const fn is_first(&self) -> bool {
+        matches!(self.generation, 1 | 2)
+    }
 }
 
 pub struct Site {
@@ -82,6 +89,8 @@ pub struct Site {
     pub build: Build,
     /// What served when the pins were lost; none: nothing is known.
     pub last: Option<Served>,
+    /// The history before the store was damaged.
+    pub remembered: Vec<Value>,
     /// What the last command that failed said.
     pub said: String,
     notices: UnixDatagram,
@@ -161,6 +170,7 @@ impl Site {
             hop: 1,
             build: Build::Usual,
             last: None,
+            remembered: Vec::new(),
             said: String::new(),
             notices,
             scratch,
@@ -359,7 +369,7 @@ impl Site {
         fs::remove_dir_all(&self.installation.state)?;
         fs::create_dir(&self.installation.state)?;
         match fs::remove_file(self.hash_key()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             Ok(()) | Err(_) => Ok(()),
         }
     }
@@ -374,6 +384,38 @@ impl Site {
             fs::remove_dir_all(&self.installation.pins)?;
         }
         Ok(())
+    }
+
+    /// Something happens to the store while no daemon runs; the next one is read-only.
+    pub fn damage(&mut self, happens: fn(PathBuf) -> io::Result<()>) -> Result<()> {
+        self.remembered = self.history()?;
+        self.kill()?;
+        happens(self.state().join("holdfast.db")).context("the damage")?;
+        self.start()?;
+        let mode = self.installation.status()?.mode;
+        ensure!(mode == "read-only", "after the damage it is {mode}");
+        Ok(())
+    }
+
+    /// The last generations; the kernel remembers more of them than these.
+    pub fn history(&self) -> Result<Vec<Value>> {
+        const LAST: usize = 20;
+        let history: Value = self.installation.ask(&["history"])?;
+        let mut generations = history["generations"].as_array().context("generations")?.clone();
+        generations.sort_by_key(|generation| Reverse(generation["generation"].as_u64()));
+        generations.truncate(LAST);
+        Ok(generations)
+    }
+
+    /// The stores that were set aside, which are removed.
+    pub fn take_set_aside(&self) -> Result<Vec<Vec<u8>>> {
+        let directory = self.state().join("set-aside");
+        let times = fs::read_dir(&directory).context("nothing was set aside")?;
+        let stores = times
+            .map(|time| Ok(fs::read(time?.path().join("holdfast.db"))?))
+            .collect();
+        fs::remove_dir_all(&directory)?;
+        stores
     }
 
     pub fn state(&self) -> &Path {
