@@ -52,7 +52,8 @@ fn send(to: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
     };
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
-    let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
+    let lines = lines.join("\n");
     socket.send_to_addr(lines.as_bytes(), &address).map(drop)
 }
 

@@ -11,12 +11,9 @@ pub enum Expected {
     Refused(&'static [&'static str]),
     /// All is whole again within this, counted from the accident.
     Healed(Duration),
-    /// Goes on serving what it served, and takes no changes; whatever was left of
-    /// the state is not touched.
+    /// Goes on serving what it served, and takes no changes, until `recover`: then
+    /// all is whole again.
     ReadOnly(Duration),
-    /// Serves all the while; whether it mends the cause or goes read-only is its
-    /// own choice.
-    Serving(Duration),
 }
 
 /// When packets may be lost.
@@ -67,7 +64,7 @@ impl Accident {
         Self::of(name, what, Expected::Healed(Duration::from_millis(within_ms)), happen)
     }
 
-    /// The daemon serves on, read-only.
+    /// The daemon serves on, read-only until `recover`.
     pub const fn read_only(name: &'static str, what: &'static str, happen: fn(&mut Scene) -> Result<()>) -> Self {
         Self::of(name, what, Expected::ReadOnly(RESTARTED), happen)
     }
@@ -116,15 +113,8 @@ impl Expected {
         match self {
             Self::Refused(codes) => format!("refused: {}", codes.join(", ")),
             Self::Healed(within) => format!("whole within {} s", within.as_secs()),
-            Self::ReadOnly(_) => "serves on, read-only".to_owned(),
-            Self::Serving(_) => "serves on".to_owned(),
+            Self::ReadOnly(_) => "read-only, whole by recover".to_owned(),
         }
-    }
-
-    /// The daemon may take no changes afterwards.
-    #[must_use]
-    pub const fn may_be_read_only(self) -> bool {
-        matches!(self, Self::ReadOnly(_) | Self::Serving(_))
     }
 
     /// How long is waited for it.
@@ -132,7 +122,7 @@ impl Expected {
     pub const fn patience(self) -> Duration {
         match self {
             Self::Refused(_) => Duration::from_secs(5),
-            Self::Healed(within) | Self::ReadOnly(within) | Self::Serving(within) => within,
+            Self::Healed(within) | Self::ReadOnly(within) => within,
         }
     }
 }

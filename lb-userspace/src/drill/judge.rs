@@ -30,6 +30,8 @@ pub struct Observed {
     /// From the accident until the daemon said that it is read-only; absent: it
     /// never did.
     pub read_only_after: Option<Duration>,
+    /// From `recover` until everything was whole; absent: it never was.
+    pub recovered_in: Option<Duration>,
     /// What is not as it was, at the end.
     pub amiss: Vec<String>,
     /// Packets lost.
@@ -59,7 +61,6 @@ impl Observed {
             Expected::Refused(_) => Some(self.answered_in),
             Expected::Healed(_) => self.whole_after,
             Expected::ReadOnly(_) => self.read_only_after,
-            Expected::Serving(_) => self.whole_after.or(self.read_only_after),
         }
     }
 }
@@ -86,12 +87,13 @@ pub fn judge(accident: &Accident, seen: &Observed) -> Vec<String> {
                 wrong.push(format!("not read-only: {}", seen.amiss.join("; ")));
             }
             wrong.extend(refusals(&["HF2019"], &seen.answers));
-        }
-        Expected::Serving(_) => {
-            if seen.silent {
-                wrong.push("the daemon does not answer".to_owned());
+            if seen.recovered_in.is_none() {
+                wrong.push(format!("not recovered: {}", seen.amiss.join("; ")));
             }
         }
+    }
+    if seen.silent {
+        wrong.push("the daemon does not answer".to_owned());
     }
     wrong.extend(
         seen.removed

@@ -33,12 +33,13 @@ use std::{
 };
 
 use self::{
-    accident::{Accident, Expected},
+    accident::{Accident, Expected, MENDED_MS},
     adapt::{Adapted, Places, adapt, yaml},
     backends::Backend,
     error::{DrillError, Result},
     judge::Observed,
     network::Network,
+    people::Person,
     report::{Drill, Row},
     scene::Scene,
     site::Site,
@@ -177,22 +178,12 @@ fn observe(scene: &mut Scene, accident: &Accident) -> Result<Observed> {
         answered_in: scene.answered_in(),
         ..Observed::default()
     };
-    let deadline = Instant::now() + accident.expected.patience();
-    loop {
-        if accident.expected.may_be_read_only() && scene.is_read_only() {
-            seen.read_only_after = Some(scene.struck().elapsed());
-            break;
+    match accident.expected {
+        Expected::Refused(_) | Expected::Healed(_) => {
+            let whole = wait_whole(scene, &mut seen, accident.expected.patience())?;
+            seen.whole_after = whole.map(|whole| whole - scene.struck());
         }
-        seen.amiss = scene.amiss();
-        if seen.amiss.is_empty() && !matches!(accident.expected, Expected::ReadOnly(_)) {
-            seen.whole_after = Some(scene.struck().elapsed());
-            break;
-        }
-        // What is not mended by then will not be judged kinder later.
-        if Instant::now() >= deadline {
-            break;
-        }
-        scene.site.pause(GLANCE)?;
+        Expected::ReadOnly(within) => recover(scene, &mut seen, within)?,
     }
     let healed = Instant::now();
     // Once is enough where it is known already that something is amiss.
@@ -217,4 +208,42 @@ fn observe(scene: &mut Scene, accident: &Accident) -> Result<Observed> {
         Err(_) => seen.silent = true,
     }
     Ok(seen)
+}
+
+/// Waits until nothing is amiss; absent: something still is, and will not be judged
+/// kinder later.
+fn wait_whole(scene: &Scene, seen: &mut Observed, within: Duration) -> Result<Option<Instant>> {
+    let deadline = Instant::now() + within;
+    loop {
+        seen.amiss = scene.amiss();
+        let now = Instant::now();
+        if seen.amiss.is_empty() {
+            return Ok(Some(now));
+        }
+        if now >= deadline {
+            return Ok(None);
+        }
+        scene.site.pause(GLANCE)?;
+    }
+}
+
+/// A daemon that is read-only is well again by what an operator types.
+fn recover(scene: &mut Scene, seen: &mut Observed, within: Duration) -> Result<()> {
+    let deadline = Instant::now() + within;
+    while !scene.is_read_only() {
+        if Instant::now() >= deadline {
+            seen.amiss = scene.amiss();
+            return Ok(());
+        }
+        scene.site.pause(GLANCE)?;
+    }
+    seen.read_only_after = Some(scene.struck().elapsed());
+    let typed = Instant::now();
+    if let Err(error) = scene.does(Person::Root, &["recover"]) {
+        seen.amiss = vec![crate::failure::chain(&error)];
+        return Ok(());
+    }
+    let whole = wait_whole(scene, seen, Duration::from_millis(MENDED_MS))?;
+    seen.recovered_in = whole.map(|whole| whole - typed);
+    Ok(())
 }

@@ -108,14 +108,11 @@ fn outcome(expected: Expected, seen: &Observed) -> String {
     match expected {
         Expected::Refused(_) => codes,
         Expected::Healed(_) => seen.whole_after.map_or("not healed", |_| "healed").to_owned(),
-        Expected::ReadOnly(_) if seen.read_only_after.is_some() => format!("read-only: {codes}"),
-        Expected::ReadOnly(_) => "not read-only".to_owned(),
-        Expected::Serving(_) => match (seen.whole_after, seen.read_only_after) {
-            (Some(_), _) => "healed",
-            (None, Some(_)) => "read-only",
-            (None, None) => "serves on",
-        }
-        .to_owned(),
+        Expected::ReadOnly(_) => match (seen.read_only_after, seen.recovered_in) {
+            (None, _) => "not read-only".to_owned(),
+            (Some(_), None) => format!("read-only: {codes}; not recovered"),
+            (Some(_), Some(after)) => format!("read-only: {codes}; recovered in {} ms", after.as_millis()),
+        },
     }
 }
 

@@ -67,12 +67,7 @@ impl GuardError {
     /// With what lies under it, in one line.
     #[must_use]
     pub fn whole(&self) -> String {
-        let mut said = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            said = format!("{said}: {error}");
-            cause = error.source();
-        }
+        let said = crate::failure::chain(self);
         // A verifier's log is long, and its end says what was wrong.
         said.lines()
             .rfind(|line| !line.trim().is_empty())

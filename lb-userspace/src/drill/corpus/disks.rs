@@ -5,9 +5,11 @@ use std::{
     io::{Seek as _, SeekFrom, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::drill::{
+    accident::MENDED_MS,
     error::{DrillError, Result},
     people::Person::Ann,
     scene::Scene,
@@ -43,8 +45,12 @@ pub fn removed(scene: &mut Scene) -> Result<()> {
     scene.spoil();
     scene.strike();
     remove(scene)?;
-    // It must be able to go on for a while.
-    scene.pause(2_000)
+    // It notices by itself.
+    let noticed = Duration::from_millis(MENDED_MS);
+    scene
+        .site
+        .until("a daemon that is read-only", noticed, || scene.is_read_only())?;
+    tries_a_change(scene)
 }
 
 pub fn removed_and_restarted(scene: &mut Scene) -> Result<()> {

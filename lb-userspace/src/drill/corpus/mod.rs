@@ -9,16 +9,7 @@ mod lock;
 mod processes;
 mod surroundings;
 
-use super::{
-    accident::{Accident, Expected, MENDED_MS, RESTARTED_MS, Window},
-    error::Result,
-    scene::Scene,
-};
-
-/// Serves on, whatever it makes of it.
-const fn serving(name: &'static str, what: &'static str, happen: fn(&mut Scene) -> Result<()>) -> Accident {
-    Accident::of(name, what, Expected::Serving(std::time::Duration::from_secs(5)), happen)
-}
+use super::accident::{Accident, MENDED_MS, RESTARTED_MS, Window};
 
 /// In the order in which they happen.
 pub const ACCIDENTS: &[Accident] = &[
@@ -242,7 +233,7 @@ pub const ACCIDENTS: &[Accident] = &[
     )
     .losing(Window::UntilHealed),
     // The state.
-    serving("state-removed", "rm -rf of the state directory", disks::removed),
+    Accident::read_only("state-removed", "rm -rf of the state directory", disks::removed),
     Accident::read_only(
         "state-removed-and-restarted",
         "rm -rf of the state directory, kill -9, start",

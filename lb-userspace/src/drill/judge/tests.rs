@@ -20,7 +20,6 @@ const HEALED: Accident = Accident::healed("h", "", 2_000, nothing);
 const LOSING: Accident = HEALED.losing(Window::UntilHealed);
 const ELSEWHERE: Accident = HEALED.losing(Window::NotOurs);
 const READ_ONLY: Accident = Accident::read_only("o", "", nothing);
-const SERVING: Accident = Accident::of("s", "", Expected::Serving(Duration::from_secs(5)), nothing);
 
 fn answer(exit: i32, code: &str) -> Answer {
     Answer {
@@ -39,19 +38,20 @@ fn survived(accident: &Accident) -> Observed {
             whole_after: whole,
             ..Observed::default()
         },
-        Expected::Healed(_) | Expected::Serving(_) => Observed {
+        Expected::Healed(_) => Observed {
             whole_after: whole,
             ..Observed::default()
         },
         Expected::ReadOnly(_) => Observed {
             answers: vec![answer(3, "HF2019")],
             read_only_after: whole,
+            recovered_in: whole,
             ..Observed::default()
         },
     }
 }
 
-const ALL: [Accident; 6] = [REFUSED, HEALED, LOSING, ELSEWHERE, READ_ONLY, SERVING];
+const ALL: [Accident; 5] = [REFUSED, HEALED, LOSING, ELSEWHERE, READ_ONLY];
 
 #[test]
 fn what_was_survived_is_nothing_to_complain_of() {
@@ -69,7 +69,7 @@ fn what_was_survived_is_nothing_to_complain_of() {
 #[test]
 fn loss_of_objects_of_backends_and_of_approval_shows_in_every_row() {
     type Mutant = fn(&mut Observed);
-    let mutants: [(&str, Mutant); 5] = [
+    let mutants: [(&str, Mutant); 6] = [
         ("a VIP is gone", |seen| seen.removed = vec!["vip/web4".to_owned()]),
         ("a backend answers no more", |seen| {
             seen.unanswered = vec!["web4 (be2)".to_owned()];
@@ -78,6 +78,7 @@ fn loss_of_objects_of_backends_and_of_approval_shows_in_every_row() {
         ("packets are lost afterwards", |seen| {
             (seen.lost, seen.lost_later) = (1, 1);
         }),
+        ("the daemon does not answer", |seen| seen.silent = true),
         ("the accident could not be made", |seen| {
             seen.failed = Some("no such file".to_owned());
         }),
@@ -137,16 +138,16 @@ fn healing_too_late_or_never_is_none() {
 }
 
 #[test]
-fn read_only_daemon_says_so_and_refuses_changes() {
+fn read_only_daemon_says_so_and_refuses_changes_until_it_is_recovered() {
     let mut normal = survived(&READ_ONLY);
     normal.read_only_after = None;
     assert_eq!(judge(&READ_ONLY, &normal).len(), 1);
     let mut changed = survived(&READ_ONLY);
     changed.answers = vec![answer(0, "")];
     assert_eq!(judge(&READ_ONLY, &changed).len(), 1);
-    let mut silent = survived(&SERVING);
-    silent.silent = true;
-    assert_eq!(judge(&SERVING, &silent), ["the daemon does not answer"]);
+    let mut lasting = survived(&READ_ONLY);
+    (lasting.recovered_in, lasting.amiss) = (None, vec!["the daemon is ReadOnly".to_owned()]);
+    assert_eq!(judge(&READ_ONLY, &lasting), ["not recovered: the daemon is ReadOnly"]);
 }
 
 #[test]
