@@ -1,9 +1,17 @@
 //! As much as there can be: 1,024 pools with a table of their own each, 16,384
 //! VIPs, 32,000 backends.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    fs,
+    os::fd::AsFd as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
+use holdfast::kernel::sys;
 use support::{
     config::UNPROTECTED,
     contract::Applied,
@@ -12,11 +20,15 @@ use support::{
     process::Process,
     run::{RunId, Scratch},
     turn::Turn,
+    wait,
 };
 
 const POOLS: usize = 1_024;
 const BACKENDS: usize = 32_000;
 const VIPS: usize = 16_384;
+
+/// Whatever somebody changes is as it was within this.
+const HEALED: Duration = Duration::from_secs(1);
 
 /// Bytes of a chunk.
 const CHUNK: usize = 128 << 10;
@@ -55,6 +67,14 @@ fn largest_configuration_is_served_changed_adopted_and_served_again() -> Result<
 
     fs::write(&installation.config, yaml(&scratch.path("hash.key"), 999))?;
     let file = installation.config.to_string_lossy();
+    let plan = scratch.path("plan.json").to_string_lossy().into_owned();
+    timed("plan", || installation.run(&["plan", "-f", &file, "--out", &plan]))?;
+    let preview: serde_json::Value = timed("preview", || installation.ask(&["preview", &plan]))?;
+    println!(
+        "  the writer was busy for {} ms, with {} flows",
+        preview["tookUs"].as_u64().context("tookUs")? / 1000,
+        preview["flows"]
+    );
     let applied: Applied = timed("plan and apply of one weight", || {
         installation.ask(&["apply", "-f", &file])
     })?;
@@ -64,6 +84,9 @@ fn largest_configuration_is_served_changed_adopted_and_served_again() -> Result<
     ensure!(applied.chunks_written < 100, "{} written", applied.chunks_written);
     let before = timed("status after it", || installation.status())?;
     report(&daemon, &installation)?;
+
+    let healed = timed("a slot that was emptied is filled", || heal(&installation))?;
+    ensure!(healed < HEALED, "not healed within {HEALED:?}: {healed:?}");
 
     daemon.kill()?;
     let daemon = timed("start that adopts", || installation.start(&inside))?;
@@ -85,7 +108,36 @@ fn largest_configuration_is_served_changed_adopted_and_served_again() -> Result<
     let again = installation.status()?;
     assert_eq!((again.generation, again.mode.as_str()), (before.generation, "normal"));
     assert_eq!(digests(&again), digests(&before));
+    report(&daemon, &installation)?;
+
+    // The other way round: the store has nothing, the kernel has it all.
+    daemon.kill()?;
+    fs::remove_dir_all(&installation.state)?;
+    let daemon = timed("start without a store", || installation.start(&inside))?;
+    let recovery: serde_json::Value = timed("recover", || installation.ask(&["recover"]))?;
+    assert_eq!(recovery["recovered"], true, "{recovery}");
+    let recovered = installation.status()?;
+    assert_eq!(
+        (recovered.generation, recovered.mode.as_str()),
+        (before.generation, "normal")
+    );
+    assert_eq!(digests(&recovered), digests(&before));
     report(&daemon, &installation)
+}
+
+/// Empties the slot of the active root. Says how long it was empty.
+fn heal(installation: &Installation) -> Result<Duration> {
+    let maps = installation.pins.join("maps");
+    let active = sys::ActiveCell::map(sys::open_pin(&maps.join("ACTIVE"))?)?;
+    let chunks = sys::open_pin(&maps.join("CHUNKS"))?;
+    // Its first two bytes are the root's slot.
+    let root = || active.load() as u16;
+    let began = Instant::now();
+    sys::delete_slot(chunks.as_fd(), root())?;
+    wait::until(10 * HEALED, "the active root's slot to be filled", || {
+        matches!(sys::map_id_in_slot(chunks.as_fd(), root()), Ok(Some(_))).then_some(())
+    })?;
+    Ok(began.elapsed())
 }
 
 fn timed<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
