@@ -24,6 +24,9 @@ pub struct Operation {
     pub mend: fn(&Site, done: bool) -> Result<()>,
     /// After a round: what would stand in the way of the next one.
     pub settle: fn(&Site, &Served) -> Result<()>,
+    /// What has to be synced on the way, by its last name: no kill shows that, since the
+    /// kernel outlives it.
+    pub syncs: &'static [&'static str],
     /// In CI, every so many points; the long run takes every one.
     pub stride: usize,
 }
@@ -50,6 +53,7 @@ const NOTHING: Operation = Operation {
     next: |_, _| (),
     mend: |_, _| Ok(()),
     settle: |_, _| Ok(()),
+    syncs: &[],
     stride: 1,
 };
 
@@ -118,6 +122,7 @@ pub const APPLY: Operation = Operation {
         aim: other_side,
     },
     stride: 4,
+    syncs: ENTRY,
     ..NOTHING
 };
 
@@ -136,6 +141,7 @@ pub const ROLLBACK: Operation = Operation {
         aim: other_side,
     },
     stride: 9,
+    syncs: ENTRY,
     ..NOTHING
 };
 
@@ -221,8 +227,13 @@ pub const RECOVER_ANEW: Operation = Operation {
     way: RECOVERY,
     mend: recovered,
     stride: 2,
+    syncs: ENTRY,
     ..NOTHING
 };
+
+/// An entry of the journal: SQLite's own journal, the database, and the directory
+/// when the former is gone.
+const ENTRY: &[&str] = &["holdfast.db-journal", "holdfast.db", "state"];
 
 const GARBAGE: &[u8] = b"no database";
 
@@ -261,6 +272,7 @@ pub const REVISION: Operation = Operation {
         aim: Served::clone,
     },
     stride: 2,
+    syncs: ENTRY,
     ..NOTHING
 };
 

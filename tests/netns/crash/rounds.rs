@@ -139,6 +139,8 @@ fn kill_at(site: &mut Site, operation: &Operation, nth: usize, points: Points) -
             let seen = trace.end(|| site.poke())?;
             let Some(call) = seen.struck else {
                 ensure!(done, "it fails though nobody killed the daemon");
+                let unsynced = operation.syncs.iter().find(|file| !seen.synced.contains(**file));
+                ensure!(unsynced.is_none(), "{unsynced:?} is not synced, but {:?}", seen.synced);
                 (operation.mend)(site, done)?;
                 let now = site.served()?;
                 ensure!(now.is(&aim, &before), "{now:?} serves, not {aim:?}");

@@ -173,6 +173,14 @@ impl Call {
         }
     }
 
+    /// The file or directory that it syncs, by its last name.
+    #[must_use]
+    pub fn synced(&self, process: Pid) -> Option<String> {
+        let syncs = matches!(self.number, libc::SYS_fsync | libc::SYS_fdatasync);
+        let file = self.file(process).filter(|_| syncs)?;
+        file.rsplit('/').next().map(str::to_owned)
+    }
+
     /// What its first argument is a descriptor of.
     fn file(&self, process: Pid) -> Option<String> {
         let link = fs::read_link(format!("/proc/{process}/fd/{}", self.arguments[0])).ok()?;

@@ -67,6 +67,8 @@ pub struct Seen {
     pub points: usize,
     /// The call at the point that was asked for.
     pub struck: Option<Described>,
+    /// Files and directories that were synced, by their last name.
+    pub synced: BTreeSet<String>,
     /// With what it failed.
     pub errno: Option<i32>,
     /// It ended by itself.
@@ -260,6 +262,9 @@ impl Tracer {
     }
 
     fn enter(&mut self, thread: Pid, call: Call) -> Result<bool> {
+        if let Some(file) = call.synced(self.process) {
+            self.seen.synced.insert(file);
+        }
         match self.strike {
             Strike::Kill { nth, points } => {
                 let is_point = points == Points::All || self.tells(&call);
