@@ -137,6 +137,8 @@ struct Tracer {
     row: Option<(u64, usize)>,
     /// Calls count.
     counts: bool,
+    /// It was killed, or ended, before all of its threads were followed.
+    over: bool,
 }
 
 impl Tracer {
@@ -149,6 +151,7 @@ impl Tracer {
             failing: None,
             row: None,
             counts: !is_stopped(process)?,
+            over: false,
         };
         let options = Options::PTRACE_O_TRACESYSGOOD
             | Options::PTRACE_O_TRACECLONE
@@ -156,7 +159,7 @@ impl Tracer {
             | Options::PTRACE_O_TRACEEXIT;
         let mut seized = BTreeSet::new();
         // Until there is no thread that is new.
-        loop {
+        'new: loop {
             let mut news = 0;
             for thread in threads(process)? {
                 if !seized.insert(thread) {
@@ -173,20 +176,23 @@ impl Tracer {
                 }
             }
             for _ in 0..news {
-                tracer.next(&AtomicBool::new(false))?;
+                if !tracer.next(&AtomicBool::new(false))? {
+                    tracer.over = true;
+                    break 'new;
+                }
             }
             if news == 0 {
                 break;
             }
         }
-        if !tracer.counts {
+        if !tracer.counts && !tracer.over {
             kill(process, Signal::SIGCONT)?;
         }
         Ok(tracer)
     }
 
     fn follow(&mut self, stop: &AtomicBool) -> Result<Seen> {
-        while self.next(stop)? {}
+        while !self.over && self.next(stop)? {}
         Ok(std::mem::take(&mut self.seen))
     }
 
