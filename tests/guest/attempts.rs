@@ -2,10 +2,10 @@
 //! of others.
 
 use std::{
-    fs, io,
+    env, fs, io,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
-    process::Command,
+    process::{self, Command},
     thread,
     time::Duration,
 };
@@ -38,6 +38,27 @@ const AROUND: Duration = Duration::from_millis(500);
 const EMPTY_SLOT: u16 = 16_000;
 /// Bytes of an entry of ANSWERS on one CPU, which is all there are.
 const ANSWER: usize = 8;
+
+/// What this program is called with to empty slots of the map that is its input, and
+/// to end with the error's number.
+pub const WIPE: &str = "wipe";
+
+/// Empties a slot that nothing is served from, of a map that was inherited.
+pub fn wipe_inherited() -> ! {
+    let wiped = sys::delete_slot(io::stdin().as_fd(), EMPTY_SLOT);
+    let number = wiped.err().map_or(0, |error| error.raw_os_error().unwrap_or(255));
+    process::exit(number)
+}
+
+/// Another process, which inherits a descriptor of CHUNKS, does so.
+fn bequeath(chunks: &OwnedFd) -> Result<()> {
+    let mut child = Command::new(env::current_exe()?);
+    let status = child.arg(WIPE).stdin(chunks.try_clone()?).status()?;
+    match status.code().context("a signal ended it")? {
+        0 => Ok(()),
+        number => Err(io::Error::from_raw_os_error(number).into()),
+    }
+}
 
 /// Descriptors of what is the daemon's, from before there was a guard.
 #[derive(Debug)]
@@ -160,6 +181,11 @@ fn harm(log: &mut Log, pins: &Path, held: &Held) -> Result<()> {
     log.ours("mapDelete", "a slot of CHUNKS by an old descriptor", || {
         Ok(sys::delete_slot(held.chunks.as_fd(), 1)?)
     });
+    log.ours(
+        "mapDelete",
+        "a slot of CHUNKS by a descriptor that was inherited",
+        || bequeath(&held.chunks),
+    );
     log.ours("mapDelete", "an entry of PATH_MTU by its pin", || {
         let paths = MapData::from_pin(map("PATH_MTU"))?;
         let mut paths: HashMap<_, [u8; size_of::<PathMtuKey>()], [u8; size_of::<PathMtu>()]> =
@@ -230,6 +256,9 @@ fn touch(log: &mut Log, pins: &Path, held: Option<&Held>) -> Result<()> {
     log.ours("mapUpdate", "ANSWERS by its pin", || touched(&sys::open_pin(&answers)?));
     if let Some(held) = held {
         log.ours("mapUpdate", "ANSWERS by an old descriptor", || touched(&held.answers));
+        log.ours("mapDelete", "an empty slot by an inherited descriptor", || {
+            bequeath(&held.chunks)
+        });
     }
     log.ours("mapDelete", "an empty slot of CHUNKS", || {
         Ok(sys::delete_slot(by_id(&pins.join("maps/CHUNKS"))?.as_fd(), EMPTY_SLOT)?)
