@@ -185,11 +185,27 @@ impl Past {
     ) -> Self {
         let mut contents: BTreeMap<Digest, Arc<[u8]>> = BTreeMap::new();
         let (mut kept, mut room) = (Vec::new(), CONTENTS_BYTES);
+        let packed = |digest: Digest| {
+            let packed = known.contents.get(&digest).cloned();
+            packed.or_else(|| content(digest).map(|content| pack(&content.json().text).into()))
+        };
+        // What runs is remembered elsewhere, too; what a trial goes back to is not.
+        let trial = generations.last().filter(|last| !last.confirmed);
+        let back_to = trial
+            .and_then(|last| last.intent.confirm.as_ref())
+            .map(|term| term.back_to);
+        let back_to = generations
+            .iter()
+            .find(|earlier| Some(earlier.intent.generation) == back_to);
+        if let Some(earlier) = back_to
+            && let Some(packed) = packed(earlier.intent.content).filter(|packed| packed.len() <= room)
+        {
+            room -= packed.len();
+            contents.insert(earlier.intent.content, packed);
+        }
         for earlier in generations.into_iter().rev().take(GENERATIONS_KEPT) {
             if let Entry::Vacant(vacant) = contents.entry(earlier.intent.content) {
-                let digest = *vacant.key();
-                let packed = known.contents.get(&digest).cloned();
-                let packed = packed.or_else(|| content(digest).map(|content| pack(&content.json().text).into()));
+                let packed = packed(*vacant.key());
                 match packed.filter(|packed| packed.len() <= room) {
                     Some(packed) => {
                         room -= packed.len();

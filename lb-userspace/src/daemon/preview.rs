@@ -47,6 +47,7 @@ impl Daemon {
         };
         let mut turn = timeout(WAIT, turn).await.map_err(|_| failure::previews_wait())?;
         let resolution = self.resolve_for(&plan.target.config).await?;
+        self.serving.lock().await.check_preview(&plan, Now::read())?;
         let within = self.sample_for(&plan, sample, may_sample).await;
         let (sampled, why_not) = match within {
             Ok(within) if within.is_zero() => (None, None),

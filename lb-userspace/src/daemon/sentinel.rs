@@ -20,6 +20,9 @@ const ALL: Duration = Duration::from_millis(200);
 /// period (as in 6.1) it takes a while, and the writer's lock is held.
 const SHARE: u32 = 20;
 
+/// So many looks may be missed in a row because somebody has the writer's lock.
+const MISSED: u32 = 5;
+
 /// Between two at what the kernel remembers.
 const PAST: Duration = Duration::from_secs(1);
 
@@ -27,15 +30,23 @@ const PAST: Duration = Duration::from_secs(1);
 #[expect(clippy::infinite_loop, reason = "the task is aborted when the daemon ends")]
 pub async fn watch(daemon: Arc<Daemon>) {
     let (mut all, mut past) = (Instant::now() + ALL, Instant::now() + PAST);
+    let mut missed = 0;
     loop {
         tokio::time::sleep(LOOK).await;
         let began = Instant::now();
         let cut = {
             let resolution = daemon.resolution.read().await;
-            // Whoever has the lock changes something: it is looked at after that.
-            let Ok(mut serving) = daemon.serving.try_lock() else {
-                continue;
+            // Whoever has the lock may change something: it is looked at after that.
+            // But many who only ask must not keep it for good.
+            let mut serving = match daemon.serving.try_lock() {
+                Ok(serving) => serving,
+                Err(_) if missed < MISSED => {
+                    missed += 1;
+                    continue;
+                }
+                Err(_) => daemon.serving.lock().await,
             };
+            missed = 0;
             serving.mend_active();
             if began >= past {
                 tokio::task::block_in_place(|| serving.keep_past());

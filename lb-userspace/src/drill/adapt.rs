@@ -44,6 +44,10 @@ pub fn adapt(original: &Config, places: &Places) -> Adapted {
         "node.hashKeyFile: a new key in the drill's directory".to_owned(),
         format!("access: {}", roles()),
     ];
+    // It would be the whole host's, and refuse what the drill does to its own daemon.
+    if std::mem::replace(&mut config.node.guard, false) {
+        changes.push("node.guard: off, since LSM programs are the whole host's".to_owned());
+    }
     config.node.hash_key_file.clone_from(&places.hash_key);
     config.access = Some(access());
     let approvals = &mut config.protection.approvals;

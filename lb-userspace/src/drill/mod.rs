@@ -202,7 +202,10 @@ fn observe(scene: &mut Scene, accident: &Accident) -> Result<Observed> {
     }
     seen.lost = ledger.lost_between(scene.began(), ended);
     seen.lost_later = ledger.lost_between(healed, ended);
-    seen.broken = ledger.broken_between(scene.began(), Instant::now());
+    // One that hangs is not broken yet: it has to say something after all of that.
+    let silent = scene.wait_connections(ended)?;
+    let ledger = &scene.traffic.ledger;
+    seen.broken = ledger.broken_between(scene.began(), Instant::now()).max(silent);
     match scene.removed() {
         Ok((removed, moved)) => (seen.removed, seen.moved) = (removed, moved),
         Err(_) => seen.silent = true,

@@ -15,7 +15,7 @@ use super::{
     network::Network,
     people::{self, Person},
     site::{Ran, Site},
-    traffic::Traffic,
+    traffic::{PATIENCE, Traffic},
     vandal::Pins,
     whole::{self, Before},
 };
@@ -85,11 +85,21 @@ impl Scene {
     /// # Errors
     /// When the daemon does not answer.
     pub fn begin(&mut self) -> Result<()> {
+        self.settle_on_this()?;
+        self.began = self.struck;
+        Ok(())
+    }
+
+    /// Part of the accident is over, as a change that was asked for: this is how it was
+    /// before the rest. What was lost until here counts all the same.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn settle_on_this(&mut self) -> Result<()> {
         self.before = Some(Before::look(self)?);
         self.answers.clear();
         self.answered_in = Duration::ZERO;
-        self.began = Instant::now();
-        self.struck = self.began;
+        self.struck = Instant::now();
         Ok(())
     }
 
@@ -294,6 +304,21 @@ impl Scene {
             self.usual = self.survey(1)?;
         }
         Ok(())
+    }
+
+    /// Waits until something came back on every connection since then, or it is known
+    /// to be broken. Says how many are neither.
+    ///
+    /// # Errors
+    /// When the drill shall end.
+    pub fn wait_connections(&self, since: Instant) -> Result<u64> {
+        let wanted = self.traffic.connections();
+        let connected = || self.traffic.ledger.connected_since(since);
+        let patience = PATIENCE + UP;
+        match self.site.until("every connection", patience, || connected() >= wanted) {
+            Err(DrillError::Stopped) => Err(DrillError::Stopped),
+            Ok(()) | Err(_) => Ok(wanted.saturating_sub(connected()) as u64),
+        }
     }
 
     fn is_as_fresh(&self) -> bool {

@@ -1,4 +1,5 @@
-//! The stage: namespaces of mounts and of processes that end with the drill.
+//! The stage: namespaces of mounts, of processes and of networks that end with the
+//! drill.
 //!
 //! `holdfast drill` starts itself again in them, by unshare(1). In there nothing
 //! of the host's own balancer can be reached: the directories of its socket, its
@@ -75,7 +76,8 @@ pub async fn perform() -> Result<u8> {
     }
     let own = env::current_exe().map_err(DrillError::io("finding this program"))?;
     let mut child = tokio::process::Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+        // Kernels before 6.13 look for the name of a new link where it is asked for.
+        .args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"])
         .args(["--propagation", "private", "--"])
         .arg(own)
         .args(env::args_os().skip(1))

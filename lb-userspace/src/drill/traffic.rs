@@ -31,7 +31,7 @@ use crate::config::{Config, Protocol};
 /// Between two packets of a flow.
 const PACE: Duration = Duration::from_millis(25);
 /// A connection that gets nothing back for as long as this is broken.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Long-lived flows in all.
 const FLOWS: usize = 512;
 /// New flows a second in all.

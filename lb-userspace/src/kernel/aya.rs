@@ -68,7 +68,7 @@ pub struct KernelBalancer {
     /// All that is pinned but links and chunks.
     held: Held,
     /// Links by interface: while they are held, `rm` of a pin detaches nothing.
-    links: BTreeMap<String, OwnedFd>,
+    links: BTreeMap<String, pins::HeldLink>,
     program: Xdp,
     /// The agent's program, pinned beside it for backends on this host and for
     /// test runs; kept open so that its maps can be written.

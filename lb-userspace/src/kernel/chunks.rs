@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    os::fd::{BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -28,11 +28,12 @@ pub fn pin(directory: &Path, chunk: BorrowedFd<'_>) -> Result<(), KernelError> {
 
 /// The chunk whose map has this id.
 pub fn open(directory: &Path, id: u32) -> Result<OwnedFd, KernelError> {
+    let by_id = || sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"));
     match sys::open_pin(&pin_of(directory, id)) {
-        // Somebody removed the pin: root finds the map all the same.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            sys::map_by_id(id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))
-        }
+        // Somebody removed the pin, or put another map under its name: root finds
+        // the map all the same.
+        Ok(chunk) if sys::map_id(chunk.as_fd()).ok() != Some(id) => by_id(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => by_id(),
         opened => opened.map_err(KernelError::call("BPF_OBJ_GET")),
     }
 }

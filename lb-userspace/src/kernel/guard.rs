@@ -313,12 +313,14 @@ fn pinned(directory: &Path) -> Result<Vec<(String, OwnedFd)>, GuardError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(here)?,
     };
-    let open = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry?;
+    // What is no pin (a directory, a link to nothing) is not the daemon's, and must not
+    // keep what is from being guarded.
+    let open = |entry: fs::DirEntry| {
         let name = entry.file_name().to_string_lossy().into_owned();
-        Ok((name, sys::open_pin(&entry.path())?))
+        Some((name, sys::open_pin(&entry.path()).ok()?))
     };
-    entries.map(|entry| open(entry).map_err(here)).collect()
+    let entries = entries.collect::<io::Result<Vec<_>>>().map_err(here)?;
+    Ok(entries.into_iter().filter_map(open).collect())
 }
 
 /// Directories of pins and those that they are in, by the number of the inode.

@@ -3,14 +3,15 @@
 
 use std::{
     fs, io,
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
-    },
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 
-use super::{KernelError, pins, sys};
+use super::{
+    KernelError,
+    pins::{self, inode},
+    sys,
+};
 
 /// Pins of programs and maps, by their descriptors.
 pub struct Held(Vec<Pin>);
@@ -22,10 +23,6 @@ struct Pin {
     /// Of the pin: who removes a pin and makes another of the same name, makes
     /// another one.
     inode: Option<u64>,
-}
-
-fn inode(path: &Path) -> Option<u64> {
-    fs::symlink_metadata(path).ok().map(|metadata| metadata.ino())
 }
 
 impl Held {
@@ -56,6 +53,8 @@ impl Held {
     /// # Errors
     /// When the kernel refuses; what comes after it is not looked at.
     pub fn pin_again(&mut self, directory: &Path) -> Result<Vec<String>, KernelError> {
+        // Those of others, as of chunks, are pinned into them, too.
+        pins::make_directories(directory)?;
         let mut again = Vec::new();
         for pin in &mut self.0 {
             let path: PathBuf = directory.join(&pin.name);
@@ -63,7 +62,6 @@ impl Held {
             if found.is_some() && found == pin.inode {
                 continue;
             }
-            pins::make_directories(directory)?;
             if found.is_some() {
                 fs::remove_file(&path).map_err(KernelError::call("unlink"))?;
             }

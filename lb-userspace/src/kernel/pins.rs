@@ -153,14 +153,31 @@ pub fn lock(directory: &Path) -> Result<fs::File, KernelError> {
     }
 }
 
+/// Of the pin that has this name.
+pub fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::symlink_metadata(path).ok().map(|metadata| metadata.ino())
+}
+
+/// A link by its descriptor, and the inode of its pin: another inode is another
+/// object under its name.
+#[derive(Debug)]
+pub struct HeldLink {
+    pub link: OwnedFd,
+    pub inode: Option<u64>,
+}
+
 /// The links that are pinned, by interface.
-pub fn held_links(directory: &Path) -> BTreeMap<String, OwnedFd> {
+pub fn held_links(directory: &Path) -> BTreeMap<String, HeldLink> {
     let Ok(entries) = fs::read_dir(directory.join("links")) else {
         return BTreeMap::new();
     };
     let pins = entries.filter_map(Result::ok);
     let links = pins.filter_map(|pin| {
-        let link = sys::open_pin(&pin.path()).ok()?;
+        let link = HeldLink {
+            link: sys::open_pin(&pin.path()).ok()?,
+            inode: inode(&pin.path()),
+        };
         Some((bpffs::interface_of(&pin.file_name().into_string().ok()?), link))
     });
     links.collect()

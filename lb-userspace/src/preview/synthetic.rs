@@ -205,10 +205,13 @@ fn meet(
     };
     let owners = rehearsal::candidates(revision, pool, probe.slot(vip, sides.key));
     let mut reachable = owners.iter().filter(|owner| owner.destination().is_some());
+    let sent = rehearsal::destination(pool.encap, action, &output);
+    // A new flow is its owner's, though an earlier one could still be reached.
+    let nowhere = sent.is_none() && owners.first().is_some_and(|owner| owner.destination().is_none());
     Ok(Met {
-        sent: rehearsal::destination(pool.encap, action, &output),
+        sent,
         wanted: reachable.clone().next().is_some(),
-        as_wanted: reachable.any(|owner| owner.got(action, &output)),
+        as_wanted: nowhere || reachable.any(|owner| owner.got(action, &output)),
     })
 }
 

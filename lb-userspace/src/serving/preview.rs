@@ -24,6 +24,13 @@ use crate::{
 const AIM: u64 = (SAMPLES_RING / SAMPLE_IN_RING / 2) as u64;
 
 impl Serving {
+    /// # Errors
+    /// When a preview of this plan would be refused whatever packets do.
+    pub fn check_preview(&self, plan: &Plan, now: Now) -> Result<(), Failure> {
+        self.check_writable()?;
+        self.footing().check_bound(plan, now)
+    }
+
     /// Runs packets through what is served and through what `plan` would serve.
     ///
     /// # Errors
@@ -37,9 +44,8 @@ impl Serving {
         now: Now,
     ) -> Result<Preview, Failure> {
         let began = Instant::now();
-        self.check_writable()?;
+        self.check_preview(plan, now)?;
         let footing = self.footing();
-        footing.check_bound(plan, now)?;
         let measured = footing.measure(&plan.target, &plan.changes, now);
         let emptied = measured.map(|measured| emptied(&measured.blast)).unwrap_or_default();
         let served = self.served.as_ref();

@@ -49,6 +49,7 @@ impl Serving {
             generation,
             revision,
             begun,
+            is_in_journal,
         } = self.record_intent(&next, purpose, author, now)?;
         let past = begun.map(|begun| self.past_with(begun, &next.state.content));
         let layout = match &past {
@@ -64,7 +65,9 @@ impl Serving {
         };
         match self.switch(&served, &layout, &fresh, purpose, resolution) {
             Ok((published, preview)) => {
-                self.record_outcome(Outcome::Switched { generation, revision }, author, now);
+                if is_in_journal {
+                    self.record_outcome(Outcome::Switched { generation, revision }, author, now);
+                }
                 self.tally.switch(published.took);
                 self.tally.applied += u64::from(matches!(purpose, Purpose::Generation { .. }));
                 event!(info, Switched, generation, revision, "switched");
@@ -92,16 +95,15 @@ impl Serving {
                 let Failure { code, message, .. } = failure.clone();
                 // Interfaces and peers are those of what is served, not of this.
                 self.settle_interfaces(resolution);
-                self.record_outcome(
-                    Outcome::Failed {
-                        generation,
-                        revision,
-                        code,
-                        message,
-                    },
-                    author,
-                    now,
-                );
+                let failed = Outcome::Failed {
+                    generation,
+                    revision,
+                    code,
+                    message,
+                };
+                if is_in_journal {
+                    self.record_outcome(failed, author, now);
+                }
                 Err(failure)
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     past::Earlier,
     revision::Revision,
     startup,
-    store::{Entry, Intent, Outcome},
+    store::{Entry, Intent, Outcome, StoreError},
 };
 
 /// What is about to be published.
@@ -18,6 +18,8 @@ pub(super) struct Recorded {
     pub revision: u64,
     /// The generation, if it is a new one, as it will be remembered.
     pub begun: Option<Earlier>,
+    /// The journal has it, and waits for its outcome.
+    pub is_in_journal: bool,
 }
 
 impl Serving {
@@ -28,17 +30,46 @@ impl Serving {
         author: &str,
         now: Now,
     ) -> Result<Recorded, Failure> {
+        if self.store.is_none() || self.mode == Mode::ReadOnly {
+            return Ok(self.unrecorded());
+        }
+        let recorded = self.record(next, purpose, author, now);
+        match (recorded, purpose) {
+            (Ok(recorded), _) => {
+                self.signing.written();
+                Ok(recorded)
+            }
+            (Err(error), Purpose::Revision { .. }) => {
+                self.signing.not_written(&error);
+                Ok(self.unrecorded())
+            }
+            (Err(error), Purpose::Generation { .. }) => Err(error.into()),
+        }
+    }
+
+    /// A daemon that cannot use its store changes no generation, but follows health
+    /// and next hops: connections matter more than the record of them. The next
+    /// revision that is recorded has a later number, and a start writes this one down.
+    fn unrecorded(&self) -> Recorded {
+        let (generation, revision) = self
+            .served
+            .as_ref()
+            .map_or((0, 1), |served| (served.generation, served.revision + 1));
+        // A number that was meant once is another revision's.
+        let free = self.store.as_ref().and_then(|store| store.next_revision().ok());
+        Recorded {
+            generation,
+            revision: revision.max(free.unwrap_or(0)),
+            begun: None,
+            is_in_journal: false,
+        }
+    }
+
+    fn record(&mut self, next: &Revision, purpose: &Purpose, author: &str, now: Now) -> Result<Recorded, StoreError> {
         let confirm = self.term_of(purpose, next, now);
-        // A daemon that may not use its store changes no generation, but
-        // follows next hops: connections matter more than the record of them.
         let running = self.served.as_ref();
-        let Some(store) = self.store.as_mut().filter(|_| self.mode != Mode::ReadOnly) else {
-            let (generation, revision) = running.map_or((0, 1), |served| (served.generation, served.revision + 1));
-            return Ok(Recorded {
-                generation,
-                revision,
-                begun: None,
-            });
+        let Some(store) = self.store.as_mut() else {
+            return Ok(self.unrecorded());
         };
         // One that was taken though its commit failed is in nobody's hands any more.
         let served = running.map(|served| (served.generation, served.revision, served.digest));
@@ -97,6 +128,7 @@ impl Serving {
             generation,
             revision,
             begun,
+            is_in_journal: true,
         })
     }
 

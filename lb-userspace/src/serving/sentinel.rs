@@ -13,7 +13,6 @@ use crate::{
     clock::Now,
     event,
     events::Event,
-    failure::chain,
     kernel::{Kernel as _, KernelError, bpffs},
     startup::hash_key,
     store::Entry,
@@ -22,6 +21,9 @@ use crate::{
 /// The same drift again is journaled after so long, [`Seconds`]: two that fight for
 /// a hook do not fill the disk.
 const SAID_AGAIN: Seconds = 10;
+
+/// So many wait for a journal that does not take them.
+const FOUND: usize = 64;
 
 /// What the sentinel compares with, and what it has not journaled yet.
 #[derive(Default)]
@@ -32,7 +34,7 @@ pub struct Sentinel {
     /// Packets that the program got, as of the last look.
     received: u64,
     found: Vec<Drift>,
-    /// When each was last journaled.
+    /// When each kind was last journaled.
     said: BTreeMap<String, Seconds>,
     /// The file of the hash key.
     hash_key: KeyFile,
@@ -46,6 +48,15 @@ struct Drift {
     what: Event,
     found: String,
     healed: bool,
+}
+
+impl Drift {
+    /// The same for the same thing again: numbers of slots and counts are others each
+    /// time.
+    fn kind(&self) -> String {
+        let words = self.found.split(|one: char| one.is_ascii_digit() || ", ".contains(one));
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Sentinel {
@@ -153,7 +164,9 @@ impl Serving {
             Ok(lost) => lost.len(),
             // Only root finds a map by its id: what is published anew is pinned.
             Err(error) => {
-                event!(error, PinLost, %error, "pins of chunks were removed; publishing it anew");
+                if !self.sentinel.failing.contains_key("pins") {
+                    event!(error, PinLost, %error, "pins of chunks were removed; publishing it anew");
+                }
                 self.publisher.forget_shared();
                 self.publish_again(&self.past.clone())?;
                 chunks.len()
@@ -173,7 +186,7 @@ impl Serving {
 
     /// Pins links again that somebody unpinned.
     pub(crate) fn keep_links(&mut self) -> Result<(), KernelError> {
-        for pin in self.publisher.kernel().pin_links_again()? {
+        for pin in self.publisher.kernel_mut().pin_links_again()? {
             event!(error, PinLost, pin, "the pin of a link was removed; pinned again");
             self.sentinel.note(Event::PinLost, format!("{pin} was unpinned"), true);
         }
@@ -220,12 +233,14 @@ impl Serving {
         }
         let slots: Vec<String> = damaged.iter().map(ToString::to_string).collect();
         let slots = slots.join(", ");
-        event!(
-            error,
-            ChunkLost,
-            slots,
-            "slots of CHUNKS were changed; publishing the same revision anew"
-        );
+        if !self.sentinel.failing.contains_key("chunks") {
+            event!(
+                error,
+                ChunkLost,
+                slots,
+                "slots of CHUNKS were changed; publishing the same revision anew"
+            );
+        }
         self.publish_again(&self.past.clone())?;
         let found = format!("slots of CHUNKS were emptied or overwritten: {slots}");
         self.sentinel.note(Event::ChunkLost, found, true);
@@ -233,12 +248,36 @@ impl Serving {
     }
 
     /// The journal is whole again on the disk; but whoever took it meant something,
-    /// so changes wait for an operator.
+    /// so changes wait for an operator. So they do where somebody wrote into it.
     fn mend_store(&mut self, now: Now) -> Result<(), Failure> {
-        let Some(store) = self.store.as_mut().filter(|store| !store.is_in_place()) else {
+        let Some(store) = self.store.as_mut() else {
             return Ok(());
         };
         let path = store.path().display().to_string();
+        if store.is_in_place() {
+            if self.mode == Mode::ReadOnly || store.ends_as_written() {
+                return Ok(());
+            }
+            event!(error, StoreTaken, path, "somebody else wrote into the store");
+            self.sentinel
+                .note(Event::StoreTaken, format!("{path} is not as it was written"), false);
+            let reason = format!(
+                "{path} is not as the daemon wrote it: somebody else wrote into it while the daemon ran; changes wait \
+                 for `holdfast recover`"
+            );
+            self.become_read_only(reason);
+            return Ok(());
+        }
+        // Whether or not the disk takes it again.
+        let entry = (self.mode != Mode::ReadOnly).then(|| {
+            let reason =
+                format!("{path} was removed or replaced while the daemon ran; changes wait for `holdfast recover`");
+            self.become_read_only(reason.clone());
+            Entry::ReadOnly { reason }
+        });
+        let Some(store) = self.store.as_mut() else {
+            return Ok(());
+        };
         store.put_back(now.time)?;
         event!(
             error,
@@ -248,16 +287,8 @@ impl Serving {
         );
         self.sentinel
             .note(Event::StoreTaken, format!("{path} was removed or replaced"), true);
-        if self.mode != Mode::ReadOnly {
-            let reason = format!(
-                "{path} was removed or replaced while the daemon ran; it is written again, and changes wait for \
-                 `holdfast recover`"
-            );
-            let entry = Entry::ReadOnly { reason: reason.clone() };
-            self.become_read_only(reason);
-            if let Some(store) = &mut self.store {
-                store.append(&entry, AUTHOR, now.time)?;
-            }
+        if let Some(entry) = entry {
+            store.append(&entry, AUTHOR, now.time)?;
         }
         Ok(())
     }
@@ -303,24 +334,28 @@ impl Serving {
         self.sentinel
             .said
             .retain(|_, said| now.coarse.wrapping_sub(*said) < SAID_AGAIN);
-        for Drift { what, found, healed } in std::mem::take(&mut self.sentinel.found) {
-            if self.sentinel.said.insert(found.clone(), now.coarse).is_some() {
+        for drift in std::mem::take(&mut self.sentinel.found) {
+            let kind = drift.kind();
+            if self.sentinel.said.contains_key(&kind) {
                 continue;
             }
             let Some(store) = &mut self.store else { continue };
             let entry = Entry::Drift {
-                what: what.name().to_owned(),
-                found,
-                healed,
+                what: drift.what.name().to_owned(),
+                found: drift.found.clone(),
+                healed: drift.healed,
             };
-            if let Err(error) = store.append(&entry, AUTHOR, now.time) {
-                let reason = chain(&error);
-                event!(
-                    error,
-                    JournalFailed,
-                    reason,
-                    "what somebody changed could not be journaled"
-                );
+            match store.append(&entry, AUTHOR, now.time) {
+                Ok(_) => {
+                    self.sentinel.said.insert(kind, now.coarse);
+                }
+                Err(error) => {
+                    self.signing.not_written(&error);
+                    // There may be room later.
+                    if self.sentinel.found.len() < FOUND {
+                        self.sentinel.found.push(drift);
+                    }
+                }
             }
         }
     }

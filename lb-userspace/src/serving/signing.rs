@@ -19,6 +19,8 @@ const SIGN_WITHIN: Seconds = 60;
 pub struct Signing {
     /// Why no head is signed.
     unsigned: Option<String>,
+    /// Why the last entry was not written.
+    unwritten: Option<String>,
     /// What was found when the journal was last judged.
     altered: Option<String>,
     /// When a head was last signed, or should have been.
@@ -29,13 +31,28 @@ impl Signing {
     /// For people; `None`: nothing is known to be wrong.
     #[must_use]
     pub fn said(&self) -> Option<&str> {
-        self.altered.as_deref().or(self.unsigned.as_deref())
+        let problems = [&self.altered, &self.unwritten, &self.unsigned];
+        problems.into_iter().find_map(|problem| problem.as_deref())
     }
 
     /// Why no head is signed.
     #[must_use]
     pub fn unsigned(&self) -> Option<&str> {
         self.unsigned.as_deref()
+    }
+
+    /// An entry was written.
+    pub fn written(&mut self) {
+        self.unwritten = None;
+    }
+
+    /// Says once why an entry could not be written.
+    pub fn not_written(&mut self, error: &StoreError) {
+        let reason = chain(error);
+        if self.unwritten.as_ref() != Some(&reason) {
+            event!(error, JournalFailed, reason, "the journal does not take entries");
+        }
+        self.unwritten = Some(reason);
     }
 
     /// What a judgement of the journal found.

@@ -7,14 +7,35 @@ use lb_common::abi::hash_key::{HASH_KEY_BYTES, HashKey};
 
 use crate::api::model::KeyFile;
 
+/// What is in the file, if it is one; of a longer one a byte more than a key has.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    // Opening a FIFO must not wait for who writes into it.
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(HASH_KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads the hash key; makes one (mode 0600) where there is no file.
 pub fn read(path: &Path) -> io::Result<HashKey> {
-    match fs::read(path) {
+    match bytes_of(path) {
         Ok(bytes) => {
             let bytes: [u8; HASH_KEY_BYTES] = bytes.try_into().map_err(|bytes: Vec<u8>| {
                 io::Error::new(
                     io::ErrorKind::InvalidData,
-                    format!("it has {} bytes; a hash key has {HASH_KEY_BYTES}", bytes.len()),
+                    match bytes.len() {
+                        length if length > HASH_KEY_BYTES => {
+                            format!("it is longer than a hash key, of {HASH_KEY_BYTES} bytes")
+                        }
+                        length => format!("it has {length} bytes; a hash key has {HASH_KEY_BYTES}"),
+                    },
                 )
             })?;
             Ok(HashKey::from_bytes(&bytes))
@@ -57,10 +78,11 @@ fn write(path: &Path, key: &[u8; HASH_KEY_BYTES]) -> io::Result<()> {
 
 /// Whether the file has this key.
 pub fn compare(path: &Path, key: &HashKey) -> io::Result<KeyFile> {
-    match fs::read(path) {
+    match bytes_of(path) {
         Ok(bytes) if bytes == key.to_bytes() => Ok(KeyFile::Same),
         Ok(_) => Ok(KeyFile::Other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeyFile::Gone),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(KeyFile::Other),
         Err(error) => Err(error),
     }
 }

@@ -5,7 +5,7 @@
 //! transaction.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior};
 use serde_json::{Value, json};
 
 use super::{
@@ -103,6 +103,20 @@ impl Store {
         self.end = Head { seq, hash };
         self.signing.follow(entry);
         self.lock.follow(record);
+    }
+
+    /// The journal ends where this store ended it: nobody else wrote into the file, or
+    /// wrote another one over it. A disk that does not answer is not taken for that.
+    #[must_use]
+    pub fn ends_as_written(&self) -> bool {
+        match head(&self.connection) {
+            Ok(end) => end == self.end,
+            Err(StoreError::Sqlite(error)) => !matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)
+            ),
+            Err(_) => false,
+        }
     }
 
     /// At most `limit` entries after entry `after`, oldest first.

@@ -64,6 +64,10 @@ impl Store {
         self.connection.execute("VACUUM INTO ?1", [&*name])?;
         let written = File::open(&new).map_err(file_error(&new))?;
         written.sync_all().map_err(file_error(&new))?;
+        // Before the store: with that in its place nobody looks for it any more.
+        if let Some(key) = self.signing.key() {
+            key.keep(&dir)?;
+        }
         if is_there(&self.path)? {
             move_aside(&dir, now)?;
         }
@@ -72,9 +76,6 @@ impl Store {
         entries.sync_all().map_err(file_error(&dir))?;
         self.connection = sqlite::connect(&self.path)?;
         self.inode = Inode::of(&self.path);
-        if let Some(key) = self.signing.key() {
-            key.keep(&dir)?;
-        }
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ fn jumps(scene: &mut Scene, seconds: i64) -> Result<()> {
     let plan = scene.removal("clock.plan")?;
     approves(scene, Ben, &plan)?;
     approves(scene, Cy, &plan)?;
-    scene.begin()?;
+    scene.settle_on_this()?;
     scene.spoil();
     scene.site.kill();
     scene.site.start(&[&format!("--wall-clock-offset={seconds}")])?;

@@ -112,7 +112,7 @@ pub fn older(scene: &mut Scene) -> Result<()> {
     scene.site.start(&[])?;
     let (backend, weight) = scene.harmless(3)?;
     scene.does(Ann, &["backend", "weight", &backend, &weight])?;
-    scene.begin()?;
+    scene.settle_on_this()?;
     meanwhile(scene, |scene| {
         remove(scene)?;
         copy_all(&kept, &scene.site.state())

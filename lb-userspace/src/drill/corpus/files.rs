@@ -119,13 +119,13 @@ pub fn stale_plan(scene: &mut Scene) -> Result<()> {
     let plan = planned(scene, 1, "stale.plan")?;
     let (backend, weight) = scene.harmless(2)?;
     scene.does(Dan, &["backend", "weight", &backend, &weight])?;
-    scene.begin()?;
+    scene.settle_on_this()?;
     scene.refused(Ann, &["apply", &plan])
 }
 
 pub fn racing(scene: &mut Scene) -> Result<()> {
     let plans = [planned(scene, 1, "one.plan")?, planned(scene, 2, "other.plan")?];
-    scene.begin()?;
+    scene.settle_on_this()?;
     let mut racers = Vec::new();
     for (person, plan) in [Ann, Dan].into_iter().zip(&plans) {
         let mut command = scene.site.command(person);
@@ -154,7 +154,7 @@ pub fn racing(scene: &mut Scene) -> Result<()> {
 pub fn swapped(scene: &mut Scene) -> Result<()> {
     let plan = planned(scene, 1, "swapped.plan")?;
     scene.site.file("heavier.yaml", "")?;
-    scene.begin()?;
+    scene.settle_on_this()?;
     scene.does(Ann, &["apply", &plan])?;
     Ok(())
 }

@@ -21,7 +21,7 @@ fn delete(scene: &mut Scene, kind: &str) -> Result<()> {
     if slots.is_empty() {
         return Err(DrillError::Answer(format!("a chunk of kind {kind}")));
     }
-    scene.begin()?;
+    scene.settle_on_this()?;
     for slot in slots {
         scene.pins().delete("CHUNKS", slot)?;
     }

@@ -96,7 +96,7 @@ pub fn revoked(scene: &mut Scene) -> Result<()> {
     approves(scene, Ben, &plan)?;
     approves(scene, Cy, &plan)?;
     people::write_approvers(&scene.site.stage, &[Ann, Cy])?;
-    scene.begin()?;
+    scene.settle_on_this()?;
     scene.refused(Ann, &["apply", &plan])
 }
 
@@ -119,7 +119,7 @@ pub fn replayed(scene: &mut Scene) -> Result<()> {
     } else {
         scene.does(Ann, &["undelete", &format!("vip/{}", crate::drill::adapt::SPARE)])?;
     }
-    scene.begin()?;
+    scene.settle_on_this()?;
     scene.refused(Ann, &["apply", &plan])?;
     let again = scene.removal("again.plan")?;
     for (person, file) in &signatures {

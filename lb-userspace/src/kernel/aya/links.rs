@@ -5,7 +5,7 @@ use std::{fs, os::fd::AsFd as _};
 use super::{
     super::{
         KernelError, bpffs,
-        pins::{self, link_path, open_pin, program_error},
+        pins::{self, HeldLink, inode, link_path, open_pin, program_error},
         sys,
     },
     KernelBalancer,
@@ -20,8 +20,12 @@ impl KernelBalancer {
     /// XDP (EOPNOTSUPP): never replaced by generic mode silently.
     pub fn attach(&mut self, interface: &str, ifindex: u32, mode: XdpMode) -> Result<(), KernelError> {
         pins::attach(&mut self.program, &self.directory, interface, ifindex, mode)?;
-        self.links
-            .insert(interface.to_owned(), open_pin(&link_path(&self.directory, interface))?);
+        let pin = link_path(&self.directory, interface);
+        let link = HeldLink {
+            link: open_pin(&pin)?,
+            inode: inode(&pin),
+        };
+        self.links.insert(interface.to_owned(), link);
         Ok(())
     }
 
@@ -45,19 +49,26 @@ impl KernelBalancer {
         pins::link_at(&link_path(&self.directory, interface))
     }
 
-    /// Pins links again whose pins somebody removed, and says which.
+    /// Pins links again whose pins somebody removed or replaced, and says which.
     ///
     /// # Errors
     /// When one cannot be pinned.
-    pub fn pin_links_again(&self) -> Result<Vec<String>, KernelError> {
+    pub fn pin_links_again(&mut self) -> Result<Vec<String>, KernelError> {
         let mut again = Vec::new();
-        for (interface, link) in &self.links {
+        for (interface, held) in &mut self.links {
             let pin = link_path(&self.directory, interface);
-            if !pin.exists() {
-                pins::make_directories(&self.directory)?;
-                sys::pin(link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))?;
-                again.push(format!("links/{interface}"));
+            let found = inode(&pin);
+            if found.is_some() && found == held.inode {
+                continue;
             }
+            pins::make_directories(&self.directory)?;
+            // Else our own link would be taken for one that leads elsewhere.
+            if found.is_some() {
+                fs::remove_file(&pin).map_err(KernelError::call("unlink"))?;
+            }
+            sys::pin(held.link.as_fd(), &pin).map_err(KernelError::call("BPF_OBJ_PIN"))?;
+            held.inode = inode(&pin);
+            again.push(format!("links/{interface}"));
         }
         Ok(again)
     }
