@@ -176,6 +176,8 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     prober.close().await;
     // A change under way is finished; then the process may go.
     let mut serving = daemon.serving.lock().await;
+    // A hold of a moment ago is remembered, too.
+    tokio::task::block_in_place(|| serving.keep_past());
     if let Err(error) = serving.end_sample() {
         tracing::info!(%error, "a sample could not be ended; the next start ends it");
     }

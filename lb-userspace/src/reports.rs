@@ -78,9 +78,9 @@ impl Serving {
                 slots.join(", ")
             )));
         }
-        Ok(kernel
-            .missing_pin()
-            .map(|pin| format!("the pin {pin} is gone; it is pinned again within a second")))
+        let missing = kernel.missing_pin();
+        let missing = missing.map(|pin| format!("the pin {pin} is gone; it is pinned again within a second"));
+        Ok(self.sentinel.failing().or(missing))
     }
 
     pub(crate) fn interfaces(&self, served: &Served, resolution: &Resolution) -> Vec<InterfaceStatus> {

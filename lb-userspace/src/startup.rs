@@ -373,10 +373,15 @@ pub(crate) fn settle_pending(
     let Some(pending) = store.pending_intent()? else {
         return Ok(());
     };
+    let is_new = pending.new_generation;
     let pending = pending.served;
     let (generation, revision) = (pending.generation, pending.revision);
+    // A later revision of the same generation may have been published without the
+    // journal: of the generation that says that it was switched to, of a revision
+    // nothing.
     let switched = served.is_some_and(|(served, at, digest)| {
-        served == generation && at >= revision && digest == pending.content.digest()
+        let reached = if is_new { at >= revision } else { at == revision };
+        served == generation && reached && digest == pending.content.digest()
     });
     let outcome = if switched {
         event!(

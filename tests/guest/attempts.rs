@@ -5,7 +5,7 @@ use std::{
     env, fs, io,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
-    process::{self, Command},
+    process::{Command, ExitCode},
     thread,
     time::Duration,
 };
@@ -44,10 +44,10 @@ const ANSWER: usize = 8;
 pub const WIPE: &str = "wipe";
 
 /// Empties a slot that nothing is served from, of a map that was inherited.
-pub fn wipe_inherited() -> ! {
+pub fn wipe_inherited() -> ExitCode {
     let wiped = sys::delete_slot(io::stdin().as_fd(), EMPTY_SLOT);
     let number = wiped.err().map_or(0, |error| error.raw_os_error().unwrap_or(255));
-    process::exit(number)
+    u8::try_from(number).unwrap_or(u8::MAX).into()
 }
 
 /// Another process, which inherits a descriptor of CHUNKS, does so.

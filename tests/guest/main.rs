@@ -10,6 +10,7 @@ use std::{
     env,
     fs::File,
     io::{BufRead as _, BufReader, Write as _},
+    process::ExitCode,
 };
 
 use anyhow::{Context as _, Result};
@@ -20,9 +21,9 @@ use crate::balancer::Balancer;
 /// The second serial port; the first is the console.
 const WIRE: &str = "/dev/ttyS1";
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     if env::args().nth(1).as_deref() == Some(attempts::WIPE) {
-        attempts::wipe_inherited();
+        return Ok(attempts::wipe_inherited());
     }
     boot::mount()?;
     let wire = boot::open_raw(WIRE)?;
@@ -32,7 +33,10 @@ fn main() -> Result<()> {
         .and_then(|()| Balancer::build());
     let mut balancer = match prepared {
         Ok(balancer) => balancer,
-        Err(error) => return say(&wire, &Answer::Failed(format!("{error:?}"))),
+        Err(error) => {
+            say(&wire, &Answer::Failed(format!("{error:?}")))?;
+            return Ok(ExitCode::FAILURE);
+        }
     };
     say(&wire, &Answer::Booted(boot::booted()?))?;
     while let Some(request) = requests.next().transpose()? {
@@ -46,7 +50,7 @@ fn main() -> Result<()> {
         let answered = balancer.answer(request);
         answer(&wire, &balancer, answered)?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn answer(wire: &File, balancer: &Balancer, answered: Result<Answer>) -> Result<()> {

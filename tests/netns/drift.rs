@@ -69,7 +69,7 @@ const fn with_window(accident: Accident) -> Accident {
     }
 }
 
-const ACCIDENTS: [Accident; 20] = [
+const ACCIDENTS: [Accident; 22] = [
     with_window(accident("ACTIVE zeroed", "ActiveOverwritten", |rig| {
         write_active(rig, [0; 8])
     })),
@@ -114,6 +114,14 @@ const ACCIDENTS: [Accident; 20] = [
             fs::remove_file(chunk?.path())?;
         }
         Ok(())
+    }),
+    accident("the directory of chunks removed", "PinLost", |rig| {
+        remove(rig, "maps/NODE")?;
+        Ok(fs::remove_dir_all(rig.installation.pins.join("chunks"))?)
+    }),
+    accident("another map under the name of a link", "PinLost", |rig| {
+        remove(rig, "links/lb1")?;
+        create(&pin(rig, "links/lb1"), "8", "1")
     }),
     accident("rm -rf of the pins", "PinLost", |rig| {
         Ok(fs::remove_dir_all(&rig.installation.pins)?)

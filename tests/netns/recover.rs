@@ -3,7 +3,7 @@
 //! history, the overrides, the lock and the hash key again, from the kernel alone.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     os::unix::fs::FileExt as _,
     path::Path,
     time::{Duration, Instant},
@@ -191,7 +191,7 @@ fn streams(rig: &Rig) -> Result<Load> {
 /// How long the disk takes for a file.
 fn fsync(rig: &Rig) -> Result<Duration> {
     let began = Instant::now();
-    let file = fs::File::create(rig.directory().join("fsync"))?;
+    let file = File::create(rig.directory().join("fsync"))?;
     file.set_len(1 << 18)?;
     file.sync_all()?;
     Ok(began.elapsed())
@@ -397,5 +397,42 @@ fn recover_of_a_daemon_that_is_well_does_nothing_and_is_of_admins() -> Result<()
     );
     ensure!(done(&rig, &["recover"])?.stdout.contains("nothing to recover"));
     assert_eq!(entries(&rig)?, before);
+    Ok(())
+}
+
+/// What it is, and how it happens.
+type Written = (&'static str, fn(&Rig) -> Result<()>);
+
+/// What happens to the state directory while the daemon runs, and leaves the store's
+/// file where it is.
+const WRITTEN: [Written; 4] = [
+    ("an older copy written over it", |rig| {
+        Ok(fs::copy(backup(rig), store(rig)).map(drop)?)
+    }),
+    ("truncated", |rig| Ok(File::create(store(rig)).map(drop)?)),
+    ("cut in half", |rig| cut(rig, 2)),
+    ("its lock removed", |rig| {
+        Ok(fs::remove_file(rig.installation.state.join("holdfast.lock"))?)
+    }),
+];
+
+#[test]
+fn store_that_somebody_writes_into_makes_a_running_daemon_read_only_until_recover() -> Result<()> {
+    let rig = lived()?;
+    let truth = Truth::of(&rig)?;
+    for (what, happens) in WRITTEN {
+        println!("-- {what}");
+        happens(&rig)?;
+        wait::until(HEALED, "a daemon that is read-only", || {
+            let status: Value = rig.installation.ask(&["status"]).ok()?;
+            (status["mode"] == "read-only").then_some(())
+        })
+        .with_context(|| format!("{what}: {}", rig.daemon_log()))?;
+        ensure!(rig.installation.state.join("holdfast.lock").exists(), "{what}: no lock");
+        let recovery: Value = rig.installation.ask(&["recover"]).with_context(|| what)?;
+        assert_eq!(recovery["recovered"], true, "{what}: {recovery}");
+        assert_eq!(Truth::of(&rig)?, truth, "{what}");
+        ensure_verified(&rig).with_context(|| what)?;
+    }
     Ok(())
 }

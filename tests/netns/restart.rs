@@ -2,11 +2,14 @@
 //! it serves.
 
 use std::{
+    fs,
+    os::fd::AsFd as _,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use holdfast::kernel::sys;
 use support::{
     addresses::Family,
     config::STREAMS,
@@ -102,5 +105,53 @@ fn daemon_told_to_stop_leaves_the_kernel_serving() -> Result<()> {
     ensure_progress(&at_stop, &load.report())?;
     let report = load.stop()?;
     assert_eq!(report.completed(), OPEN, "{report}");
+    Ok(())
+}
+
+/// All that is pinned of maps.
+const MAPS: [&str; 11] = [
+    "ACTIVE",
+    "AGENT_COUNTERS",
+    "ANSWERS",
+    "CHUNKS",
+    "COUNTERS",
+    "FLOWS",
+    "HASH_KEY",
+    "NODE",
+    "PATH_MTU",
+    "PEERS",
+    "PROGRAMS",
+];
+
+/// An empty map in its place would be taken for what serves: no key, no slots.
+#[test]
+fn pin_that_was_removed_while_no_daemon_ran_is_pinned_again_with_the_map_that_serves() -> Result<()> {
+    let mut rig = Rig::start(Shape::TwoArm, 4, 4)?;
+    let load = open_streams(&rig)?;
+    let before = rig.installation.status()?;
+    let id = |rig: &Rig, name: &str| -> Result<u32> {
+        let pin = sys::open_pin(&rig.installation.pins.join("maps").join(name))?;
+        Ok(sys::map_id(pin.as_fd())?)
+    };
+    for name in MAPS {
+        let map = id(&rig, name)?;
+        rig.kill_daemon()?;
+        fs::remove_file(rig.installation.pins.join("maps").join(name))?;
+        rig.start_daemon().with_context(|| name)?;
+        let after = rig.installation.status()?;
+        assert_eq!(
+            (after.generation, &after.digest, after.mode.as_str()),
+            (before.generation, &before.digest, "normal"),
+            "{name}"
+        );
+        assert_eq!(id(&rig, name)?, map, "another {name}");
+    }
+    let verified = rig.installation.run(&["bpf", "verify"])?;
+    assert_eq!(verified.code, Some(0), "{}", verified.said());
+    // The key in use is the one in the file.
+    let recovered: serde_json::Value = rig.installation.ask(&["recover", "--dry-run"])?;
+    assert_eq!(recovered["hashKey"], "same", "{recovered}");
+    let report = load.stop()?;
+    assert_eq!((report.connections(), report.completed()), (OPEN, OPEN), "{report}");
     Ok(())
 }

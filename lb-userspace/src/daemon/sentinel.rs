@@ -49,13 +49,17 @@ pub async fn watch(daemon: Arc<Daemon>) {
             missed = 0;
             serving.mend_active();
             if began >= past {
-                tokio::task::block_in_place(|| serving.keep_past());
+                tokio::task::block_in_place(|| {
+                    serving.catch_up(Now::read());
+                    serving.keep_past();
+                });
                 past = began + PAST;
             }
             let due = began >= all;
             if due {
+                let looks = Instant::now();
                 tokio::task::block_in_place(|| serving.mend(Now::read()));
-                all = began + ALL.max(SHARE * began.elapsed());
+                all = looks + ALL.max(SHARE * looks.elapsed());
             }
             due && serving.links_cut(&resolution.links)
         };

@@ -56,7 +56,7 @@ pub struct Observed {
 impl Observed {
     /// When the accident was over: the time of the table.
     #[must_use]
-    pub fn took(&self, expected: Expected) -> Option<Duration> {
+    pub const fn took(&self, expected: Expected) -> Option<Duration> {
         match expected {
             Expected::Refused(_) => Some(self.answered_in),
             Expected::Healed(_) => self.whole_after,

@@ -40,6 +40,7 @@ use super::{
     beside, chunks,
     counts::Counts,
     held::Held,
+    orphans,
     pins::{self, Plain, map_error, map_path, open_map, open_pin, program_error},
     private::PrivateInstance,
     sampler::{self, Sampler},
@@ -56,6 +57,9 @@ pub const MAPS: [&str; 9] = [
 
 /// Programs that the balancer's calls, by their index in PROGRAMS.
 pub const CALLED: [&str; PROGRAMS as usize] = ["plain", "odd"];
+
+/// Maps of the agent that are pinned.
+pub const AGENT_MAPS: [&str; 2] = ["PEERS", "AGENT_COUNTERS"];
 
 /// Programs that are pinned.
 pub const PROGRAM_PINS: [&str; 4] = ["balancer", "plain", "odd", "agent"];
@@ -109,6 +113,7 @@ impl KernelBalancer {
     /// As [`Self::open`].
     pub fn open_locked(directory: &Path, object: Object, lock: fs::File) -> Result<Self, KernelError> {
         pins::make_directories(directory)?;
+        orphans::pin_again(directory)?;
         if let Some(misfit) = upgrade::misfit(&object, directory)? {
             return Err(KernelError::Layout {
                 misfit,

@@ -24,6 +24,7 @@ pub mod guard;
 mod held;
 pub mod holders;
 mod mapped;
+mod orphans;
 mod pins;
 mod private;
 pub mod received;
@@ -189,6 +190,12 @@ pub enum KernelError {
     },
     #[error("the kernel has no bpf_link for XDP on this interface")]
     NoLink,
+    /// An empty one in its place would be taken for what serves.
+    #[error(
+        "the pin {path} is gone, and its map is in use: only root (CAP_SYS_ADMIN) finds it; start holdfastd once with \
+         that, or pin the map again with `bpftool map pin id ID {path}`"
+    )]
+    Orphan { path: std::path::PathBuf },
     #[error("another daemon has the pins in {path}")]
     InUse { path: std::path::PathBuf },
     #[error("the link pinned at {path} is of another program, of id {program}")]

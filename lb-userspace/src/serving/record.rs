@@ -41,10 +41,24 @@ impl Serving {
             }
             (Err(error), Purpose::Revision { .. }) => {
                 self.signing.not_written(&error);
-                Ok(self.unrecorded())
+                Ok(self.recorded_all_the_same(next).unwrap_or_else(|| self.unrecorded()))
             }
             (Err(error), Purpose::Generation { .. }) => Err(error.into()),
         }
+    }
+
+    /// A commit that failed may have happened: the entry is there, and waits for its
+    /// outcome.
+    fn recorded_all_the_same(&self, next: &Revision) -> Option<Recorded> {
+        let store = self.store.as_ref()?;
+        let pending = store.pending_intent().ok()??.served;
+        let is_it = store.state(&pending).is_ok_and(|state| state == *next);
+        is_it.then_some(Recorded {
+            generation: pending.generation,
+            revision: pending.revision,
+            begun: None,
+            is_in_journal: true,
+        })
     }
 
     /// A daemon that cannot use its store changes no generation, but follows health

@@ -63,7 +63,11 @@ impl Serving {
             }
         }
         let remedy = match self.store.as_ref().or(reopened.as_ref()) {
-            Some(store) => self.remedy(store)?,
+            Some(store) => match self.remedy(store) {
+                // What somebody wrote over it cannot be read.
+                Err(_) if !store.ends_as_written() => Remedy::Replace,
+                remedy => remedy?,
+            },
             None => Remedy::Replace,
         };
         let past = self.past_to_recover(now);

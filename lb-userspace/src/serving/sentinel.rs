@@ -22,6 +22,9 @@ use crate::{
 /// a hook do not fill the disk.
 const SAID_AGAIN: Seconds = 10;
 
+/// So many of a kind are journaled in that time.
+const ALIKE: usize = 10;
+
 /// So many wait for a journal that does not take them.
 const FOUND: usize = 64;
 
@@ -34,12 +37,18 @@ pub struct Sentinel {
     /// Packets that the program got, as of the last look.
     received: u64,
     found: Vec<Drift>,
-    /// When each kind was last journaled.
-    said: BTreeMap<String, Seconds>,
+    /// What was journaled a moment ago.
+    said: Vec<Said>,
     /// The file of the hash key.
     hash_key: KeyFile,
     /// Why something could not be put right, by what it is.
     failing: BTreeMap<&'static str, String>,
+}
+
+struct Said {
+    at: Seconds,
+    kind: String,
+    found: String,
 }
 
 /// Something that somebody else changed.
@@ -48,6 +57,16 @@ struct Drift {
     what: Event,
     found: String,
     healed: bool,
+}
+
+impl Sentinel {
+    /// What cannot be put right, for people.
+    pub fn failing(&self) -> Option<String> {
+        let mut failing = self.failing.iter();
+        failing
+            .next()
+            .map(|(what, why)| format!("{what} cannot be put right: {why}"))
+    }
 }
 
 impl Drift {
@@ -333,10 +352,12 @@ impl Serving {
     fn journal_drift(&mut self, now: Now) {
         self.sentinel
             .said
-            .retain(|_, said| now.coarse.wrapping_sub(*said) < SAID_AGAIN);
+            .retain(|said| now.coarse.wrapping_sub(said.at) < SAID_AGAIN);
         for drift in std::mem::take(&mut self.sentinel.found) {
             let kind = drift.kind();
-            if self.sentinel.said.contains_key(&kind) {
+            let said = &self.sentinel.said;
+            let alike = said.iter().filter(|said| said.kind == kind).count();
+            if alike >= ALIKE || said.iter().any(|said| said.found == drift.found) {
                 continue;
             }
             let Some(store) = &mut self.store else { continue };
@@ -347,7 +368,8 @@ impl Serving {
             };
             match store.append(&entry, AUTHOR, now.time) {
                 Ok(_) => {
-                    self.sentinel.said.insert(kind, now.coarse);
+                    let (at, found) = (now.coarse, drift.found);
+                    self.sentinel.said.push(Said { at, kind, found });
                 }
                 Err(error) => {
                     self.signing.not_written(&error);

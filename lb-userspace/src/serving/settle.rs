@@ -1,16 +1,55 @@
 //! Whether the journal agrees with what is served.
 
-use super::Serving;
+use super::{Served, Serving};
 use crate::{
+    api::model::Mode,
     clock::Now,
     event, startup,
-    store::{self, Entry, Outcome, StoreError},
+    store::{self, Entry, Outcome, Store, StoreError},
 };
+
+/// A revision that was published without the journal.
+fn write_down(store: &mut Store, served: &Served, author: &str, now: Now) -> Result<(), StoreError> {
+    let (generation, revision) = (served.generation, served.revision);
+    let entry = Entry::Revision(store::Revision {
+        generation,
+        revision,
+        state: served.state.clone(),
+        cause: "published while the journal could not be written".to_owned(),
+    });
+    store.append(&entry, author, now.time)?;
+    let outcome = Outcome::RolledForward { generation, revision };
+    store.append(&Entry::Outcome(outcome), author, now.time).map(drop)
+}
 
 /// Why the journal is not to be believed of what is served.
 pub(crate) type Disagreement = String;
 
 impl Serving {
+    /// Writes down what was published while the journal took nothing, once it does.
+    pub fn catch_up(&mut self, now: Now) {
+        let (Some(store), Some(served)) = (&mut self.store, &self.served) else {
+            return;
+        };
+        if self.mode == Mode::ReadOnly || !self.signing.is_behind() {
+            return;
+        }
+        let facts = (served.generation, served.revision, served.digest);
+        let caught = startup::settle_pending(store, Some(facts), now).and_then(|()| {
+            let last = store.last_switched()?;
+            let is_behind =
+                last.is_some_and(|last| last.generation == served.generation && last.revision < served.revision);
+            if is_behind {
+                write_down(store, served, AUTHOR, now)?;
+            }
+            Ok(())
+        });
+        match caught {
+            Ok(()) => self.signing.written(),
+            Err(error) => self.signing.not_written(&error),
+        }
+    }
+
     /// Settles what is pending in the journal by what the kernel serves, and
     /// writes down revisions that it does not know yet. Then it agrees, or says why
     /// not. `author` is who found it so.
@@ -40,15 +79,7 @@ impl Serving {
             // knows: next hops are followed without it, too.
             Some(last) => {
                 if last.revision < revision {
-                    let entry = Entry::Revision(store::Revision {
-                        generation,
-                        revision,
-                        state: served.state.clone(),
-                        cause: "published while the journal could not be written".to_owned(),
-                    });
-                    store.append(&entry, author, now.time)?;
-                    let outcome = Outcome::RolledForward { generation, revision };
-                    store.append(&Entry::Outcome(outcome), author, now.time)?;
+                    write_down(store, served, author, now)?;
                 }
                 let boot = Some(self.boot.clone());
                 let adopted = Entry::Adopted {
@@ -68,3 +99,6 @@ impl Serving {
         Ok(Err(reason))
     }
 }
+
+/// Who writes what the daemon does by itself.
+const AUTHOR: &str = "holdfastd";

@@ -46,6 +46,12 @@ impl Signing {
         self.unwritten = None;
     }
 
+    /// The last entry could not be written.
+    #[must_use]
+    pub const fn is_behind(&self) -> bool {
+        self.unwritten.is_some()
+    }
+
     /// Says once why an entry could not be written.
     pub fn not_written(&mut self, error: &StoreError) {
         let reason = chain(error);

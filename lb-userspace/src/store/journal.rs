@@ -4,6 +4,8 @@
 //! write to the store: rows, their contents and states and the projections are one
 //! transaction.
 
+use std::fs;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior};
 use serde_json::{Value, json};
@@ -110,12 +112,23 @@ impl Store {
     #[must_use]
     pub fn ends_as_written(&self) -> bool {
         match head(&self.connection) {
-            Ok(end) => end == self.end,
+            Ok(end) => end == self.end && self.has_its_length(),
             Err(StoreError::Sqlite(error)) => !matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown)
             ),
             Err(_) => false,
+        }
+    }
+
+    /// Pages that were read once are not read again: of a file that was cut its length
+    /// tells.
+    fn has_its_length(&self) -> bool {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let pages: rusqlite::Result<i64> = self.connection.query_row(sql, [], |row| row.get(0));
+        match (pages, fs::metadata(&self.path)) {
+            (Ok(pages), Ok(file)) => file.len() == pages.cast_unsigned(),
+            _ => true,
         }
     }
 

@@ -30,9 +30,14 @@ impl Inode {
 }
 
 impl Store {
-    /// The file is still the one under its name: nobody removed or replaced it.
+    /// The file is still the one under its name, and so is its lock: nobody removed or
+    /// replaced them.
     #[must_use]
     pub fn is_in_place(&self) -> bool {
+        self.is_under_its_name() && Inode::of(&self.path.with_file_name(LOCK_FILE)) == self.lock_inode
+    }
+
+    fn is_under_its_name(&self) -> bool {
         Inode::of(&self.path) == self.inode
     }
 
@@ -48,6 +53,9 @@ impl Store {
         if Inode::of(&dir.join(LOCK_FILE)) != self.lock_inode {
             self.lock_file = sqlite::lock(&dir)?;
             self.lock_inode = Inode::of(&dir.join(LOCK_FILE));
+        }
+        if self.is_under_its_name() {
+            return Ok(());
         }
         let new = dir.join(NEW_FILE);
         if is_there(&new)? {

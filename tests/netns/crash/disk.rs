@@ -1,12 +1,15 @@
 //! A disk that is full, and one that nobody may write to: changes are refused
 //! before the switch, and go on when there is room again.
 
-use std::{ffi::CStr, fs, io::Write as _, path::Path};
+use std::{ffi::CStr, fs, io::Write as _, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
 use super::{failures::refused, site::Site};
+
+/// A next hop is followed within this.
+const FOLLOWED: Duration = Duration::from_secs(10);
 
 /// A small file system that only its owner enters.
 const SIZE: &CStr = c"size=4m,mode=700";
@@ -35,7 +38,17 @@ fn full_disk_refuses_changes_before_the_switch_until_there_is_room() -> Result<(
         let filler = state.join("filler");
         fill(&filler, left)?;
         refused(&site, &served, "HF4001").with_context(|| format!("{left} bytes are left"))?;
+        // Connections matter more than the record of them.
+        site.hop = 3 - site.hop;
+        site.set_hop(site.hop)?;
+        site.until(FOLLOWED, "the gateway's address on a full disk", || {
+            Ok(site.has_hop(site.hop))
+        })?;
         fs::remove_file(&filler)?;
+        // The journal catches up by itself.
+        site.until(FOLLOWED, "a journal without a problem", || {
+            Ok(site.installation.status()?.journal_problem.is_none())
+        })?;
         served = site.ensure_applies(&site.ensure_clear()?)?;
     }
     // A start on a full disk leaves what serves alone, and is whole when there is room.

@@ -11,11 +11,8 @@ use super::{
         pins::{self, map_error, map_path, open_map, program_error, program_path},
         sys,
     },
-    CALLED, KernelBalancer, MAPS, PROGRAM_PINS,
+    AGENT_MAPS, CALLED, KernelBalancer, MAPS, PROGRAM_PINS,
 };
-
-/// Maps of the agent that are pinned.
-const AGENT_MAPS: [&str; 2] = ["PEERS", "AGENT_COUNTERS"];
 
 /// All that is held: maps, and programs.
 fn names() -> impl Iterator<Item = String> {
