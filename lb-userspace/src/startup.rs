@@ -195,6 +195,8 @@ impl Found {
             Ok(Some(adopted)) => {
                 let damaged = adopted.damaged;
                 let past = adopted.past.clone();
+                // The journal has to know all of it.
+                self.serving.past = past.clone();
                 if let Err(problem) = self.adopt(adopted, now) {
                     self.serving.store = None;
                     self.serving

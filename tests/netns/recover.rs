@@ -436,3 +436,44 @@ fn store_that_somebody_writes_into_makes_a_running_daemon_read_only_until_recove
     }
     Ok(())
 }
+
+/// The generation is the same, so nothing but what the kernel remembers says that the
+/// store is an older one.
+#[test]
+fn backup_of_before_a_hold_or_a_confirmation_undoes_neither() -> Result<()> {
+    let mut rig = lived()?;
+    type Step = fn(&Rig) -> Result<()>;
+    let before: [(&str, Step, Step); 2] = [
+        (
+            "hold",
+            |_| Ok(()),
+            |rig| done(rig, &["hold", "-m", "nobody is here"]).map(drop),
+        ),
+        (
+            "confirm",
+            |rig| {
+                done(rig, &["resume"])?;
+                on_trial(rig, 10, "20s")
+            },
+            |rig| done(rig, &["confirm"]).map(drop),
+        ),
+    ];
+    for (what, prepare, happens) in before {
+        prepare(&rig)?;
+        rig.stop_daemon()?;
+        fs::copy(store(&rig), backup(&rig))?;
+        rig.start_daemon()?;
+        happens(&rig)?;
+        // The kernel remembers it within a second.
+        std::thread::sleep(Duration::from_millis(2500));
+        let truth = Truth::of(&rig)?;
+        rig.kill_daemon()?;
+        fs::copy(backup(&rig), store(&rig))?;
+        rig.start_daemon()?;
+        ensure_read_only(&rig, "the kernel remembers").with_context(|| what)?;
+        recover(&rig).with_context(|| what)?;
+        assert_eq!(Truth::of(&rig)?, truth, "{what}");
+        ensure_verified(&rig)?;
+    }
+    Ok(())
+}

@@ -58,8 +58,10 @@ pub async fn watch(daemon: Arc<Daemon>) {
             let due = began >= all;
             if due {
                 let looks = Instant::now();
-                tokio::task::block_in_place(|| serving.mend(Now::read()));
-                all = looks + ALL.max(SHARE * looks.elapsed());
+                let found = tokio::task::block_in_place(|| serving.mend(Now::read()));
+                // Putting right takes longer than a look; whoever did that may go on.
+                let pause = if found { ALL } else { ALL.max(SHARE * looks.elapsed()) };
+                all = looks + pause;
             }
             due && serving.links_cut(&resolution.links)
         };

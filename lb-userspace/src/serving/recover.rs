@@ -121,7 +121,7 @@ impl Serving {
                 && last.content.digest() == served.digest
                 && last.revision <= served.revision
         };
-        if known.iter().chain(&pending).any(is_served) {
+        if store.lacks(&self.past)?.is_none() && known.iter().chain(&pending).any(is_served) {
             return Ok(Remedy::Settle);
         }
         Ok(Remedy::Replace)

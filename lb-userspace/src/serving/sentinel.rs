@@ -126,8 +126,11 @@ impl Serving {
         self.sentinel.note(Event::ActiveOverwritten, found, true);
     }
 
-    /// Looks at all that is ours, and puts right what is not as it was.
-    pub fn mend(&mut self, now: Now) {
+    /// Looks at all that is ours, and puts right what is not as it was. Says whether
+    /// there was something.
+    pub fn mend(&mut self, now: Now) -> bool {
+        // For a journal that took nothing.
+        let waiting = self.sentinel.found.len();
         self.mend_active();
         let pins = self.mend_pins();
         self.healed("pins", pins);
@@ -139,7 +142,9 @@ impl Serving {
         self.healed("the store's file", store);
         let key = self.mend_hash_key(now);
         self.healed("the file of the hash key", key);
+        let found = self.sentinel.found.len() > waiting;
         self.journal_drift(now);
+        found
     }
 
     /// Says once why something cannot be put right.

@@ -63,6 +63,7 @@ impl Serving {
         let (generation, revision) = (served.generation, served.revision);
         let facts = (generation, revision, served.digest);
         startup::settle_pending(store, Some(facts), now)?;
+        let lacks = store.lacks(&self.past)?;
         let reason = match store.last_switched()? {
             None => format!("the kernel serves generation {generation}, and the state directory knows of none"),
             Some(last) if last.generation != generation || last.content.digest() != served.digest => format!(
@@ -75,6 +76,9 @@ impl Serving {
                 "the kernel serves revision {revision}, the journal knows revision {}",
                 last.revision
             ),
+            Some(_) if let Some(what) = &lacks => {
+                format!("the kernel remembers {what}, and the journal does not: it is an older one")
+            }
             // What is published for a generation may be newer than the journal
             // knows: next hops are followed without it, too.
             Some(last) => {

@@ -62,6 +62,32 @@ impl Store {
         Ok(earlier)
     }
 
+    /// What the kernel remembers and this store never had, for people: the kernel is told
+    /// after the store, so the store was put back from before it. `None`: nothing.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn lacks(&self, past: &Past) -> Result<Option<String>, StoreError> {
+        if let Some(last) = past.generations().last().filter(|last| last.confirmed)
+            && let Some(trial) = self.on_trial()?
+            && trial.generation == last.intent.generation
+        {
+            return Ok(Some(format!("that generation {} was confirmed", trial.generation)));
+        }
+        let Some(hold) = &past.locked().hold else {
+            return Ok(None);
+        };
+        let since = hold.since.to_string();
+        // One that was recovered has no entry of its own.
+        let known: bool = self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM journal WHERE (kind = 'held' AND time = ?1)
+                                                     OR (kind = 'recovered' AND time >= ?1))",
+            [&since],
+            |row| row.get(0),
+        )?;
+        Ok((!known).then(|| format!("a hold of {since}")))
+    }
+
     /// Whether no generation was ever served, as far as this store knows.
     ///
     /// # Errors

@@ -142,3 +142,13 @@ fn adoption_whose_calls_fail_is_noticed_by_nobody() -> Result<()> {
 fn first_start_whose_calls_fail_says_why_and_is_begun_anew() -> Result<()> {
     failed(&operations::FIRST_START, 17)
 }
+
+#[test]
+fn rollback_whose_calls_fail_is_whole_or_nothing_and_works_when_they_do_not() -> Result<()> {
+    failed(&operations::ROLLBACK, 13)
+}
+
+#[test]
+fn upgrade_whose_calls_fail_leaves_what_served_and_is_done_by_the_next_start() -> Result<()> {
+    failed(&operations::UPGRADE, 11)
+}
