@@ -12,7 +12,7 @@ use aya::{
 use super::{
     KernelError,
     aya::{AGENT_MAPS, MAPS},
-    pins::{map_error, map_path, program_error},
+    pins::{map_error, map_path, program_error, program_path},
     sys,
 };
 use crate::event;
@@ -34,11 +34,13 @@ pub fn pin_again(directory: &Path) -> Result<(), KernelError> {
     if lost.is_empty() {
         return Ok(());
     }
-    let programs = programs(directory)?;
-    if programs.is_empty() {
-        // A first start, or everything is gone.
+    // A first start, one that was cut short, or everything is gone: the balancer is
+    // pinned last.
+    let is_attached = fs::read_dir(directory.join("links")).is_ok_and(|mut links| links.next().is_some());
+    if !is_attached && !program_path(directory, "balancer").exists() {
         return Ok(());
     }
+    let programs = programs(directory)?;
     let found = maps(&programs)?;
     for name in lost {
         let path = map_path(directory, name);
