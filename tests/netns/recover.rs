@@ -441,8 +441,8 @@ fn store_that_somebody_writes_into_makes_a_running_daemon_read_only_until_recove
 /// store is an older one.
 #[test]
 fn backup_of_before_a_hold_or_a_confirmation_undoes_neither() -> Result<()> {
-    let mut rig = lived()?;
     type Step = fn(&Rig) -> Result<()>;
+    let mut rig = lived()?;
     let before: [(&str, Step, Step); 2] = [
         (
             "hold",
