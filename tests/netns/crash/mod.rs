@@ -120,35 +120,35 @@ fn recover_into_a_new_store_killed_at_any_call_is_done_by_another() -> Result<()
 
 #[test]
 fn apply_whose_calls_fail_is_whole_or_nothing_and_works_when_they_do_not() -> Result<()> {
-    failed(&operations::APPLY, 5)
+    failed(&operations::APPLY, 8)
 }
 
 #[test]
 fn revision_whose_calls_fail_comes_all_the_same() -> Result<()> {
-    failed(&operations::REVISION, 7)
+    failed(&operations::REVISION, 10)
 }
 
 #[test]
 fn recover_whose_calls_fail_is_read_only_and_works_when_they_do_not() -> Result<()> {
-    failed(&operations::RECOVER, 5)
+    failed(&operations::RECOVER, 9)
 }
 
 #[test]
 fn adoption_whose_calls_fail_is_noticed_by_nobody() -> Result<()> {
-    failed(&operations::ADOPTION, 8)
+    failed(&operations::ADOPTION, 13)
 }
 
 #[test]
 fn first_start_whose_calls_fail_says_why_and_is_begun_anew() -> Result<()> {
-    failed(&operations::FIRST_START, 17)
+    failed(&operations::FIRST_START, 24)
 }
 
 #[test]
 fn rollback_whose_calls_fail_is_whole_or_nothing_and_works_when_they_do_not() -> Result<()> {
-    failed(&operations::ROLLBACK, 13)
+    failed(&operations::ROLLBACK, 26)
 }
 
 #[test]
 fn upgrade_whose_calls_fail_leaves_what_served_and_is_done_by_the_next_start() -> Result<()> {
-    failed(&operations::UPGRADE, 11)
+    failed(&operations::UPGRADE, 22)
 }

@@ -61,13 +61,13 @@ pub const FIRST_START: Operation = Operation {
     name: "first start",
     prepare: Site::raze,
     way: Way::Begin,
-    stride: 23,
+    stride: 30,
     ..NOTHING
 };
 
 pub const ADOPTION: Operation = Operation {
     name: "start that adopts",
-    stride: 4,
+    stride: 7,
     ..NOTHING
 };
 
@@ -75,7 +75,7 @@ pub const SERVING_AGAIN: Operation = Operation {
     name: "start after the pins were lost",
     prepare: Site::lose_pins,
     way: Way::Begin,
-    stride: 16,
+    stride: 24,
     ..NOTHING
 };
 
@@ -91,7 +91,7 @@ pub const UPGRADE: Operation = Operation {
             site.build = other(site.build, Build::Later);
         }
     },
-    stride: 6,
+    stride: 9,
     ..NOTHING
 };
 
@@ -106,7 +106,7 @@ pub const RELAYOUT: Operation = Operation {
             site.build = other(site.build, Build::Relaid);
         }
     },
-    stride: 19,
+    stride: 29,
     ..NOTHING
 };
 
@@ -121,7 +121,7 @@ pub const APPLY: Operation = Operation {
         },
         aim: other_side,
     },
-    stride: 4,
+    stride: 5,
     syncs: ENTRY,
     ..NOTHING
 };
@@ -140,7 +140,7 @@ pub const ROLLBACK: Operation = Operation {
         act: |site, _| succeeds(site, &["rollback"]),
         aim: other_side,
     },
-    stride: 9,
+    stride: 12,
     syncs: ENTRY,
     ..NOTHING
 };
@@ -163,7 +163,7 @@ pub const ABORT: Operation = Operation {
         }
         Ok(())
     },
-    stride: 6,
+    stride: 12,
     ..NOTHING
 };
 
@@ -183,7 +183,7 @@ pub const DETACH: Operation = Operation {
         }
         Ok(())
     },
-    stride: 11,
+    stride: 17,
     ..NOTHING
 };
 
@@ -199,7 +199,7 @@ pub const ATTACH: Operation = Operation {
         },
     },
     settle: DETACH.settle,
-    stride: 11,
+    stride: 17,
     ..NOTHING
 };
 
@@ -216,7 +216,7 @@ pub const RECOVER: Operation = Operation {
         );
         Ok(())
     },
-    stride: 4,
+    stride: 6,
     ..NOTHING
 };
 
@@ -226,7 +226,7 @@ pub const RECOVER_ANEW: Operation = Operation {
     prepare: |site| site.damage(fs::remove_file),
     way: RECOVERY,
     mend: recovered,
-    stride: 2,
+    stride: 3,
     syncs: ENTRY,
     ..NOTHING
 };
@@ -271,7 +271,7 @@ pub const REVISION: Operation = Operation {
         },
         aim: Served::clone,
     },
-    stride: 2,
+    stride: 3,
     syncs: ENTRY,
     ..NOTHING
 };
