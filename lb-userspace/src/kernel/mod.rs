@@ -192,7 +192,7 @@ pub enum KernelError {
     NoLink,
     /// An empty one in its place would be taken for what serves.
     #[error(
-        "the pin {path} is gone, and its map is in use: only root (CAP_SYS_ADMIN) finds it; start holdfastd once with \
+        "HF3024: the pin {path} is gone, and its map is in use: only root (CAP_SYS_ADMIN) finds it; start holdfastd once with \
          that, or pin the map again with `bpftool map pin id ID {path}`"
     )]
     Orphan { path: std::path::PathBuf },

@@ -59,16 +59,6 @@ struct Drift {
     healed: bool,
 }
 
-impl Sentinel {
-    /// What cannot be put right, for people.
-    pub fn failing(&self) -> Option<String> {
-        let mut failing = self.failing.iter();
-        failing
-            .next()
-            .map(|(what, why)| format!("{what} cannot be put right: {why}"))
-    }
-}
-
 impl Drift {
     /// The same for the same thing again: numbers of slots and counts are others each
     /// time.
@@ -79,6 +69,14 @@ impl Drift {
 }
 
 impl Sentinel {
+    /// What cannot be put right, for people.
+    pub fn failing(&self) -> Option<String> {
+        let mut failing = self.failing.iter();
+        failing
+            .next()
+            .map(|(what, why)| format!("{what} cannot be put right: {why}"))
+    }
+
     /// To be journaled with the next look. The event is whoever's who found it.
     pub fn note(&mut self, what: Event, found: String, healed: bool) {
         self.found.push(Drift { what, found, healed });
@@ -389,4 +387,4 @@ impl Serving {
 }
 
 /// Who writes what the daemon does by itself.
-const AUTHOR: &str = "holdfastd";
+pub(super) const AUTHOR: &str = "holdfastd";

@@ -1,6 +1,6 @@
 //! Whether the journal agrees with what is served.
 
-use super::{Served, Serving};
+use super::{Served, Serving, sentinel::AUTHOR};
 use crate::{
     api::model::Mode,
     clock::Now,
@@ -103,6 +103,3 @@ impl Serving {
         Ok(Err(reason))
     }
 }
-
-/// Who writes what the daemon does by itself.
-const AUTHOR: &str = "holdfastd";
