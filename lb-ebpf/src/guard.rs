@@ -30,7 +30,8 @@ mod program {
         programs::LsmContext,
     };
     use lb_common::abi::guard::{
-        Deed, GUARDED_DIRECTORIES, GUARDED_OBJECTS, GuardSetting, Guarded, REFUSAL_RING_BYTES, Refusal, directory,
+        Deed, GUARDED_DIRECTORIES, GUARDED_GROUPS, GUARDED_OBJECTS, GuardSetting, Guarded, GuardedMount,
+        REFUSAL_RING_BYTES, Refusal, directory,
     };
 
     const REFUSED: i32 = -1;
@@ -50,11 +51,12 @@ mod program {
     static SETTING: GuardSetting = GuardSetting {
         password: 0,
         device: 0,
-        mount: 0,
         task_files: 0,
         files_fdt: 0,
         fdt_max: 0,
         fdt_files: 0,
+        file_path: 0,
+        path_mount: 0,
         file_private: 0,
         map_id: 0,
         link_id: 0,
@@ -62,13 +64,22 @@ mod program {
         inode_number: 0,
         sb_device: 0,
         dentry_inode: 0,
-        mount_id: 0,
+        vfsmount_sb: 0,
+        mount_mnt: 0,
+        mount_parent: 0,
+        mount_point: 0,
+        mount_group: 0,
+        mount_master: 0,
     };
 
     /// Process id of the daemon; 0: it has not said who it is, and nothing is refused yet. Its
     /// own id may be another, in the namespace it sees.
     #[btf_map]
     static OWNER: Array<u64, 1> = Array::new();
+
+    /// Written with OWNER.
+    #[btf_map]
+    static MOUNTED: Array<GuardedMount, 1> = Array::new();
 
     #[btf_map]
     static GUARDED: HashMap<Guarded, u32, { GUARDED_OBJECTS as usize }> = HashMap::new();
@@ -146,10 +157,9 @@ mod program {
         REFUSED
     }
 
-    /// The map or link that this process has as a descriptor; 0: no such file. What is not of
-    /// that kind gives some number, and the kernel refuses it itself.
+    /// `struct file *` of a descriptor of this process; 0: no such file.
     #[inline(always)]
-    fn id_of(fd: u32, at: u32) -> u32 {
+    fn file_of(fd: u32) -> u64 {
         let setting = setting();
         // SAFETY: has no conditions; the place of the task that runs.
         let task = unsafe { bpf_get_current_task() };
@@ -159,9 +169,21 @@ mod program {
             return 0;
         }
         let open: u64 = read(table, setting.fdt_files);
-        let file: u64 = read(open + u64::from(fd) * 8, 0);
-        let object: u64 = read(file, setting.file_private);
+        read(open + u64::from(fd) * 8, 0)
+    }
+
+    /// The map or link that this process has as a descriptor; 0: no such file. What is not of
+    /// that kind gives some number, and the kernel refuses it itself.
+    #[inline(always)]
+    fn id_of(fd: u32, at: u32) -> u32 {
+        let object: u64 = read(file_of(fd), setting().file_private);
         read(object, at)
+    }
+
+    #[inline(always)]
+    fn super_block_is_ours(sb: u64) -> bool {
+        let setting = setting();
+        read::<u32>(sb, setting.sb_device) == setting.device
     }
 
     #[inline(always)]
@@ -170,11 +192,42 @@ mod program {
         id != 0 && unsafe { GUARDED.get(Guarded { kind, id }) }.is_some()
     }
 
-    /// The daemon asks for an entry of no map at all, under the password, and gets EBADF.
+    /// What a `vfsmount` is a part of.
+    #[inline(always)]
+    fn mount_of(vfsmount: u64) -> u64 {
+        vfsmount - u64::from(setting().mount_mnt)
+    }
+
+    /// Where a mount is, and from where it is unmounted.
+    #[inline(always)]
+    fn look_at(mount: u64) -> GuardedMount {
+        let setting = setting();
+        let mut groups = [0; GUARDED_GROUPS];
+        let mut parent: u64 = read(mount, setting.mount_parent);
+        for group in &mut groups {
+            *group = read(parent, setting.mount_group);
+            parent = read(parent, setting.mount_master);
+        }
+        GuardedMount {
+            mount,
+            point: read(mount, setting.mount_point),
+            groups,
+        }
+    }
+
+    /// The daemon asks for an entry of its directory of pins, which is no map, under the password,
+    /// and gets EBADF.
     #[inline(always)]
     fn claim(context: &LsmContext, attr: u64) {
         if read::<u64>(attr + ATTR_KEY, 0) != setting().password {
             return;
+        }
+        let file = file_of(read(attr + ATTR_FD, 0));
+        let setting = setting();
+        let mounted = look_at(mount_of(read(file, setting.file_path + setting.path_mount)));
+        if let Some(place) = MOUNTED.get_ptr_mut(0) {
+            // SAFETY: an aligned entry; nobody else knows the password.
+            unsafe { ptr::write_volatile(place, mounted) };
         }
         if let Some(owner) = OWNER.get_ptr_mut(0) {
             // SAFETY: an aligned entry of eight bytes; nobody else knows the password.
@@ -256,8 +309,7 @@ mod program {
     #[inline(always)]
     fn directory_of(inode: u64) -> u32 {
         let setting = setting();
-        let sb: u64 = read(inode, setting.inode_sb);
-        if read::<u32>(sb, setting.sb_device) != setting.device {
+        if !super_block_is_ours(read(inode, setting.inode_sb)) {
             return 0;
         }
         let number: u64 = read(inode, setting.inode_number);
@@ -310,12 +362,29 @@ mod program {
         }
     }
 
+    /// It would be unmounted where the daemon reaches its pins: because it is that mount, or one
+    /// whose end the kernel carries there from another mount namespace. Another mount of the same
+    /// file system is another matter, in a container or beside.
+    #[inline(always)]
+    fn ends_ours(mount: u64) -> bool {
+        let Some(ours) = MOUNTED.get(0) else {
+            return false;
+        };
+        if mount == ours.mount {
+            return true;
+        }
+        let setting = setting();
+        let parent: u64 = read(mount, setting.mount_parent);
+        let group: i32 = read(parent, setting.mount_group);
+        group != 0 && read::<u64>(mount, setting.mount_point) == ours.point && ours.groups.contains(&group)
+    }
+
     #[lsm(hook = "sb_umount")]
     fn guard_sb_umount(context: LsmContext) -> i32 {
-        let setting = setting();
-        let mounted = argument(&context, 0);
-        let id: i32 = read(mounted.wrapping_add_signed(i64::from(setting.mount_id)), 0);
-        if id == setting.mount && !is_allowed(&context) {
+        let vfsmount = argument(&context, 0);
+        // First, because it costs least and nearly always says no.
+        let ours = super_block_is_ours(read(vfsmount, setting().vfsmount_sb)) && ends_ours(mount_of(vfsmount));
+        if ours && !is_allowed(&context) {
             refuse(&context, Deed::Unmount, 0)
         } else {
             ALLOWED

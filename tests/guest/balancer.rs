@@ -4,13 +4,17 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     net::{SocketAddr, UdpSocket},
-    os::unix::net::UnixDatagram,
+    os::unix::{net::UnixDatagram, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::{
+    mount::{MountPropagationFlags, mount_change},
+    thread::{UnshareFlags, unshare_unsafe},
+};
 use support::{
     addresses::{CLIENT_HOSTS, Family, client},
     config::{DATAGRAMS, STREAMS},
@@ -19,7 +23,7 @@ use support::{
     process::Process,
     rig::{Layout, Rig},
     topology::Shape,
-    vm::wire::{Answer, End, Request, Started},
+    vm::wire::{Answer, End, Mounts, Request, Started},
 };
 
 use crate::{
@@ -83,7 +87,7 @@ impl Balancer {
 
     pub fn answer(&mut self, request: Request) -> Result<Answer> {
         Ok(match request {
-            Request::Start => Answer::Started(self.start()?),
+            Request::Start(mounts) => Answer::Started(self.start(mounts)?),
             Request::Holdfast(arguments) => Answer::Ended(self.holdfast(&arguments)?),
             Request::Apply { weight, further } => {
                 let further = [further.as_slice(), &["-o".to_owned(), "json".to_owned()]].concat();
@@ -129,7 +133,7 @@ impl Balancer {
         self.holdfast(&[&arguments, further].concat())
     }
 
-    fn start(&mut self) -> Result<Started> {
+    fn start(&mut self, mounts: Mounts) -> Result<Started> {
         ensure!(self.daemon.is_none(), "a daemon runs already");
         let flows = self.rig.network.client.run(Flows::open)??;
         let before = flows.send_once(UNANSWERED)?;
@@ -141,6 +145,9 @@ impl Balancer {
         let installation = &self.rig.installation;
         let mut command = Command::new(installation.binaries.holdfastd());
         installation.direct(&mut command);
+        if mounts == Mounts::Own {
+            with_own_mounts(&mut command);
+        }
         let begun = Instant::now();
         self.daemon = Some(start_in(&self.rig.network.balancer, command, &installation.log)?);
         wait_ready(&heard).with_context(|| self.where_it_is())?;
@@ -184,6 +191,19 @@ impl Balancer {
         names.sort();
         Ok(names)
     }
+}
+
+fn with_own_mounts(command: &mut Command) {
+    let depart = || {
+        // SAFETY: the child has one thread, and nothing of this process depends on its mounts.
+        unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
+        Ok(mount_change(
+            "/",
+            MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+        )?)
+    };
+    // SAFETY: two system calls and nothing else.
+    unsafe { command.pre_exec(depart) };
 }
 
 fn start_in(namespace: &Namespace, command: Command, log: &Path) -> Result<Process> {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use rustix::{
-    mount::MountFlags,
+    mount::{MountFlags, MountPropagationFlags, mount_change},
     termios::{OptionalActions, tcgetattr, tcsetattr},
 };
 use support::vm::{image::MODULES, wire::Booted};
@@ -28,7 +28,8 @@ pub fn mount() -> Result<()> {
     ] {
         rustix::mount::mount(kind, at, kind, MountFlags::empty(), None).with_context(|| format!("mounting {at}"))?;
     }
-    Ok(())
+    // As systemd has them: what is mounted here is mounted in the namespaces of services, too.
+    mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).context("sharing what is mounted")
 }
 
 /// Loads the modules of the image, in the order of their names.

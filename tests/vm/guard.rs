@@ -10,7 +10,7 @@ use support::{
     vm::{
         kernel::Kernel,
         machine::Guest,
-        wire::{Attempted, Attempts, End},
+        wire::{Attempted, Attempts, End, Mounts},
     },
     wait,
 };
@@ -174,13 +174,13 @@ fn daemon_is_not_hindered(guest: &mut Guest) -> Result<()> {
         ensure_all_refused(&touched).ok()
     });
     soon.map(drop)?;
-    for how in [End::Terminate, End::Kill] {
+    for (how, mounts) in [(End::Terminate, Mounts::Shared), (End::Kill, Mounts::Own)] {
         guest.end(how)?;
         // Without a daemon everything can be repaired.
         let free = guest.attempt(Attempts::Touch)?;
         ensure!(free.programs == 0, "{} LSM programs after the daemon", free.programs);
         ensure_all_done(&free)?;
-        let started = guest.start()?;
+        let started = guest.start_with(mounts)?;
         ensure!(started.attached == ["lb0", "lb1"], "{started:?}");
         ensure!(started.answered.iter().all(Option::is_some), "{started:?}");
         // When it says that it is ready, the guard is on.
@@ -188,6 +188,10 @@ fn daemon_is_not_hindered(guest: &mut Guest) -> Result<()> {
         ensure!(guard["state"] == "on", "{guard} after the start");
         ensure_all_refused(&guest.attempt(Attempts::Touch)?)?;
     }
+    // What it guards in its own mount namespace is kept from those who have another, too.
+    guest.hold()?;
+    ensure_all_refused(&guest.attempt(Attempts::Harm)?)?;
+    ensure_all_done(&guest.attempt(Attempts::Foreign)?)?;
     let verified = guest.run(&["bpf", "verify"])?;
     ensure!(verified.code == Some(0), "bpf verify: {}", verified.said());
     Ok(())

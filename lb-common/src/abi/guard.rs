@@ -19,8 +19,6 @@ pub struct GuardSetting {
     pub password: u64,
     /// `inode.i_sb.s_dev` of the pins' file system, as the kernel writes it.
     pub device: u32,
-    /// `mount.mnt_id` of the mount they are reached by.
-    pub mount: i32,
     /// `task_struct.files`
     pub task_files: u32,
     /// `files_struct.fdt`
@@ -29,6 +27,10 @@ pub struct GuardSetting {
     pub fdt_max: u32,
     /// `fdtable.fd`
     pub fdt_files: u32,
+    /// `file.f_path`
+    pub file_path: u32,
+    /// `path.mnt`
+    pub path_mount: u32,
     /// `file.private_data`
     pub file_private: u32,
     /// `bpf_map.id`
@@ -43,8 +45,37 @@ pub struct GuardSetting {
     pub sb_device: u32,
     /// `dentry.d_inode`
     pub dentry_inode: u32,
-    /// From `mount.mnt` to `mount.mnt_id`.
-    pub mount_id: i32,
+    /// `vfsmount.mnt_sb`
+    pub vfsmount_sb: u32,
+    /// `mount.mnt`, a `vfsmount`: what the kernel hands around is a pointer to it.
+    pub mount_mnt: u32,
+    /// `mount.mnt_parent`
+    pub mount_parent: u32,
+    /// `mount.mnt_mountpoint`
+    pub mount_point: u32,
+    /// `mount.mnt_group_id`
+    pub mount_group: u32,
+    /// `mount.mnt_master`
+    pub mount_master: u32,
+}
+
+/// Groups of mounts that one is in or gets its changes from, at most. A service of its own has
+/// two; each container around it is one more.
+pub const GUARDED_GROUPS: usize = 4;
+
+/// Where the file system of the pins is mounted: the only entry of MOUNTED.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GuardedMount {
+    /// `struct mount *` of the mount by which the daemon reaches its pins.
+    pub mount: u64,
+    /// `struct dentry *` that it covers. The copies of a mount in other mount namespaces
+    /// cover the same.
+    pub point: u64,
+    /// `mnt_group_id` of its parent, of the parent's master, of that one's master. Zero: none.
+    /// What is unmounted from one of them is unmounted from the parent (Documentation/
+    /// filesystems/sharedsubtree.rst).
+    pub groups: [i32; GUARDED_GROUPS],
 }
 
 /// A key of GUARDED: a map or a link, by the kernel's id.
@@ -147,6 +178,7 @@ pub struct Refusal {
     pub command: [u8; 16],
 }
 
-const _: () = assert!(size_of::<GuardSetting>() == 64);
+const _: () = assert!(size_of::<GuardSetting>() == 88);
+const _: () = assert!(size_of::<GuardedMount>() == 32);
 const _: () = assert!(size_of::<Guarded>() == 8);
 const _: () = assert!(size_of::<Refusal>() == 32);

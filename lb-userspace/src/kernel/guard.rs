@@ -20,7 +20,7 @@ use aya::{
     programs::Lsm,
 };
 use lb_common::abi::guard::{Deed, GuardSetting, Guarded, Refusal, directory};
-use rustix::fs::{AtFlags, CWD, StatxFlags, major, minor, statx};
+use rustix::fs::{major, minor};
 
 use super::{
     KernelError,
@@ -86,6 +86,8 @@ impl GuardError {
 pub struct Loaded {
     ebpf: Ebpf,
     setting: GuardSetting,
+    /// Of the pins.
+    directory: fs::File,
 }
 
 impl Loaded {
@@ -95,7 +97,10 @@ impl Loaded {
     /// When the kernel is none that can have a guard.
     pub fn load(directory: &Path) -> Result<Self, GuardError> {
         let bytes = fs::read(BTF).map_err(GuardError::NoTypes)?;
-        let setting = setting(&Btf::parse(&bytes).ok_or(GuardError::BadTypes)?, directory)?;
+        let place = |error: io::Error| GuardError::Place(directory.to_owned(), error);
+        let opened = fs::File::open(directory).map_err(place)?;
+        let device = opened.metadata().map_err(place)?.st_dev();
+        let setting = setting(&Btf::parse(&bytes).ok_or(GuardError::BadTypes)?, device)?;
         let types = aya::Btf::parse(&bytes, aya::Endianness::default()).map_err(|_| GuardError::BadTypes)?;
         let value = Plain(setting);
         let mut loader = EbpfLoader::new();
@@ -104,7 +109,11 @@ impl Loaded {
         for (name, hook) in HOOKS {
             program(&mut ebpf, name)?.load(hook, &types).map_err(program_error)?;
         }
-        Ok(Self { ebpf, setting })
+        Ok(Self {
+            ebpf,
+            setting,
+            directory: opened,
+        })
     }
 
     /// From now on, until it is dropped or this process ends.
@@ -138,7 +147,8 @@ impl Loaded {
             known: Known::default(),
             _attached: self.ebpf,
         };
-        sys::say_password(self.setting.password).map_err(KernelError::call("BPF_MAP_LOOKUP_ELEM"))?;
+        sys::say_password(self.setting.password, self.directory.as_fd())
+            .map_err(KernelError::call("BPF_MAP_LOOKUP_ELEM"))?;
         if owner.get(&0, 0).map_err(map_error)? == 0 {
             return Err(GuardError::NotCalled);
         }
@@ -353,21 +363,19 @@ fn directories(directory: &Path) -> Result<BTreeMap<u64, u32>, GuardError> {
     Ok(found)
 }
 
-fn setting(btf: &Btf<'_>, directory: &Path) -> Result<GuardSetting, GuardError> {
+fn setting(btf: &Btf<'_>, device: u64) -> Result<GuardSetting, GuardError> {
     let of = |name, member| btf.offset(name, member).ok_or(GuardError::NoMember(name, member));
-    let place = |error: io::Error| GuardError::Place(directory.to_owned(), error);
-    let facts = fs::metadata(directory).map_err(place)?;
-    let mount = statx(CWD, directory, AtFlags::empty(), StatxFlags::MNT_ID).map_err(|errno| place(errno.into()))?;
     Ok(GuardSetting {
         // Never zero, which is what is asked for by accident.
         password: fastrand::u64(1..),
         // As `MKDEV` of the kernel's `include/linux/kdev_t.h`.
-        device: major(facts.st_dev()) << 20 | minor(facts.st_dev()),
-        mount: i32::try_from(mount.stx_mnt_id).unwrap_or(-1),
+        device: major(device) << 20 | minor(device),
         task_files: of("task_struct", "files")?,
         files_fdt: of("files_struct", "fdt")?,
         fdt_max: of("fdtable", "max_fds")?,
         fdt_files: of("fdtable", "fd")?,
+        file_path: of("file", "f_path")?,
+        path_mount: of("path", "mnt")?,
         file_private: of("file", "private_data")?,
         map_id: of("bpf_map", "id")?,
         link_id: of("bpf_link", "id")?,
@@ -375,6 +383,11 @@ fn setting(btf: &Btf<'_>, directory: &Path) -> Result<GuardSetting, GuardError> 
         inode_number: of("inode", "i_ino")?,
         sb_device: of("super_block", "s_dev")?,
         dentry_inode: of("dentry", "d_inode")?,
-        mount_id: of("mount", "mnt_id")?.cast_signed() - of("mount", "mnt")?.cast_signed(),
+        vfsmount_sb: of("vfsmount", "mnt_sb")?,
+        mount_mnt: of("mount", "mnt")?,
+        mount_parent: of("mount", "mnt_parent")?,
+        mount_point: of("mount", "mnt_mountpoint")?,
+        mount_group: of("mount", "mnt_group_id")?,
+        mount_master: of("mount", "mnt_master")?,
     })
 }

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::{
     image,
     kernel::Kernel,
-    wire::{Answer, Attempted, Attempts, Booted, End, Request, Started},
+    wire::{Answer, Attempted, Attempts, Booted, End, Mounts, Request, Started},
 };
 use crate::{contract::Why, daemon::Outcome, process::Process};
 
@@ -192,7 +192,12 @@ impl Guest {
 
     /// Starts the daemon, and sends packets the moment it is ready.
     pub fn start(&mut self) -> Result<Started> {
-        let answer = self.ask(&Request::Start)?;
+        self.start_with(Mounts::Shared)
+    }
+
+    /// The same, of a daemon with these mounts.
+    pub fn start_with(&mut self, mounts: Mounts) -> Result<Started> {
+        let answer = self.ask(&Request::Start(mounts))?;
         let Answer::Started(started) = answer else {
             bail!("not an answer to a start: {answer:?}");
         };

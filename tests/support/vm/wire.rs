@@ -10,7 +10,7 @@ use crate::{contract::Why, daemon::Outcome};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Start the daemon, and send datagrams the moment it says that it is ready.
-    Start,
+    Start(Mounts),
     /// `holdfast` with these arguments.
     Holdfast(Vec<String>),
     /// `holdfast apply` of the first configuration with this weight of web/be1.
@@ -31,6 +31,16 @@ pub enum Request {
     /// Apply weight after weight, beginning with this one, until the power goes;
     /// each is answered.
     ApplyWithoutEnd { first: u32 },
+}
+
+/// The mounts that a daemon sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mounts {
+    /// Those that everybody sees.
+    Shared,
+    /// A copy in a mount namespace of its own, that hears of what changes: what systemd gives to
+    /// a service with `ProtectSystem=`.
+    Own,
 }
 
 /// What a guest says.
