@@ -124,7 +124,38 @@ impl From<layout::NotARoot> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let message = format!("{}. Nothing was changed.", chain(&error));
-        failure(error.code(), FAILED, message, "look at the state directory")
+        let fix = match &error {
+            StoreError::Directory { path, .. } | StoreError::OpenToAll { path } => {
+                format!("ls -ld {}; correct it, then: holdfast recover", path.display())
+            }
+            StoreError::File { path, .. } => format!(
+                "ls -l {0}; df -h {0}; correct it, then: holdfast recover",
+                path.parent().unwrap_or(path).display()
+            ),
+            StoreError::Sqlite(_) => "df -h and dmesg say what the disk of the state directory has; holdfast status \
+                                      says whether changes are taken"
+                .to_owned(),
+            StoreError::InUse { path } => {
+                format!("fuser {} says who: stop it, then: holdfast recover", path.display())
+            }
+            StoreError::Journal(_) | StoreError::Projections | StoreError::Content { .. } => {
+                "holdfast journal verify".to_owned()
+            }
+            StoreError::Newer { .. } => "start the holdfastd that wrote it".to_owned(),
+            StoreError::OutOfOrder(_) => "report this, with the output of: holdfast journal list".to_owned(),
+            StoreError::EmptyFile { .. }
+            | StoreError::NotAStore { .. }
+            | StoreError::Link { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::FailedCheck { .. }
+            | StoreError::Length { .. }
+            | StoreError::AlteredSchema { .. }
+            | StoreError::LeftOver { .. }
+            | StoreError::Older { .. }
+            | StoreError::OtherHost { .. } => "holdfast recover".to_owned(),
+            StoreError::Key(_) => "holdfast doctor".to_owned(),
+        };
+        failure(error.code(), FAILED, message, &fix)
     }
 }
 
@@ -234,6 +265,21 @@ pub fn nothing_to_recover_from(reason: Option<&str>) -> Failure {
         FAILED,
         format!("the daemon does not know what the kernel serves{why}. Nothing was changed."),
         "put a backup of the state directory in its place, and start the daemon again",
+    )
+}
+
+/// A store that was of no use is out of the way, and the new one is not whole.
+#[must_use]
+pub fn half_recovered(error: &StoreError, aside: Option<&str>) -> Failure {
+    let aside = aside.map_or_else(String::new, |aside| format!("; the store before is kept in {aside}"));
+    failure(
+        error.code(),
+        FAILED,
+        format!(
+            "the new store could not be filled: {}. What is served is as it was{aside}.",
+            chain(error)
+        ),
+        "correct that, then: holdfast recover",
     )
 }
 

@@ -118,16 +118,20 @@ pub enum Ends {
     Maint,
 }
 
+/// Instead of a VIP's name, for sampled packets that are no flow to one.
+pub const OTHER_PACKETS: &str = "(other packets)";
+
 /// Packets of a VIP that were forwarded and are not any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewDrop {
+    /// Its name; `(other packets)`: of none, as ICMP errors.
     pub vip: String,
     pub packets: u32,
     /// The candidate's, of the first of them.
     pub verdict: String,
-    /// The plan's blast radius says that nothing of its pool is left, so that
-    /// approvals are about it.
+    /// No plan is refused for it: the blast radius says that nothing of its pool is
+    /// left, so that approvals are about it, or these are packets of no VIP.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub measured: bool,
 }

@@ -282,15 +282,32 @@ impl<K: Kernel> Publisher<K> {
     /// # Errors
     /// When the kernel does not say.
     pub fn damage(&self) -> Result<Vec<ChunkId>, KernelError> {
+        Ok(self.damage_from(0, || true)?.0)
+    }
+
+    /// The same of slots from `from` on, while there is `time_left`: of one at least. Also
+    /// the slot that was not looked at any more, for the next time; `None`: all were.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn damage_from(
+        &self,
+        from: ChunkId,
+        time_left: impl Fn() -> bool,
+    ) -> Result<(Vec<ChunkId>, Option<ChunkId>), KernelError> {
         let mut damaged = Vec::new();
-        for slot in &self.in_use {
+        let mut slots = self.in_use.range(from..).peekable();
+        while let Some(slot) = slots.next() {
             let found = self.kernel.chunk_id(*slot)?;
             let expected = self.chunks.get(slot);
             if found.is_none() || expected.is_some_and(|expected| found != Some(*expected)) {
                 damaged.push(*slot);
             }
+            if slots.peek().is_some() && !time_left() {
+                break;
+            }
         }
-        Ok(damaged)
+        Ok((damaged, slots.next().copied()))
     }
 
     /// The chunks that are installed, as the kernel tells them apart.

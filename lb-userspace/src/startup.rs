@@ -54,8 +54,14 @@ pub struct Places<'a> {
 pub enum StartError {
     #[error("{0}")]
     Config(Arc<config::ConfigErrors>),
-    #[error("the store cannot be used, and nothing is served that could be kept")]
+    #[error("{}: the store cannot be used, and nothing is served that could be kept", .0.code())]
     Store(#[from] StoreError),
+    /// It serves on, and nothing was looked at.
+    #[error(
+        "{}: {}. It goes on, and nothing was touched: give this daemon a --state-dir, --pin-dir and --socket of its own, or \
+         stop the other one first", .0.code(), .0
+    )]
+    AnotherDaemon(StoreError),
     #[error(transparent)]
     Kernel(#[from] KernelError),
     /// It is served by another version, which alone may touch it.
@@ -100,7 +106,7 @@ impl Found {
         let (store, store_problem) = match Store::open(places.state_dir) {
             Ok(store) => (Some(store), None),
             // Another daemon is at work: nothing is touched.
-            Err(problem @ StoreError::InUse { .. }) => return Err(problem.into()),
+            Err(problem @ StoreError::InUse { .. }) => return Err(StartError::AnotherDaemon(problem)),
             Err(problem) => (None, Some(problem)),
         };
         // Nothing is loaded for a file with errors, unless something else is
@@ -223,6 +229,9 @@ impl Found {
         if let Some(refusal) = self.serving.publisher.kernel().refusal() {
             let reason = takeover::refused(refusal);
             self.serving.become_read_only(reason);
+        }
+        if self.serving.mode == Mode::ReadOnly && self.serving.on_trial.is_none() {
+            self.serving.on_trial = self.serving.trial_remembered();
         }
         if let (Ok(file), Some(served)) = (&self.file, &self.serving.served) {
             let name = file.path.display().to_string();

@@ -37,7 +37,7 @@ struct Damage {
 }
 
 /// While no daemon runs; the next one is read-only.
-const DAMAGES: [Damage; 11] = [
+const DAMAGES: [Damage; 12] = [
     damage("directory deleted", "knows of none", |rig| {
         Ok(fs::remove_dir_all(&rig.installation.state)?)
     }),
@@ -66,6 +66,11 @@ const DAMAGES: [Damage; 11] = [
     damage("a directory in its place", "cannot be used", |rig| {
         fs::remove_file(store(rig))?;
         Ok(fs::create_dir(store(rig))?)
+    }),
+    damage("moved, and linked to", "is a symbolic link", |rig| {
+        let moved = rig.directory().join("moved.db");
+        fs::rename(store(rig), &moved)?;
+        Ok(std::os::unix::fs::symlink(moved, store(rig))?)
     }),
 ];
 
@@ -256,6 +261,10 @@ fn recover_has_history_overrides_and_hash_key_from_the_kernel_whatever_became_of
         let aside = recovery["aside"].as_str().map(Path::new);
         let gone = what.contains("deleted");
         ensure!(aside.is_some_and(Path::exists) != gone, "{what}: {recovery}");
+        ensure!(
+            recovery["mode"] == "normal" && recovery["trial"].is_null(),
+            "{recovery}"
+        );
         assert_eq!(Truth::of(&rig)?, truth, "{what}");
         ensure_verified(&rig).with_context(|| *what)?;
         // It is what the next daemon finds.
@@ -313,7 +322,25 @@ fn hold_and_trial_are_recovered_too_and_the_trial_ends_in_its_time() -> Result<(
     rig.kill_daemon()?;
     fs::remove_dir_all(&rig.installation.state)?;
     rig.start_daemon()?;
-    recover(&rig)?;
+    // Until then nobody looks after the trial; that there is one is said.
+    let which = |trial: &Value| (trial["generation"].clone(), trial["backTo"].clone());
+    let trial = which(&truth.status["trial"]);
+    let status: Value = rig.installation.ask(&["status"])?;
+    assert_eq!(which(&status["trial"]), trial, "{status}");
+    for end in ["confirm", "abort"] {
+        let refused = rig.installation.run(&[end])?;
+        ensure!(
+            refused.code == Some(3) && refused.said().contains("HF2019"),
+            "{end}: {}",
+            refused.said()
+        );
+    }
+    let said = format!("generation {} is on trial until", before.generation + 1);
+    let shown = done(&rig, &["recover", "--dry-run"])?;
+    ensure!(shown.stdout.contains(&said), "{}", shown.said());
+    let recovery = recover(&rig)?;
+    assert_eq!(which(&recovery["trial"]), trial, "{recovery}");
+    assert_eq!(recovery["mode"], "hold", "{recovery}");
     let again = Truth::of(&rig)?;
     assert_eq!(again.status["mode"], "hold", "{again:?}");
     assert_eq!(again.status["lock"], truth.status["lock"]);

@@ -225,7 +225,7 @@ impl Backing for Fake {
                 "recovered": !request.dry_run, "generation": 41, "revision": 43, "digest": DIGEST,
                 "why": "the kernel serves generation 41, and the state directory knows of none",
                 "rebuilt": true, "remembered": 12, "aside": "/var/lib/holdfast/set-aside/2026-05-01T10-00-00Z",
-                "hashKey": "same",
+                "hashKey": "same", "mode": "normal",
             })))
         })
     }

@@ -16,7 +16,7 @@ use crate::{
     },
     config::Seconds,
     plan::Plan,
-    preview::{NewDrop, Preview},
+    preview::{NewDrop, OTHER_PACKETS, Preview},
 };
 
 /// Exit 3 if an apply would be refused because of it.
@@ -112,8 +112,12 @@ fn drop_text(drop: &NewDrop, what: &str, look: Look) -> String {
         verdict,
         measured,
     } = drop;
-    let why = if *measured { "; the blast radius says so" } else { "" };
-    let text = format!(" ▲ vip {vip}: packets that were forwarded end with {verdict} ({packets} {what}{why})");
+    let (of, why) = match (vip.as_str(), measured) {
+        (OTHER_PACKETS, _) => ("packets of no VIP".to_owned(), "; no plan is refused for them"),
+        (vip, true) => (format!("vip {vip}: packets"), "; the blast radius says so"),
+        (vip, false) => (format!("vip {vip}: packets"), ""),
+    };
+    let text = format!(" ▲ {of} that were forwarded end with {verdict} ({packets} {what}{why})");
     paint(look.color, Tone::Bad, &plain(&text))
 }
 

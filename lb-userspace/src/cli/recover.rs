@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::{
     client::Client,
-    model::{KeyFile, RecoverRequest, Recovery},
+    model::{KeyFile, Mode, RecoverRequest, Recovery},
 };
 
 pub(super) async fn recover(args: args::Recover, client: &Client, terminal: &mut Terminal<'_>) -> Result<Exit, Error> {
@@ -29,6 +29,7 @@ fn text(recovery: &Recovery, dry_run: bool, look: Look) -> String {
         Some(why) if dry_run => would(recovery, why, &mut lines),
         Some(why) => did(recovery, why, &serving, look, &mut lines),
     }
+    lines.extend(trial(recovery));
     let written = if dry_run { "would be written" } else { "is written" };
     match recovery.hash_key {
         KeyFile::Same => {}
@@ -38,6 +39,23 @@ fn text(recovery: &Recovery, dry_run: bool, look: Look) -> String {
         )),
     }
     lines.join("\n")
+}
+
+/// Whoever recovers has to know that what is served may change at once.
+fn trial(recovery: &Recovery) -> Option<String> {
+    let trial = recovery.trial.as_ref()?;
+    let (generation, until, back_to) = (trial.generation, trial.until, trial.back_to);
+    Some(if recovery.trial_is_over {
+        format!(
+            "▲ generation {generation} was on trial until {until}, and nobody confirmed it: generation {back_to} is \
+             served again as soon as changes are taken"
+        )
+    } else {
+        format!(
+            "generation {generation} is on trial until {until}: unless somebody confirms it before (holdfast confirm), \
+             generation {back_to} is served again"
+        )
+    })
 }
 
 fn would(recovery: &Recovery, why: &str, lines: &mut Vec<String>) {
@@ -52,7 +70,11 @@ fn would(recovery: &Recovery, why: &str, lines: &mut Vec<String>) {
 
 fn did(recovery: &Recovery, why: &str, serving: &str, look: Look, lines: &mut Vec<String>) {
     let (tone, line) = if recovery.recovered {
-        let line = format!("● RECOVERED: {serving} is served as before, and changes are taken again");
+        let changes = match recovery.mode {
+            Mode::Hold => "changes are on hold, as they were",
+            Mode::Normal | Mode::ReadOnly => "changes are taken again",
+        };
+        let line = format!("● RECOVERED: {serving} is served as before, and {changes}");
         (Tone::Good, line)
     } else {
         let line = "▲ STILL READ-ONLY: the store is put right; holdfast status says what else is wrong".to_owned();

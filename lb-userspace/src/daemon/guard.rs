@@ -33,6 +33,8 @@ pub struct Warden(Mutex<State>);
 #[derive(Default)]
 struct State {
     guard: Option<Guard>,
+    /// It was told what there is to guard: until then it guards nothing.
+    told: bool,
     /// Why it is not on, and when that was.
     problem: Option<(String, Instant)>,
     /// By guards that are off again.
@@ -46,11 +48,16 @@ impl Warden {
         let refused = state.refused().into_iter().filter(|(_, count)| *count > 0);
         GuardStatus {
             state: match (&state.guard, &state.problem) {
-                (Some(_), _) => GuardState::On,
-                (None, Some(_)) => GuardState::Unavailable,
+                (Some(_), _) if state.told => GuardState::On,
+                (Some(_), _) | (None, Some(_)) => GuardState::Unavailable,
                 (None, None) => GuardState::Off,
             },
-            reason: state.problem.as_ref().map(|(problem, _)| problem.clone()),
+            reason: match &state.problem {
+                None if state.guard.is_some() && !state.told => {
+                    Some("it could not be told yet what there is".to_owned())
+                }
+                problem => problem.as_ref().map(|(problem, _)| problem.clone()),
+            },
             refused: refused.map(|(deed, count)| (deed.name().to_owned(), count)).collect(),
         }
     }
@@ -101,10 +108,19 @@ impl State {
         let Some(guard) = &mut self.guard else {
             return;
         };
-        if let Err(error) = guard.follow(serving.publisher.kernel().directory()) {
+        match guard.follow(serving.publisher.kernel().directory()) {
+            Ok(()) if self.told => {}
+            Ok(()) => {
+                self.told = true;
+                event!(
+                    info,
+                    GuardOn,
+                    "the kernel keeps others from changing what is ours there"
+                );
+            }
             // Somebody removed pins before it was on, or the kernel has no memory: the next look
             // tells. What it guards already, it guards.
-            tracing::debug!(reason = error.whole(), "the guard could not be told what there is");
+            Err(error) => tracing::debug!(reason = error.whole(), "the guard could not be told what there is"),
         }
         tell(&guard.told());
     }
@@ -113,12 +129,8 @@ impl State {
         match Loaded::load(serving.publisher.kernel().directory()).and_then(Loaded::attach) {
             Ok(guard) => {
                 self.guard = Some(guard);
+                self.told = false;
                 self.problem = None;
-                event!(
-                    info,
-                    GuardOn,
-                    "the kernel keeps others from changing what is ours there"
-                );
             }
             Err(error) => {
                 let reason = reason(&error);

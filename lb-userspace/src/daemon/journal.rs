@@ -32,11 +32,12 @@ impl Daemon {
             let key = query.key.or_else(|| store.key_fingerprint().map(str::to_owned));
             (Walk::new(key, kept), serving.signing.unsigned().map(str::to_owned))
         };
-        let damage = match self.walk(&mut walk).await? {
-            Ok(()) => walk.finish(),
-            Err(damage) => Err(damage),
-        };
+        let walked = self.walk(&mut walk).await?.and_then(|()| walk.finish());
         let mut serving = self.serving.lock().await;
+        let damage = match &serving.store {
+            Some(store) => walked.and_then(|audited| store.vouch_for(audited)),
+            None => walked,
+        };
         serving.signing.judged(damage.as_ref().err().copied());
         if let (Ok(_), Some(store)) = (&damage, &serving.store) {
             store.check_schema()?;

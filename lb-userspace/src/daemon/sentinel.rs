@@ -2,6 +2,7 @@
 //! notification of that.
 
 use std::{
+    cell::OnceCell,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,9 +17,13 @@ const LOOK: Duration = Duration::from_millis(20);
 /// slot.
 const ALL: Duration = Duration::from_millis(200);
 
-/// Or so many times what the last one took: where a look at a slot waits for a grace
-/// period (as in 6.1) it takes a while, and the writer's lock is held.
+/// Or so many times what the last one took: the writer's lock is held, and where a look at
+/// a slot waits for a grace period (as in 6.1) that is not for nothing.
 const SHARE: u32 = 20;
+
+/// A look goes on to the next slot for as long as this. Those it has no time for come first the
+/// next time.
+const SLOTS: Duration = Duration::from_millis(50);
 
 /// So many looks may be missed in a row because somebody has the writer's lock.
 const MISSED: u32 = 5;
@@ -58,7 +63,10 @@ pub async fn watch(daemon: Arc<Daemon>) {
             let due = began >= all;
             if due {
                 let looks = Instant::now();
-                let found = tokio::task::block_in_place(|| serving.mend(Now::read()));
+                // From the first slot on: what comes before may take its time.
+                let first = OnceCell::new();
+                let time_left = || first.get_or_init(Instant::now).elapsed() < SLOTS;
+                let found = tokio::task::block_in_place(|| serving.mend(Now::read(), &time_left));
                 // Putting right takes longer than a look; whoever did that may go on.
                 let pause = if found { ALL } else { ALL.max(SHARE * looks.elapsed()) };
                 all = looks + pause;

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Instance, NewDrop, Side, Sides,
+    Instance, NewDrop, OTHER_PACKETS, Side, Sides,
     synthetic::{Endpoint, Standing, by_endpoint},
     text,
 };
@@ -96,7 +96,7 @@ pub fn compare(
                     live.ends += 1;
                     continue;
                 }
-                let name = vip.map_or_else(|| UNNAMED.to_owned(), |vip| vip.name.clone());
+                let name = vip.map_or_else(|| OTHER_PACKETS.to_owned(), |vip| vip.name.clone());
                 let verdict = match drops.get(&name) {
                     Some(known) => known.verdict.clone(),
                     None => instance
@@ -119,9 +119,6 @@ pub fn compare(
     live.new_drops = drops.into_values().collect();
     Ok(live)
 }
-
-/// Of packets that are no flow to a VIP: ICMP errors and the like.
-const UNNAMED: &str = "(other packets)";
 
 /// Where each packet is sent; of one that is no flow, only that it is.
 fn run(

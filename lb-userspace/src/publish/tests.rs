@@ -188,6 +188,25 @@ fn alias_with_another_chunk_is_damage() {
 }
 
 #[test]
+fn slots_are_looked_at_one_by_one_where_there_is_no_time_for_all() {
+    let served = Served::first(&content(), &hops(&content()));
+    let slots = served.publisher.in_use.len();
+    let emptied = *served.publisher.in_use.last().expect("slots");
+    served.publisher.kernel.slots.borrow_mut().remove(&emptied);
+    let (mut next, mut found) = (Some(0), Vec::new());
+    let mut looks = 0;
+    while let Some(from) = next {
+        let (damaged, then) = served.publisher.damage_from(from, || false).expect("a kernel");
+        found.extend(damaged);
+        next = then;
+        looks += 1;
+    }
+    assert_eq!((looks, found), (slots, vec![emptied]));
+    let (damaged, next) = served.publisher.damage_from(0, || true).expect("a kernel");
+    assert_eq!((damaged, next), (vec![emptied], None));
+}
+
+#[test]
 fn publish_that_fails_half_way_leaves_nothing_behind() {
     let hops = hops(&content());
     let mut served = Served::first(&content(), &hops);

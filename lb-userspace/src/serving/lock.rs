@@ -144,9 +144,10 @@ impl Serving {
     /// When the store does not take it.
     pub fn hold(&mut self, why: Option<String>, asked: &Asked<'_>, now: Now) -> Result<(), Failure> {
         let by = asked.by;
-        event!(warn, Held, who = asked.author, why, "changes are on hold");
-        self.writable_store()?
-            .append(&Entry::Held { why, by }, asked.author, now.time)?;
+        let said = why.clone();
+        let entry = Entry::Held { why, by };
+        self.writable_store()?.append(&entry, asked.author, now.time)?;
+        event!(warn, Held, who = asked.author, why = said, "changes are on hold");
         Ok(())
     }
 

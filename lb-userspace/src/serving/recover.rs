@@ -46,6 +46,9 @@ impl Serving {
             remembered: None,
             aside: None,
             hash_key: KeyFile::Same,
+            mode: self.mode_now().0,
+            trial: None,
+            trial_is_over: false,
         };
         if self.mode != Mode::ReadOnly {
             recovery.hash_key = self.hash_key_file((!request.dry_run).then_some(now))?;
@@ -76,8 +79,13 @@ impl Serving {
             Remedy::Settle => None,
             Remedy::Fill | Remedy::Replace => Some(past.generations().len() as u32),
         };
+        // Before anything is moved: where a new store cannot be written, the one before stays.
+        if recovery.rebuilt {
+            store::try_directory(&self.state_dir)?;
+        }
         if request.dry_run {
             recovery.hash_key = self.hash_key_file(None)?;
+            self.say_trial(&mut recovery, now);
             return Ok(recovery);
         }
         if let Some(store) = reopened {
@@ -94,6 +102,8 @@ impl Serving {
             self.become_read_only(reason);
         }
         recovery.recovered = self.mode != Mode::ReadOnly;
+        recovery.mode = self.mode_now().0;
+        self.say_trial(&mut recovery, now);
         event!(
             warn,
             Recovered,
@@ -104,6 +114,13 @@ impl Serving {
             "recovered"
         );
         Ok(recovery)
+    }
+
+    /// What is served may be taken back as soon as changes are taken again.
+    fn say_trial(&self, recovery: &mut Recovery, now: Now) {
+        recovery.trial = self.trial_status(now);
+        let trial = self.on_trial.as_ref();
+        recovery.trial_is_over = trial.is_some_and(|trial| trial.is_over(now.coarse, &self.boot));
     }
 
     /// What is to be done with a store that can be read.
@@ -164,7 +181,8 @@ impl Serving {
                 self.store = None;
                 let aside = store::set_aside(&self.state_dir, now.time)?;
                 recovery.aside = aside.map(|aside| aside.display().to_string());
-                self.store = Some(Store::open(&self.state_dir)?);
+                let opened = Store::open(&self.state_dir);
+                self.store = Some(opened.map_err(|error| failure::half_recovered(&error, recovery.aside.as_deref()))?);
             }
         }
         let (Some(store), Some(served)) = (&mut self.store, &self.served) else {
@@ -181,7 +199,9 @@ impl Serving {
             by: asked.by,
         };
         let content = &served.state.state.content;
-        store.rebuild_from(past, content, recovered, asked.author, now.time)?;
+        store
+            .rebuild_from(past, content, recovered, asked.author, now.time)
+            .map_err(|error| failure::half_recovered(&error, recovery.aside.as_deref()))?;
         self.on_trial = store.on_trial()?;
         self.taken_back = store.taken_back()?;
         Ok(())

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_common::abi::{agent::Peers, flows::Seconds, node::Node};
+use lb_common::abi::{agent::Peers, chunk::ChunkId, flows::Seconds, node::Node};
 
 use super::Serving;
 use crate::{
@@ -41,6 +41,10 @@ pub struct Sentinel {
     said: Vec<Said>,
     /// The file of the hash key.
     hash_key: KeyFile,
+    /// The next look at slots begins here, if the last one had no time for all.
+    next_slot: Option<ChunkId>,
+    /// Looks at slots take so long that one has no time for all.
+    is_slow: bool,
     /// Why something could not be put right, by what it is.
     failing: BTreeMap<&'static str, String>,
 }
@@ -75,6 +79,12 @@ impl Sentinel {
         failing
             .next()
             .map(|(what, why)| format!("{what} cannot be put right: {why}"))
+    }
+
+    /// Slots are looked at by the sentinel only: where each waits for a grace period (as in
+    /// 6.1), whoever asks for a status would keep all others waiting.
+    pub const fn is_slow(&self) -> bool {
+        self.is_slow
     }
 
     /// To be journaled with the next look. The event is whoever's who found it.
@@ -124,9 +134,10 @@ impl Serving {
         self.sentinel.note(Event::ActiveOverwritten, found, true);
     }
 
-    /// Looks at all that is ours, and puts right what is not as it was. Says whether
-    /// there was something.
-    pub fn mend(&mut self, now: Now) -> bool {
+    /// Looks at all that is ours, and puts right what is not as it was; at slots as long
+    /// as there is `time_left`, and goes on there the next time. Says whether there was
+    /// something.
+    pub fn mend(&mut self, now: Now, time_left: &dyn Fn() -> bool) -> bool {
         // For a journal that took nothing.
         let waiting = self.sentinel.found.len();
         self.mend_active();
@@ -134,7 +145,7 @@ impl Serving {
         self.healed("pins", pins);
         let maps = self.mend_maps();
         self.healed("maps", maps);
-        let chunks = self.mend_chunks();
+        let chunks = self.mend_chunks(time_left);
         self.healed("chunks", chunks);
         let store = self.mend_store(now);
         self.healed("the store's file", store);
@@ -248,8 +259,11 @@ impl Serving {
         Ok(())
     }
 
-    fn mend_chunks(&mut self) -> Result<(), Failure> {
-        let damaged = self.publisher.damage()?;
+    fn mend_chunks(&mut self, time_left: &dyn Fn() -> bool) -> Result<(), Failure> {
+        let from = self.sentinel.next_slot.unwrap_or(0);
+        let (damaged, next) = self.publisher.damage_from(from, time_left)?;
+        self.sentinel.is_slow = from != 0 || next.is_some();
+        self.sentinel.next_slot = next;
         if damaged.is_empty() || self.served.is_none() {
             return Ok(());
         }

@@ -50,6 +50,7 @@ impl Footing<'_> {
 impl<'a> Footing<'a> {
     /// The generation on trial, if it may be confirmed now, and as it is served.
     pub(crate) fn may_confirm(&self, now: Now) -> Result<(u64, &'a Served), Failure> {
+        self.check_writable()?;
         let (Some(trial), Some(served)) = (self.on_trial, self.served) else {
             return Err(failure::no_trial());
         };
@@ -154,8 +155,13 @@ impl Serving {
     /// The content to go back to, if somebody asks or if it is time.
     ///
     /// # Errors
-    /// When none is on trial (and somebody asks), or the store cannot be read.
+    /// When none is on trial or no change is taken (and somebody asks), or the store
+    /// cannot be read.
     pub fn content_before_trial(&self, asked: bool, now: Now) -> Result<Option<Part<Content>>, Failure> {
+        // Without a journal a generation could not be told from the one before.
+        if let Err(failure) = self.check_writable() {
+            return if asked { Err(failure) } else { Ok(None) };
+        }
         let trial = match &self.on_trial {
             Some(trial) if asked || trial.is_over(now.coarse, &self.boot) => trial,
             None if asked => return Err(failure::no_trial()),
@@ -186,7 +192,6 @@ impl Serving {
         };
         let (generation, back_to) = (trial.generation, trial.term.back_to);
         let was_worse = trial.worse.is_some();
-        // Without a journal a generation could not be told from the one before.
         self.check_writable()?;
         let purpose = Purpose::Generation {
             plan_digest: None,
@@ -231,6 +236,19 @@ impl Serving {
                 Err(failure)
             }
         }
+    }
+
+    /// What the kernel remembers of it, for a daemon whose store does not say.
+    pub(crate) fn trial_remembered(&self) -> Option<OnTrial> {
+        let served = self.served.as_ref()?;
+        let last = self.past.generations().last()?;
+        let intent = &last.intent;
+        let term = intent.confirm.clone().filter(|_| !last.confirmed)?;
+        let mut generations = self.past.generations().iter();
+        let before = generations.find(|earlier| earlier.intent.generation == term.back_to);
+        let before = before.and_then(|earlier| self.past.content(earlier.intent.content));
+        (intent.generation == served.generation)
+            .then(|| OnTrial::new(served.generation, last.author.clone(), term, before))
     }
 
     pub(crate) fn trial_status(&self, now: Now) -> Option<TrialStatus> {

@@ -29,6 +29,9 @@ pub enum StoreError {
     InUse { path: PathBuf },
     #[error("{} is empty: it was a store, or never became one", path.display())]
     EmptyFile { path: PathBuf },
+    /// What it leads to is not opened: somebody else may have put it there.
+    #[error("{} is a symbolic link, and not followed: link the state directory instead", path.display())]
+    Link { path: PathBuf },
     #[error("{} is no store of holdfast", path.display())]
     NotAStore { path: PathBuf },
     #[error("{} is damaged", path.display())]
@@ -91,6 +94,7 @@ impl StoreError {
             Self::InUse { .. } => "HF4002",
             Self::EmptyFile { .. }
             | Self::NotAStore { .. }
+            | Self::Link { .. }
             | Self::Damaged { .. }
             | Self::FailedCheck { .. }
             | Self::Length { .. }

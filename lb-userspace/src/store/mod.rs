@@ -57,7 +57,7 @@ pub use self::{
     head::{NAMESPACE, SignedHead, Statement, fingerprint},
     key::KeyError,
     page::{Copy, Page, Walk},
-    place::set_aside,
+    place::{set_aside, try_directory},
     signing::{KeyTaken, SIGN_EVERY},
     sqlite::{Host, STORE_FILE},
 };

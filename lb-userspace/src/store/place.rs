@@ -3,11 +3,16 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 
 use super::{
     Store, StoreError,
@@ -86,6 +91,40 @@ impl Store {
         self.inode = Inode::of(&self.path);
         Ok(())
     }
+}
+
+/// What a new store needs at least, bytes; and what is tried at most.
+const NEEDED: u64 = 1 << 20;
+const TRIED: u64 = 64 << 20;
+
+/// Whether a store as large as the one that is there could be written beside it.
+///
+/// # Errors
+/// What the directory or the disk has against it. Nothing was changed.
+pub fn try_directory(dir: &Path) -> Result<(), StoreError> {
+    let dir = sqlite::directory(dir)?;
+    let before = fs::metadata(dir.join(STORE_FILE)).map_or(0, |before| before.len());
+    let new = dir.join(NEW_FILE);
+    // A store that did not become one is of no use to anybody.
+    let tried = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|file| write_out(&file, before.clamp(NEEDED, TRIED)));
+    let removed = fs::remove_file(&new);
+    tried.and(removed).map_err(file_error(&new))
+}
+
+fn write_out(mut file: &File, bytes: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+        // Not every file system can: what follows tells.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    file.write_all(&[0; 4096])?;
+    file.sync_all()
 }
 
 /// Moves what is there of a store out of the way, and says where it is: nothing is

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
-    Damage, Entry, JournalDamage, Store, StoreError,
+    Audited, Damage, Entry, JournalDamage, Store, StoreError,
     chain::Head,
     head::{SignedHead, Statement},
     journal::{self, signed, unsigned},
@@ -166,6 +166,15 @@ impl Store {
         self.signing.unsigned = 0;
         self.signing.due = false;
         Ok(())
+    }
+
+    /// A journal that is sound in itself, if this process wrote all of it that came since
+    /// it opened the store: somebody else may have chained an entry as well.
+    ///
+    /// # Errors
+    /// The first entry that it did not write.
+    pub fn vouch_for(&self, audited: Audited) -> Result<Audited, JournalDamage> {
+        self.foreign.map_or(Ok(audited), Err)
     }
 
     /// Where the journal stops being what this process wrote, if it now ends

@@ -92,6 +92,9 @@ impl Store {
         if !is_there(&path)? {
             create(&dir, &path, host)?;
         }
+        if fs::symlink_metadata(&path).map_err(file_error(&path))?.is_symlink() {
+            return Err(StoreError::Link { path });
+        }
         let schema = check_header(&path)?;
         let connection = connect(&path).map_err(|source| unsound(&path, source.into()))?;
         let mut store = Self {

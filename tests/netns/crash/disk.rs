@@ -6,7 +6,10 @@ use std::{ffi::CStr, fs, io::Write as _, path::Path, time::Duration};
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
-use super::{failures::refused, site::Site};
+use super::{
+    failures::refused,
+    site::{Served, Site},
+};
 
 /// A next hop is followed within this.
 const FOLLOWED: Duration = Duration::from_secs(10);
@@ -65,6 +68,32 @@ fn full_disk_refuses_changes_before_the_switch_until_there_is_room() -> Result<(
     let now = site.ensure_clear()?;
     assert_eq!(now, served);
     super::failures::ensure_whole(&site, from, now.side, now.side)?;
+    ensure_recovers_when_there_is_room(&mut site, &served)
+}
+
+/// A store of no use stays where it is while no other could be written.
+fn ensure_recovers_when_there_is_room(site: &mut Site, served: &Served) -> Result<()> {
+    let (store, filler) = (site.state().join("holdfast.db"), site.state().join("filler"));
+    site.kill()?;
+    let cut = fs::metadata(&store)?.len() / 2;
+    fs::File::options().write(true).open(&store)?.set_len(cut)?;
+    site.start()?;
+    fill(&filler, 16 << 10)?;
+    for recover in [&["recover", "--dry-run"][..], &["recover"]] {
+        let refused = site.installation.run(recover)?;
+        ensure!(
+            refused.code == Some(1) && refused.stderr.contains("HF4000") && refused.stderr.contains("df -h"),
+            "{recover:?}: {}",
+            refused.said()
+        );
+        assert_eq!(fs::metadata(&store)?.len(), cut, "{recover:?}");
+        ensure!(!site.state().join("set-aside").exists(), "{recover:?}");
+    }
+    fs::remove_file(&filler)?;
+    site.run(&["recover"])?;
+    assert_eq!(site.take_set_aside()?.len(), 1);
+    let now = site.ensure_clear()?;
+    assert_eq!(now, *served);
     site.ensure_applies(&now).map(drop)
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Kind, Mode, TrialStatus};
 use crate::digest::Digest;
 
 /// `POST /v1/recover`: ends read-only.
@@ -39,6 +39,14 @@ pub struct Recovery {
     pub aside: Option<String>,
     /// The file of the hash key, as it was found.
     pub hash_key: KeyFile,
+    /// The daemon's mode afterwards: changes may be on hold.
+    pub mode: Mode,
+    /// What is served is on trial, which nobody looks after while the daemon is read-only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialStatus>,
+    /// Its time is over: it is taken back at once when the daemon takes changes again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trial_is_over: bool,
 }
 
 impl Kind for Recovery {

@@ -264,4 +264,7 @@ fn foreign_entry_is_never_signed() {
     assert!(added(store.sign_head(at(101)).expect_err("a foreign entry")));
     store.append(&note("ours"), "ann", at(102)).expect("room");
     assert!(added(store.sign_head(at(103)).expect_err("still there")));
+    // In itself the journal is sound; who wrote the rest of it knows better.
+    let audited = judge(&store, None, Vec::new()).expect("a sound chain");
+    assert!(added(store.vouch_for(audited).expect_err("a foreign entry").into()));
 }

@@ -81,7 +81,7 @@ fn link_or_directory_in_the_place_of_the_store_is_refused() {
     let dir = TempDir::new().expect("a directory");
     let path = dir.path().join(STORE_FILE);
     std::os::unix::fs::symlink(other.path().join(STORE_FILE), &path).expect("a link");
-    assert!(matches!(error(dir.path()), StoreError::File { .. }));
+    assert!(matches!(error(dir.path()), StoreError::Link { .. }));
     fs::remove_file(&path).expect("our link");
     fs::create_dir(&path).expect("a directory");
     assert!(matches!(error(dir.path()), StoreError::NotAStore { .. }));

@@ -182,9 +182,9 @@ impl House {
     pub fn start_another(&self) -> Result<Answer> {
         let installation = &self.team.rig.installation;
         let elsewhere = self.team.rig.directory().join("another");
-        for (state, pins) in [
-            (&installation.state, &installation.pins),
-            (&elsewhere, &installation.pins),
+        for (state, pins, says) in [
+            (&installation.state, &installation.pins, IN_USE),
+            (&elsewhere, &installation.pins, "another daemon has the pins"),
         ] {
             let mut command = Command::new(installation.binaries.holdfastd());
             command
@@ -203,7 +203,7 @@ impl House {
             );
             let said = format!("{err}{out}");
             ensure!(
-                !output.status.success() && said.contains("another "),
+                !output.status.success() && said.contains(says),
                 "a second daemon on {} and {}: {said}",
                 state.display(),
                 pins.display()
