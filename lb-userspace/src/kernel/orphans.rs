@@ -12,7 +12,7 @@ use aya::{
 use super::{
     KernelError,
     aya::{AGENT_MAPS, MAPS},
-    pins::{map_error, map_path, program_error, program_path},
+    pins::{map_error, map_path, program_path},
     sys,
 };
 use crate::event;
@@ -40,8 +40,7 @@ pub fn pin_again(directory: &Path) -> Result<(), KernelError> {
     if !is_attached && !program_path(directory, "balancer").exists() {
         return Ok(());
     }
-    let programs = programs(directory)?;
-    let found = maps(&programs)?;
+    let found = maps(&programs(directory));
     for name in lost {
         let path = map_path(directory, name);
         match found.get(name) {
@@ -63,7 +62,7 @@ pub fn pin_again(directory: &Path) -> Result<(), KernelError> {
 }
 
 /// Those that are pinned, and those that pinned links have.
-fn programs(directory: &Path) -> Result<Vec<ProgramInfo>, KernelError> {
+fn programs(directory: &Path) -> Vec<ProgramInfo> {
     let entries = |part: &str| fs::read_dir(directory.join(part)).into_iter().flatten().flatten();
     let mut programs = Vec::new();
     for entry in entries("prog") {
@@ -81,22 +80,20 @@ fn programs(directory: &Path) -> Result<Vec<ProgramInfo>, KernelError> {
     }
     ids.retain(|id| programs.iter().all(|program| program.id() != *id));
     if !ids.is_empty() {
-        for program in loaded_programs() {
-            let program = program.map_err(program_error)?;
-            if ids.contains(&program.id()) {
-                programs.push(program);
-            }
-        }
+        // Without CAP_SYS_ADMIN none is got by its id; others end meanwhile.
+        let loaded = loaded_programs().filter_map(Result::ok);
+        programs.extend(loaded.filter(|program| ids.contains(&program.id())));
     }
-    Ok(programs)
+    programs
 }
 
 /// By name, as far as the kernel tells.
-fn maps(programs: &[ProgramInfo]) -> Result<BTreeMap<String, MapInfo>, KernelError> {
+fn maps(programs: &[ProgramInfo]) -> BTreeMap<String, MapInfo> {
     let mut maps = BTreeMap::new();
     for program in programs {
-        for id in program.map_ids().map_err(program_error)?.unwrap_or_default() {
-            // Without CAP_SYS_ADMIN no map is got by its id.
+        // Without CAP_SYS_ADMIN neither a program nor a map is got by its id.
+        let ids = program.map_ids().ok().flatten();
+        for id in ids.unwrap_or_default() {
             if let Ok(map) = MapInfo::from_id(id)
                 && let Some(name) = map.name_as_str()
             {
@@ -104,5 +101,5 @@ fn maps(programs: &[ProgramInfo]) -> Result<BTreeMap<String, MapInfo>, KernelErr
             }
         }
     }
-    Ok(maps)
+    maps
 }
