@@ -12,8 +12,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::{
+    io::Errno,
     mount::{MountPropagationFlags, mount_change},
-    thread::{UnshareFlags, unshare_unsafe},
+    thread::{CapabilitySet, UnshareFlags, remove_capability_from_bounding_set, unshare_unsafe},
 };
 use support::{
     addresses::{CLIENT_HOSTS, Family, client},
@@ -23,7 +24,7 @@ use support::{
     process::Process,
     rig::{Layout, Rig},
     topology::Shape,
-    vm::wire::{Answer, End, Mounts, Request, Started},
+    vm::wire::{Answer, End, Footing, Request, Started},
 };
 
 use crate::{
@@ -42,6 +43,12 @@ const UNANSWERED: Duration = Duration::from_secs(1);
 const START_WEIGHT: u32 = 100;
 /// Datagrams come from this port of each of the client's addresses.
 const PORT: u16 = 40_000;
+
+/// Capabilities of a daemon that the package's unit starts.
+const OF_THE_UNIT: CapabilitySet = CapabilitySet::BPF
+    .union(CapabilitySet::NET_ADMIN)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::PERFMON);
 
 #[derive(Debug)]
 pub struct Balancer {
@@ -87,7 +94,7 @@ impl Balancer {
 
     pub fn answer(&mut self, request: Request) -> Result<Answer> {
         Ok(match request {
-            Request::Start(mounts) => Answer::Started(self.start(mounts)?),
+            Request::Start(footing) => Answer::Started(self.start(footing)?),
             Request::Holdfast(arguments) => Answer::Ended(self.holdfast(&arguments)?),
             Request::Apply { weight, further } => {
                 let further = [further.as_slice(), &["-o".to_owned(), "json".to_owned()]].concat();
@@ -133,7 +140,7 @@ impl Balancer {
         self.holdfast(&[&arguments, further].concat())
     }
 
-    fn start(&mut self, mounts: Mounts) -> Result<Started> {
+    fn start(&mut self, footing: Footing) -> Result<Started> {
         ensure!(self.daemon.is_none(), "a daemon runs already");
         let flows = self.rig.network.client.run(Flows::open)??;
         let before = flows.send_once(UNANSWERED)?;
@@ -145,8 +152,8 @@ impl Balancer {
         let installation = &self.rig.installation;
         let mut command = Command::new(installation.binaries.holdfastd());
         installation.direct(&mut command);
-        if mounts == Mounts::Own {
-            with_own_mounts(&mut command);
+        if footing == Footing::Unit {
+            as_of_the_unit(&mut command);
         }
         let begun = Instant::now();
         self.daemon = Some(start_in(&self.rig.network.balancer, command, &installation.log)?);
@@ -193,16 +200,22 @@ impl Balancer {
     }
 }
 
-fn with_own_mounts(command: &mut Command) {
+fn as_of_the_unit(command: &mut Command) {
     let depart = || {
         // SAFETY: the child has one thread, and nothing of this process depends on its mounts.
         unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
-        Ok(mount_change(
-            "/",
-            MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-        )?)
+        mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+        // Root gets with an execve what the bounding set has.
+        for capability in CapabilitySet::all().difference(OF_THE_UNIT).iter() {
+            match remove_capability_from_bounding_set(capability) {
+                // This kernel has none of that number.
+                Ok(()) | Err(Errno::INVAL) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
     };
-    // SAFETY: two system calls and nothing else.
+    // SAFETY: system calls and nothing else.
     unsafe { command.pre_exec(depart) };
 }
 

@@ -10,7 +10,7 @@ use support::{
     vm::{
         kernel::Kernel,
         machine::Guest,
-        wire::{Attempted, Attempts, End, Mounts},
+        wire::{Attempted, Attempts, End, Footing},
     },
     wait,
 };
@@ -174,13 +174,13 @@ fn daemon_is_not_hindered(guest: &mut Guest) -> Result<()> {
         ensure_all_refused(&touched).ok()
     });
     soon.map(drop)?;
-    for (how, mounts) in [(End::Terminate, Mounts::Shared), (End::Kill, Mounts::Own)] {
+    for (how, footing) in [(End::Terminate, Footing::Root), (End::Kill, Footing::Unit)] {
         guest.end(how)?;
         // Without a daemon everything can be repaired.
         let free = guest.attempt(Attempts::Touch)?;
         ensure!(free.programs == 0, "{} LSM programs after the daemon", free.programs);
         ensure_all_done(&free)?;
-        let started = guest.start_with(mounts)?;
+        let started = guest.start_on(footing)?;
         ensure!(started.attached == ["lb0", "lb1"], "{started:?}");
         ensure!(started.answered.iter().all(Option::is_some), "{started:?}");
         // When it says that it is ready, the guard is on.
@@ -188,7 +188,7 @@ fn daemon_is_not_hindered(guest: &mut Guest) -> Result<()> {
         ensure!(guard["state"] == "on", "{guard} after the start");
         ensure_all_refused(&guest.attempt(Attempts::Touch)?)?;
     }
-    // What it guards in its own mount namespace is kept from those who have another, too.
+    // What it guards as a service is kept from the host's root, in another mount namespace.
     guest.hold()?;
     ensure_all_refused(&guest.attempt(Attempts::Harm)?)?;
     ensure_all_done(&guest.attempt(Attempts::Foreign)?)?;

@@ -125,14 +125,8 @@ impl Loaded {
         let mut own = BTreeSet::new();
         for (name, _) in HOOKS {
             let program = program(&mut self.ebpf, name)?;
-            own.extend(
-                program
-                    .info()
-                    .and_then(|info| info.map_ids())
-                    .map_err(program_error)?
-                    .into_iter()
-                    .flatten(),
-            );
+            let fd = program.fd().map_err(program_error)?;
+            own.extend(sys::program_maps(fd.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?);
             program.attach().map_err(program_error)?;
         }
         let take = |ebpf: &mut Ebpf, name| ebpf.take_map(name).ok_or(KernelError::Missing(name));

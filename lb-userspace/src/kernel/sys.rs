@@ -397,6 +397,23 @@ pub fn program_run(program: BorrowedFd<'_>) -> io::Result<(Duration, u64)> {
     Ok((Duration::from_nanos(info.run_time_ns), info.run_cnt))
 }
 
+/// Ids of the maps that a program has. By its descriptor: by its id, as aya asks, it is only
+/// for CAP_SYS_ADMIN.
+pub fn program_maps(program: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    // SAFETY: plain integers, for which all-zero is a value.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let length = size_of::<bpf_prog_info>();
+    object_info(program, ptr::from_mut(&mut info).cast(), length)?;
+    let mut ids = vec![0_u32; info.nr_map_ids as usize];
+    // SAFETY: as above; whatever else was asked for is not asked for again.
+    info = unsafe { std::mem::zeroed() };
+    info.nr_map_ids = ids.len() as u32;
+    info.map_ids = ids.as_mut_ptr() as u64;
+    object_info(program, ptr::from_mut(&mut info).cast(), length)?;
+    ids.truncate(info.nr_map_ids as usize);
+    Ok(ids)
+}
+
 /// What a map is, for telling whether another build's fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapShape {

@@ -180,8 +180,9 @@ pub(super) fn calls_through(program: &Path, map: &Path) -> Result<bool, KernelEr
         return Ok(false);
     }
     let map = sys::map_id(open_pin(map)?.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?;
-    let used = pins::open_program(program)?.info().and_then(|info| info.map_ids());
-    Ok(used.map_err(program_error)?.is_some_and(|used| used.contains(&map)))
+    let program = open_pin(program)?;
+    let used = sys::program_maps(program.as_fd()).map_err(KernelError::call("BPF_OBJ_GET_INFO_BY_FD"))?;
+    Ok(used.contains(&map))
 }
 
 /// How this build's layout differs from what is pinned; `None`: it does not.

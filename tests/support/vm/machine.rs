@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::{
     image,
     kernel::Kernel,
-    wire::{Answer, Attempted, Attempts, Booted, End, Mounts, Request, Started},
+    wire::{Answer, Attempted, Attempts, Booted, End, Footing, Request, Started},
 };
 use crate::{contract::Why, daemon::Outcome, process::Process};
 
@@ -192,12 +192,12 @@ impl Guest {
 
     /// Starts the daemon, and sends packets the moment it is ready.
     pub fn start(&mut self) -> Result<Started> {
-        self.start_with(Mounts::Shared)
+        self.start_on(Footing::Root)
     }
 
-    /// The same, of a daemon with these mounts.
-    pub fn start_with(&mut self, mounts: Mounts) -> Result<Started> {
-        let answer = self.ask(&Request::Start(mounts))?;
+    /// The same, of a daemon with no more than this.
+    pub fn start_on(&mut self, footing: Footing) -> Result<Started> {
+        let answer = self.ask(&Request::Start(footing))?;
         let Answer::Started(started) = answer else {
             bail!("not an answer to a start: {answer:?}");
         };

@@ -10,7 +10,7 @@ use crate::{contract::Why, daemon::Outcome};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Start the daemon, and send datagrams the moment it says that it is ready.
-    Start(Mounts),
+    Start(Footing),
     /// `holdfast` with these arguments.
     Holdfast(Vec<String>),
     /// `holdfast apply` of the first configuration with this weight of web/be1.
@@ -33,14 +33,14 @@ pub enum Request {
     ApplyWithoutEnd { first: u32 },
 }
 
-/// The mounts that a daemon sees.
+/// What a daemon is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mounts {
-    /// Those that everybody sees.
-    Shared,
-    /// A copy in a mount namespace of its own, that hears of what changes: what systemd gives to
-    /// a service with `ProtectSystem=`.
-    Own,
+pub enum Footing {
+    /// All that root has, and the mounts that everybody sees.
+    Root,
+    /// What the package's unit gives: four capabilities, and a copy of the mounts in a namespace of
+    /// its own that hears of what changes (`ProtectSystem=`).
+    Unit,
 }
 
 /// What a guest says.
