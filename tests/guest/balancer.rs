@@ -4,18 +4,13 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     net::{SocketAddr, UdpSocket},
-    os::unix::{net::UnixDatagram, process::CommandExt as _},
+    os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::{
-    io::Errno,
-    mount::{MountPropagationFlags, mount_change},
-    thread::{CapabilitySet, UnshareFlags, remove_capability_from_bounding_set, unshare_unsafe},
-};
 use support::{
     addresses::{CLIENT_HOSTS, Family, client},
     config::{DATAGRAMS, STREAMS},
@@ -30,6 +25,7 @@ use support::{
 use crate::{
     attempts::{self, Held},
     boot::DISK,
+    unit,
 };
 
 const NOTIFY: &str = "/run/notify";
@@ -43,12 +39,6 @@ const UNANSWERED: Duration = Duration::from_secs(1);
 const START_WEIGHT: u32 = 100;
 /// Datagrams come from this port of each of the client's addresses.
 const PORT: u16 = 40_000;
-
-/// Capabilities of a daemon that the package's unit starts.
-const OF_THE_UNIT: CapabilitySet = CapabilitySet::BPF
-    .union(CapabilitySet::NET_ADMIN)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::PERFMON);
 
 #[derive(Debug)]
 pub struct Balancer {
@@ -153,7 +143,7 @@ impl Balancer {
         let mut command = Command::new(installation.binaries.holdfastd());
         installation.direct(&mut command);
         if footing == Footing::Unit {
-            as_of_the_unit(&mut command);
+            unit::as_of_the_unit(&mut command);
         }
         let begun = Instant::now();
         self.daemon = Some(start_in(&self.rig.network.balancer, command, &installation.log)?);
@@ -198,25 +188,6 @@ impl Balancer {
         names.sort();
         Ok(names)
     }
-}
-
-fn as_of_the_unit(command: &mut Command) {
-    let depart = || {
-        // SAFETY: the child has one thread, and nothing of this process depends on its mounts.
-        unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
-        mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
-        // Root gets with an execve what the bounding set has.
-        for capability in CapabilitySet::all().difference(OF_THE_UNIT).iter() {
-            match remove_capability_from_bounding_set(capability) {
-                // This kernel has none of that number.
-                Ok(()) | Err(Errno::INVAL) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(())
-    };
-    // SAFETY: system calls and nothing else.
-    unsafe { command.pre_exec(depart) };
 }
 
 fn start_in(namespace: &Namespace, command: Command, log: &Path) -> Result<Process> {

@@ -5,6 +5,7 @@
 mod attempts;
 mod balancer;
 mod boot;
+mod unit;
 
 use std::{
     env,

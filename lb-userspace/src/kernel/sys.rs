@@ -402,14 +402,11 @@ pub fn program_run(program: BorrowedFd<'_>) -> io::Result<(Duration, u64)> {
 pub fn program_maps(program: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     // SAFETY: plain integers, for which all-zero is a value.
     let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    let length = size_of::<bpf_prog_info>();
-    object_info(program, ptr::from_mut(&mut info).cast(), length)?;
-    let mut ids = vec![0_u32; info.nr_map_ids as usize];
-    // SAFETY: as above; whatever else was asked for is not asked for again.
-    info = unsafe { std::mem::zeroed() };
+    // `MAX_USED_MAPS` of the kernel's include/linux/bpf.h.
+    let mut ids = vec![0_u32; 64];
     info.nr_map_ids = ids.len() as u32;
     info.map_ids = ids.as_mut_ptr() as u64;
-    object_info(program, ptr::from_mut(&mut info).cast(), length)?;
+    object_info(program, ptr::from_mut(&mut info).cast(), size_of::<bpf_prog_info>())?;
     ids.truncate(info.nr_map_ids as usize);
     Ok(ids)
 }
