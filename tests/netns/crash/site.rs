@@ -407,15 +407,20 @@ impl Site {
         Ok(generations)
     }
 
-    /// The stores that were set aside, which are removed.
+    /// The stores that were set aside, which are removed. What was cut short before it moved
+    /// one has made a directory for it.
     pub fn take_set_aside(&self) -> Result<Vec<Vec<u8>>> {
         let directory = self.state().join("set-aside");
         let times = fs::read_dir(&directory).context("nothing was set aside")?;
-        let stores = times
-            .map(|time| Ok(fs::read(time?.path().join("holdfast.db"))?))
-            .collect();
+        let mut stores = Vec::new();
+        for time in times {
+            let store = time?.path().join("holdfast.db");
+            if store.exists() {
+                stores.push(fs::read(store)?);
+            }
+        }
         fs::remove_dir_all(&directory)?;
-        stores
+        Ok(stores)
     }
 
     pub fn state(&self) -> &Path {
