@@ -19,7 +19,7 @@ use support::{
     process::Process,
     rig::{Layout, Rig},
     topology::Shape,
-    vm::wire::{Answer, End, Footing, Request, Started},
+    vm::wire::{Answer, End, Privileges, Request, Started},
 };
 
 use crate::{
@@ -84,7 +84,7 @@ impl Balancer {
 
     pub fn answer(&mut self, request: Request) -> Result<Answer> {
         Ok(match request {
-            Request::Start(footing) => Answer::Started(self.start(footing)?),
+            Request::Start(privileges) => Answer::Started(self.start(privileges)?),
             Request::Holdfast(arguments) => Answer::Ended(self.holdfast(&arguments)?),
             Request::Apply { weight, further } => {
                 let further = [further.as_slice(), &["-o".to_owned(), "json".to_owned()]].concat();
@@ -130,7 +130,7 @@ impl Balancer {
         self.holdfast(&[&arguments, further].concat())
     }
 
-    fn start(&mut self, footing: Footing) -> Result<Started> {
+    fn start(&mut self, privileges: Privileges) -> Result<Started> {
         ensure!(self.daemon.is_none(), "a daemon runs already");
         let flows = self.rig.network.client.run(Flows::open)??;
         let before = flows.send_once(UNANSWERED)?;
@@ -142,7 +142,7 @@ impl Balancer {
         let installation = &self.rig.installation;
         let mut command = Command::new(installation.binaries.holdfastd());
         installation.direct(&mut command);
-        if footing == Footing::Unit {
+        if privileges == Privileges::Unit {
             unit::as_of_the_unit(&mut command);
         }
         let begun = Instant::now();

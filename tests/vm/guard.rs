@@ -10,7 +10,7 @@ use support::{
     vm::{
         kernel::Kernel,
         machine::Guest,
-        wire::{Attempted, Attempts, End, Footing},
+        wire::{Attempted, Attempts, End, Privileges},
     },
     wait,
 };
@@ -174,13 +174,13 @@ fn daemon_is_not_hindered(guest: &mut Guest) -> Result<()> {
         ensure_all_refused(&touched).ok()
     });
     soon.map(drop)?;
-    for (how, footing) in [(End::Terminate, Footing::Root), (End::Kill, Footing::Unit)] {
+    for (how, privileges) in [(End::Terminate, Privileges::Root), (End::Kill, Privileges::Unit)] {
         guest.end(how)?;
         // Without a daemon everything can be repaired.
         let free = guest.attempt(Attempts::Touch)?;
         ensure!(free.programs == 0, "{} LSM programs after the daemon", free.programs);
         ensure_all_done(&free)?;
-        let started = guest.start_on(footing)?;
+        let started = guest.start_with(privileges)?;
         ensure!(started.attached == ["lb0", "lb1"], "{started:?}");
         ensure!(started.answered.iter().all(Option::is_some), "{started:?}");
         // When it says that it is ready, the guard is on.

@@ -2,9 +2,9 @@
 //! how it comes back; and how one that is of no use is set aside.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -16,7 +16,7 @@ use rustix::{
 
 use super::{
     Store, StoreError,
-    sqlite::{self, LOCK_FILE, NEW_FILE, STORE_FILE, file_error, is_there},
+    sqlite::{self, LOCK_FILE, STORE_FILE, file_error, is_there},
 };
 
 /// In the state directory: stores that were of no use, by the time they were found so.
@@ -62,17 +62,8 @@ impl Store {
         if self.is_under_its_name() {
             return Ok(());
         }
-        let new = dir.join(NEW_FILE);
-        if is_there(&new)? {
-            fs::remove_file(&new).map_err(file_error(&new))?;
-        }
         // SQLite takes an empty file, and keeps its mode.
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)
-            .map_err(file_error(&new))?;
+        let (new, _) = sqlite::begin(&dir)?;
         let name = new.to_string_lossy();
         self.connection.execute("VACUUM INTO ?1", [&*name])?;
         let written = File::open(&new).map_err(file_error(&new))?;
@@ -104,15 +95,8 @@ const TRIED: u64 = 64 << 20;
 pub fn try_directory(dir: &Path) -> Result<(), StoreError> {
     let dir = sqlite::directory(dir)?;
     let before = fs::metadata(dir.join(STORE_FILE)).map_or(0, |before| before.len());
-    let new = dir.join(NEW_FILE);
-    // A store that did not become one is of no use to anybody.
-    let tried = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&new)
-        .and_then(|file| write_out(&file, before.clamp(NEEDED, TRIED)));
+    let (new, file) = sqlite::begin(&dir)?;
+    let tried = write_out(&file, before.clamp(NEEDED, TRIED));
     let removed = fs::remove_file(&new);
     tried.and(removed).map_err(file_error(&new))
 }

@@ -38,7 +38,7 @@ pub const STORE_FILE: &str = "holdfast.db";
 pub const LOCK_FILE: &str = "holdfast.lock";
 
 /// A store that is being made.
-pub const NEW_FILE: &str = "holdfast.db.new";
+const NEW_FILE: &str = "holdfast.db.new";
 
 /// The host a store belongs to, if it says who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,6 +262,24 @@ pub fn is_there(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// An empty file under the name of a store that is being made. What is left of one that
+/// was never finished goes; of a link, only the link.
+pub fn begin(dir: &Path) -> Result<(PathBuf, File), StoreError> {
+    let new = dir.join(NEW_FILE);
+    for unfinished in [&new, &dir.join("holdfast.db.new-journal")] {
+        if is_there(unfinished)? {
+            fs::remove_file(unfinished).map_err(file_error(unfinished))?;
+        }
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .map_err(file_error(&new))?;
+    Ok((new, file))
+}
+
 /// Makes a whole store under another name, then gives it its own.
 fn create(dir: &Path, path: &Path, host: Host) -> Result<(), StoreError> {
     for left in ["holdfast.db-journal", "holdfast.db-wal"] {
@@ -270,18 +288,7 @@ fn create(dir: &Path, path: &Path, host: Host) -> Result<(), StoreError> {
             return Err(StoreError::LeftOver { path: left });
         }
     }
-    let new = dir.join(NEW_FILE);
-    for unfinished in [&new, &dir.join("holdfast.db.new-journal")] {
-        if is_there(unfinished)? {
-            fs::remove_file(unfinished).map_err(file_error(unfinished))?;
-        }
-    }
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .map_err(file_error(&new))?;
+    let (new, _) = begin(dir)?;
     let mut connection = connect(&new)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(&migration::definition(SCHEMA))?;

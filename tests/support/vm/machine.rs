@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::{
     image,
     kernel::Kernel,
-    wire::{Answer, Attempted, Attempts, Booted, End, Footing, Request, Started},
+    wire::{Answer, Attempted, Attempts, Booted, End, Privileges, Request, Started},
 };
 use crate::{contract::Why, daemon::Outcome, process::Process};
 
@@ -192,12 +192,12 @@ impl Guest {
 
     /// Starts the daemon, and sends packets the moment it is ready.
     pub fn start(&mut self) -> Result<Started> {
-        self.start_on(Footing::Root)
+        self.start_with(Privileges::Root)
     }
 
     /// The same, of a daemon with no more than this.
-    pub fn start_on(&mut self, footing: Footing) -> Result<Started> {
-        let answer = self.ask(&Request::Start(footing))?;
+    pub fn start_with(&mut self, privileges: Privileges) -> Result<Started> {
+        let answer = self.ask(&Request::Start(privileges))?;
         let Answer::Started(started) = answer else {
             bail!("not an answer to a start: {answer:?}");
         };

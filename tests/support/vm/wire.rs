@@ -10,7 +10,7 @@ use crate::{contract::Why, daemon::Outcome};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// Start the daemon, and send datagrams the moment it says that it is ready.
-    Start(Footing),
+    Start(Privileges),
     /// `holdfast` with these arguments.
     Holdfast(Vec<String>),
     /// `holdfast apply` of the first configuration with this weight of web/be1.
@@ -35,7 +35,7 @@ pub enum Request {
 
 /// What a daemon is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Footing {
+pub enum Privileges {
     /// All that root has, and the mounts that everybody sees.
     Root,
     /// What the package's unit gives: four capabilities, and a copy of the mounts in a namespace of

@@ -243,6 +243,21 @@ fn what_is_set_aside_is_kept_under_a_name_of_its_own() {
 }
 
 #[test]
+fn directory_is_tried_without_touching_what_is_there() {
+    let (old, other) = (TempDir::new().expect("room"), TempDir::new().expect("room"));
+    drop(filled(old.path()));
+    let store = old.path().join(STORE_FILE);
+    let before = fs::read(&store).expect("the file");
+    let (left, elsewhere) = (old.path().join("holdfast.db.new"), other.path().join("precious"));
+    fs::write(&elsewhere, "precious").expect("room");
+    std::os::unix::fs::symlink(&elsewhere, &left).expect("a link");
+    try_directory(old.path()).expect("room");
+    assert_eq!(fs::read_to_string(&elsewhere).expect("the file"), "precious");
+    assert_eq!(fs::read(&store).expect("the file"), before);
+    assert!(fs::symlink_metadata(&left).is_err(), "what was tried is left");
+}
+
+#[test]
 fn disk_without_room_for_all_that_is_remembered_has_nothing_of_it() {
     let (old, other) = (TempDir::new().expect("room"), TempDir::new().expect("room"));
     let store = filled(old.path());
