@@ -40,6 +40,12 @@ mod program {
     /// `PROT_WRITE` of asm-generic/mman-common.h.
     const WRITABLE: u64 = 2;
 
+    /// Flags of mount(2) that say what else is mounted there, or how: `MS_REMOUNT` and `MS_BIND`
+    /// of linux/mount.h, and those of how mounts are shared, `MS_UNBINDABLE`, `MS_PRIVATE`,
+    /// `MS_SLAVE` and `MS_SHARED`, which change nothing that is to be seen there.
+    const PLACING: u64 = 32 | 4096;
+    const SHARING: u64 = 1 << 17 | 1 << 18 | 1 << 19 | 1 << 20;
+
     /// Of `union bpf_attr`: the descriptor that commands on an element, a link or a map have
     /// first, the key of an element, and the descriptor of a batch.
     const ATTR_FD: u64 = 0;
@@ -57,6 +63,7 @@ mod program {
         fdt_files: 0,
         file_path: 0,
         path_mount: 0,
+        path_dentry: 0,
         file_private: 0,
         map_id: 0,
         link_id: 0,
@@ -70,6 +77,7 @@ mod program {
         mount_point: 0,
         mount_group: 0,
         mount_master: 0,
+        unused: 0,
     };
 
     /// Process id of the daemon; 0: it has not said who it is, and nothing is refused yet. Its
@@ -379,13 +387,59 @@ mod program {
         group != 0 && read::<u64>(mount, setting.mount_point) == ours.point && ours.groups.contains(&group)
     }
 
+    /// A `vfsmount` is the one by which the daemon reaches its pins, or one that it follows.
+    #[inline(always)]
+    fn leads_to_ours(vfsmount: u64) -> bool {
+        // First, because it costs least and nearly always says no.
+        super_block_is_ours(read(vfsmount, setting().vfsmount_sb)) && ends_ours(mount_of(vfsmount))
+    }
+
+    /// What is mounted at a `struct path` would cover pins, where the daemon looks for them.
+    #[inline(always)]
+    fn covers_ours(path: u64) -> bool {
+        let setting = setting();
+        let entry: u64 = read(path, setting.path_dentry);
+        is_to_stay(entry) && leads_to_ours(read(path, setting.path_mount))
+    }
+
     #[lsm(hook = "sb_umount")]
     fn guard_sb_umount(context: LsmContext) -> i32 {
-        let vfsmount = argument(&context, 0);
-        // First, because it costs least and nearly always says no.
-        let ours = super_block_is_ours(read(vfsmount, setting().vfsmount_sb)) && ends_ours(mount_of(vfsmount));
-        if ours && !is_allowed(&context) {
+        if leads_to_ours(argument(&context, 0)) && !is_allowed(&context) {
             refuse(&context, Deed::Unmount, 0)
+        } else {
+            ALLOWED
+        }
+    }
+
+    /// mount(2): something new, a part of another mount, or one that is moved, over ours; ours with
+    /// other options. What ours would be moved to is not told.
+    #[lsm(hook = "sb_mount")]
+    fn guard_sb_mount(context: LsmContext) -> i32 {
+        let flags = argument(&context, 3);
+        let only_shares = flags & PLACING == 0 && flags & SHARING != 0;
+        if !only_shares && covers_ours(argument(&context, 1)) && !is_allowed(&context) {
+            refuse(&context, Deed::Mount, 0)
+        } else {
+            ALLOWED
+        }
+    }
+
+    /// move_mount(2), which also mounts what fsmount(2) made.
+    #[lsm(hook = "move_mount")]
+    fn guard_move_mount(context: LsmContext) -> i32 {
+        let from: u64 = read(argument(&context, 0), setting().path_mount);
+        if (covers_ours(argument(&context, 1)) || leads_to_ours(from)) && !is_allowed(&context) {
+            refuse(&context, Deed::Mount, 0)
+        } else {
+            ALLOWED
+        }
+    }
+
+    /// The whole file system is made read-only, by whichever mount and call.
+    #[lsm(hook = "sb_remount")]
+    fn guard_sb_remount(context: LsmContext) -> i32 {
+        if super_block_is_ours(argument(&context, 0)) && !is_allowed(&context) {
+            refuse(&context, Deed::Mount, 0)
         } else {
             ALLOWED
         }

@@ -21,7 +21,14 @@ use lb_common::abi::{
     chunk::CHUNK_BYTES,
     path_mtu::{PathMtu, PathMtuKey},
 };
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::{
+    fs::CWD,
+    mount::{
+        FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+        UnmountFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag, fsmount, fsopen, fspick, mount,
+        mount_bind, mount_change, mount_remount, move_mount, unmount,
+    },
+};
 use support::{
     addresses::{CLIENT_HOSTS, ENCAP_SOURCE, Family, client},
     config::DATAGRAMS,
@@ -241,6 +248,49 @@ fn harm(log: &mut Log, pins: &Path, held: &Held) -> Result<()> {
     log.ours("unmount", "the file system of the pins", || {
         Ok(unmount(mount_of(pins)?, UnmountFlags::DETACH).map_err(io::Error::from)?)
     });
+    mounts(log, pins)
+}
+
+/// What other scripts mount: each once by mount(2), as util-linux did until 2.38, and by the calls
+/// that it has used since then.
+fn mounts(log: &mut Log, pins: &Path) -> Result<()> {
+    let point = mount_of(pins)?;
+    let over = |place: &Path| Ok(mount("bpf", place, "bpf", MountFlags::empty(), None).map_err(io::Error::from)?);
+    log.ours("mount", "a bpffs over that of the pins", || over(point));
+    log.ours("mount", "a bpffs over the pins", || over(pins));
+    log.ours("mount", "a directory over pins", || {
+        Ok(mount_bind(Path::new("/run"), pins.join("maps")).map_err(io::Error::from)?)
+    });
+    log.ours("mount", "a bpffs over that of the pins, made first", || {
+        let made = || {
+            let fresh = fsopen("bpf", FsOpenFlags::empty())?;
+            fsconfig_create(fresh.as_fd())?;
+            let fresh = fsmount(fresh.as_fd(), FsMountFlags::empty(), MountAttrFlags::empty())?;
+            let from_itself = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+            move_mount(fresh.as_fd(), "", CWD, point, from_itself)
+        };
+        Ok(made().map_err(io::Error::from)?)
+    });
+    log.ours("mount", "the file system of the pins, moved", || {
+        let elsewhere = Path::new("/run/elsewhere");
+        fs::create_dir_all(elsewhere)?;
+        Ok(move_mount(CWD, point, CWD, elsewhere, MoveMountFlags::empty()).map_err(io::Error::from)?)
+    });
+    log.ours("mount", "the file system of the pins, read-only", || {
+        Ok(mount_remount(point, MountFlags::RDONLY, "").map_err(io::Error::from)?)
+    });
+    log.ours("mount", "the mount of the pins, read-only", || {
+        let only = MountFlags::RDONLY | MountFlags::BIND;
+        Ok(mount_remount(point, only, "").map_err(io::Error::from)?)
+    });
+    log.ours("mount", "the file system of the pins, read-only, by fspick", || {
+        let picked = || {
+            let picked = fspick(CWD, point, FsPickFlags::empty())?;
+            fsconfig_set_flag(picked.as_fd(), "ro")?;
+            fsconfig_reconfigure(picked.as_fd())
+        };
+        Ok(picked().map_err(io::Error::from)?)
+    });
     Ok(())
 }
 
@@ -323,8 +373,23 @@ fn foreign(log: &mut Log, rig: &Rig) -> Result<()> {
     log.theirs("bind mount", || {
         Ok(mount(pins, elsewhere, "", MountFlags::BIND, None).map_err(io::Error::from)?)
     });
+    log.theirs("mount over that", || {
+        Ok(mount("bpf", elsewhere, "bpf", MountFlags::empty(), None).map_err(io::Error::from)?)
+    });
+    log.theirs("unmount of what is over it", || {
+        Ok(unmount(elsewhere, UnmountFlags::empty()).map_err(io::Error::from)?)
+    });
+    log.theirs("that alone read-only", || {
+        let only = MountFlags::RDONLY | MountFlags::BIND;
+        Ok(mount_remount(elsewhere, only, "").map_err(io::Error::from)?)
+    });
     log.theirs("unmount of that", || {
         Ok(unmount(elsewhere, UnmountFlags::empty()).map_err(io::Error::from)?)
+    });
+    // As systemd does for each service, of everything that is mounted.
+    log.theirs("another way of sharing the mount of the pins", || {
+        let shared = MountPropagationFlags::SHARED;
+        Ok(mount_change(pins, shared).map_err(io::Error::from)?)
     });
 
     // The agent of a backend, whose pins are no daemon's.

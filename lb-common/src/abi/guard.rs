@@ -31,6 +31,8 @@ pub struct GuardSetting {
     pub file_path: u32,
     /// `path.mnt`
     pub path_mount: u32,
+    /// `path.dentry`
+    pub path_dentry: u32,
     /// `file.private_data`
     pub file_private: u32,
     /// `bpf_map.id`
@@ -57,6 +59,8 @@ pub struct GuardSetting {
     pub mount_group: u32,
     /// `mount.mnt_master`
     pub mount_master: u32,
+    /// Zero: the struct is as long as its alignment wants it.
+    pub unused: u32,
 }
 
 /// Groups of mounts that one is in or gets its changes from, at most. A service of its own has
@@ -123,10 +127,13 @@ pub enum Deed {
     Rmdir,
     /// Unmount the file system of the pins.
     Unmount,
+    /// Mount something over pins, move the mount of their file system, or mount it anew
+    /// with other options.
+    Mount,
 }
 
 impl Deed {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MapUpdate,
         Self::MapDelete,
         Self::MapFreeze,
@@ -137,6 +144,7 @@ impl Deed {
         Self::Rename,
         Self::Rmdir,
         Self::Unmount,
+        Self::Mount,
     ];
 
     /// Of a link, not of a map or a pin.
@@ -159,6 +167,7 @@ impl Deed {
             Self::Rename => "rename",
             Self::Rmdir => "rmdir",
             Self::Unmount => "unmount",
+            Self::Mount => "mount",
         }
     }
 }
@@ -178,7 +187,7 @@ pub struct Refusal {
     pub command: [u8; 16],
 }
 
-const _: () = assert!(size_of::<GuardSetting>() == 88);
+const _: () = assert!(size_of::<GuardSetting>() == 96);
 const _: () = assert!(size_of::<GuardedMount>() == 32);
 const _: () = assert!(size_of::<Guarded>() == 8);
 const _: () = assert!(size_of::<Refusal>() == 32);

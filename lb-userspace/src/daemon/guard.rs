@@ -98,6 +98,11 @@ impl State {
             self.put_off();
             return;
         }
+        let directory = serving.publisher.kernel().directory();
+        if self.guard.as_ref().is_some_and(|guard| !guard.is_for(directory)) {
+            // What it keeps from others is not where the pins are any more.
+            self.put_off();
+        }
         if self.guard.is_none() {
             let tried = self.problem.as_ref().map(|(_, when)| *when);
             if tried.is_some_and(|when| now.saturating_duration_since(when) < AGAIN) {
@@ -108,7 +113,7 @@ impl State {
         let Some(guard) = &mut self.guard else {
             return;
         };
-        match guard.follow(serving.publisher.kernel().directory()) {
+        match guard.follow(directory) {
             Ok(()) if self.told => {}
             Ok(()) => {
                 self.told = true;

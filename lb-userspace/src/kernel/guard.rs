@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     os::{
-        fd::{AsFd as _, OwnedFd},
+        fd::{AsFd, OwnedFd},
         linux::fs::MetadataExt as _,
     },
     path::{Path, PathBuf},
@@ -20,7 +20,7 @@ use aya::{
     programs::Lsm,
 };
 use lb_common::abi::guard::{Deed, GuardSetting, Guarded, Refusal, directory};
-use rustix::fs::{major, minor};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::{
     KernelError,
@@ -35,7 +35,7 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 pub const MODULES: &str = "/sys/kernel/security/lsm";
 
 /// The programs and the hooks that they are for.
-const HOOKS: [(&str, &str); 7] = [
+const HOOKS: [(&str, &str); 10] = [
     ("guard_bpf", "bpf"),
     ("guard_bpf_map", "bpf_map"),
     ("guard_mmap_file", "mmap_file"),
@@ -43,6 +43,9 @@ const HOOKS: [(&str, &str); 7] = [
     ("guard_inode_rmdir", "inode_rmdir"),
     ("guard_inode_rename", "inode_rename"),
     ("guard_sb_umount", "sb_umount"),
+    ("guard_sb_mount", "sb_mount"),
+    ("guard_move_mount", "move_mount"),
+    ("guard_sb_remount", "sb_remount"),
 ];
 
 /// Why there is no guard.
@@ -88,6 +91,7 @@ pub struct Loaded {
     setting: GuardSetting,
     /// Of the pins.
     directory: fs::File,
+    place: Place,
 }
 
 impl Loaded {
@@ -99,8 +103,8 @@ impl Loaded {
         let bytes = fs::read(BTF).map_err(GuardError::NoTypes)?;
         let place = |error: io::Error| GuardError::Place(directory.to_owned(), error);
         let opened = fs::File::open(directory).map_err(place)?;
-        let device = opened.metadata().map_err(place)?.st_dev();
-        let setting = setting(&Btf::parse(&bytes).ok_or(GuardError::BadTypes)?, device)?;
+        let found = Place::of(&opened, Path::new("")).map_err(place)?;
+        let setting = setting(&Btf::parse(&bytes).ok_or(GuardError::BadTypes)?, found.device)?;
         let types = aya::Btf::parse(&bytes, aya::Endianness::default()).map_err(|_| GuardError::BadTypes)?;
         let value = Plain(setting);
         let mut loader = EbpfLoader::new();
@@ -113,6 +117,7 @@ impl Loaded {
             ebpf,
             setting,
             directory: opened,
+            place: found,
         })
     }
 
@@ -139,6 +144,7 @@ impl Loaded {
             told: RingBuf::try_from(take(&mut self.ebpf, "TOLD")?).map_err(map_error)?,
             own,
             known: Known::default(),
+            place: self.place,
             _attached: self.ebpf,
         };
         sys::say_password(self.setting.password, self.directory.as_fd())
@@ -160,8 +166,29 @@ pub struct Guard {
     /// Ids of its own maps.
     own: BTreeSet<u32>,
     known: Known,
+    place: Place,
     /// Holds the links.
     _attached: Ebpf,
+}
+
+/// Where pins are: the file system, and the mount of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// As `MKDEV` of the kernel's `include/linux/kdev_t.h`.
+    device: u32,
+    /// 0 where the kernel does not say (before 5.8).
+    mount: u64,
+}
+
+impl Place {
+    /// Of a path below a directory, or of the directory itself.
+    fn of(directory: impl AsFd, path: &Path) -> io::Result<Self> {
+        let facts = statx(directory, path, AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+        Ok(Self {
+            device: facts.stx_dev_major << 20 | facts.stx_dev_minor,
+            mount: facts.stx_mnt_id,
+        })
+    }
 }
 
 /// What it guards.
@@ -173,6 +200,14 @@ struct Known {
 }
 
 impl Guard {
+    /// It guards the place where `directory` is now. False: something was mounted over it, or it
+    /// was unmounted and mounted anew.
+    #[must_use]
+    pub fn is_for(&self, directory: &Path) -> bool {
+        // One that is not there is made anew, and looked at again then.
+        Place::of(CWD, directory).map_or(true, |place| place == self.place)
+    }
+
     /// Guards what is pinned in `directory` now, and nothing else.
     ///
     /// # Errors
@@ -357,19 +392,19 @@ fn directories(directory: &Path) -> Result<BTreeMap<u64, u32>, GuardError> {
     Ok(found)
 }
 
-fn setting(btf: &Btf<'_>, device: u64) -> Result<GuardSetting, GuardError> {
+fn setting(btf: &Btf<'_>, device: u32) -> Result<GuardSetting, GuardError> {
     let of = |name, member| btf.offset(name, member).ok_or(GuardError::NoMember(name, member));
     Ok(GuardSetting {
         // Never zero, which is what is asked for by accident.
         password: fastrand::u64(1..),
-        // As `MKDEV` of the kernel's `include/linux/kdev_t.h`.
-        device: major(device) << 20 | minor(device),
+        device,
         task_files: of("task_struct", "files")?,
         files_fdt: of("files_struct", "fdt")?,
         fdt_max: of("fdtable", "max_fds")?,
         fdt_files: of("fdtable", "fd")?,
         file_path: of("file", "f_path")?,
         path_mount: of("path", "mnt")?,
+        path_dentry: of("path", "dentry")?,
         file_private: of("file", "private_data")?,
         map_id: of("bpf_map", "id")?,
         link_id: of("bpf_link", "id")?,
@@ -383,5 +418,6 @@ fn setting(btf: &Btf<'_>, device: u64) -> Result<GuardSetting, GuardError> {
         mount_point: of("mount", "mnt_mountpoint")?,
         mount_group: of("mount", "mnt_group_id")?,
         mount_master: of("mount", "mnt_master")?,
+        unused: 0,
     })
 }
