@@ -186,8 +186,9 @@ fn observe(scene: &mut Scene, accident: &Accident) -> Result<Observed> {
         Expected::ReadOnly(within) => recover(scene, &mut seen, within)?,
     }
     let healed = Instant::now();
-    // Once is enough where it is known already that something is amiss.
-    let answered = scene.survey(if seen.amiss.is_empty() { 4 } else { 1 })?;
+    // Once is enough where it is known already that something is amiss; else more often than
+    // it was asked at first, so that nobody with little weight is missed by chance.
+    let answered = scene.survey(if seen.amiss.is_empty() { 5 * scene::ROUNDS } else { 1 })?;
     seen.unanswered = scene.missing(&answered);
     let ended = Instant::now();
     let ledger = &scene.traffic.ledger;

@@ -26,6 +26,8 @@ use crate::{
 
 /// A start from nothing has all backends up within this.
 const UP: Duration = Duration::from_secs(20);
+/// So often it is asked at most who answers when all is well.
+pub const ROUNDS: usize = 6;
 /// What is not whole by itself after this is made anew.
 const BY_ITSELF: Duration = Duration::from_secs(3);
 
@@ -301,9 +303,25 @@ impl Scene {
             ledger.connected_since(since) >= wanted
         })?;
         if self.usual.is_empty() {
-            self.usual = self.survey(1)?;
+            self.usual = self.learn()?;
         }
         Ok(())
+    }
+
+    /// Who answers for each VIP: asked again until a round knows nobody new, because who
+    /// has little weight is easily missed, and would not be missed later.
+    fn learn(&self) -> Result<BTreeMap<usize, BTreeSet<String>>> {
+        let mut known = self.survey(1)?;
+        for _ in 1..ROUNDS {
+            let before = known.clone();
+            for (vip, seen) in self.survey(1)? {
+                known.entry(vip).or_default().extend(seen);
+            }
+            if known == before {
+                break;
+            }
+        }
+        Ok(known)
     }
 
     /// Waits until something came back on every connection since then, or it is known
@@ -336,13 +354,12 @@ impl Scene {
     /// A daemon with an empty state directory and no pins.
     fn start_anew(&mut self) -> Result<()> {
         self.site.kill();
-        for directory in [self.site.pins(), self.site.state()] {
-            match fs::remove_dir_all(&directory) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(DrillError::io(format!("removing {}", directory.display()))(error));
-                }
-                Ok(()) | Err(_) => {}
+        self.site.stage.empty_pins()?;
+        match fs::remove_dir_all(self.site.state()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(DrillError::io("removing the state")(error));
             }
+            Ok(()) | Err(_) => {}
         }
         self.site.start(&[])?;
         let site = &self.site;

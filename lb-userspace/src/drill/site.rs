@@ -131,7 +131,7 @@ impl Site {
 
     #[must_use]
     pub fn pins(&self) -> PathBuf {
-        self.stage.path("bpf").join("lb")
+        self.stage.pins()
     }
 
     #[must_use]

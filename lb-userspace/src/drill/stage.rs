@@ -12,7 +12,7 @@
 
 use std::{
     env, fs,
-    io::Read as _,
+    io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
@@ -117,7 +117,7 @@ pub fn follow_outside(stop: &Stop) {
     let stop = Arc::clone(stop);
     thread::spawn(move || {
         // Nothing is ever written; it returns when the other end is closed.
-        std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        io::stdin().read_to_end(&mut Vec::new()).ok();
         stop.store(true, Ordering::Relaxed);
     });
 }
@@ -144,14 +144,20 @@ impl Stage {
         let root = PathBuf::from(ROOT);
         tmpfs(&root, "mode=755")?;
         let stage = Self { root };
-        for (name, mode) in [("bpf", 0o700), ("disk", 0o755), ("run", 0o755), ("desk", 0o1777)] {
+        for (name, mode) in [
+            ("bpf", 0o700),
+            (PINS, 0o700),
+            ("disk", 0o755),
+            ("run", 0o755),
+            ("desk", 0o1777),
+        ] {
             let path = stage.path(name);
             fs::create_dir(&path).map_err(DrillError::io(format!("making {}", path.display())))?;
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))
                 .map_err(DrillError::io(format!("making {}", path.display())))?;
         }
-        mount("bpf", stage.path("bpf"), "bpf", MountFlags::empty(), None)
-            .map_err(|error| DrillError::io("mounting a BPF file system")(error.into()))?;
+        bpffs(&stage.path("bpf"))?;
+        bpffs(&stage.path(PINS))?;
         tmpfs(&stage.path("disk"), &format!("mode=755,size={DISK_BYTES}"))?;
         Ok(stage)
     }
@@ -160,10 +166,60 @@ impl Stage {
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
+
+    /// The daemon's directory of pins: below the mount of a file system that no agent's pins are
+    /// on.
+    #[must_use]
+    pub fn pins(&self) -> PathBuf {
+        self.path(PINS).join("lb")
+    }
+
+    /// Unmounts the file system of the daemon's pins, as if nobody used it.
+    ///
+    /// # Errors
+    /// When it is not mounted.
+    pub fn unmount_pins(&self) -> Result<()> {
+        uncover(&self.path(PINS))
+    }
+
+    /// Mounts another one over it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn cover_pins(&self) -> Result<()> {
+        bpffs(&self.path(PINS))
+    }
+
+    /// Nothing is pinned, and the file system of the pins is where it was at first, whatever was
+    /// mounted or unmounted there.
+    ///
+    /// # Errors
+    /// When it cannot be mounted.
+    pub fn empty_pins(&self) -> Result<()> {
+        for place in [self.pins(), self.path(PINS)] {
+            while uncover(&place).is_ok() {}
+        }
+        // Of a daemon that mounted its own below.
+        match fs::remove_dir(self.pins()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(DrillError::io(format!("removing {}", self.pins().display()))(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.cover_pins()
+    }
 }
+
+/// The file system of the daemon's pins.
+const PINS: &str = "pins";
 
 /// Of the disk that fills up.
 pub const DISK_BYTES: u64 = 64 << 20;
+
+fn bpffs(path: &Path) -> Result<()> {
+    mount("bpf", path, "bpf", MountFlags::empty(), None)
+        .map_err(|error| DrillError::io("mounting a BPF file system")(error.into()))
+}
 
 fn tmpfs(path: &Path, options: &str) -> Result<()> {
     let options = std::ffi::CString::new(options).unwrap_or_default();

@@ -125,3 +125,16 @@ pub fn directory_and_killed(scene: &mut Scene) -> Result<()> {
     remove_directory(scene)?;
     scene.site.start(&[])
 }
+
+/// The next accident has the file system of the pins where it was.
+pub fn unmounted(scene: &mut Scene) -> Result<()> {
+    scene.spoil();
+    scene.strike();
+    scene.site.stage.unmount_pins()
+}
+
+pub fn covered(scene: &mut Scene) -> Result<()> {
+    scene.spoil();
+    scene.strike();
+    scene.site.stage.cover_pins()
+}

@@ -226,6 +226,18 @@ pub const ACCIDENTS: &[Accident] = &[
         kernel::directory,
     ),
     Accident::healed(
+        "pins-unmounted",
+        "umount -l of the file system of the pins",
+        MENDED_MS,
+        kernel::unmounted,
+    ),
+    Accident::healed(
+        "pins-covered",
+        "another BPF file system is mounted over that of the pins",
+        MENDED_MS,
+        kernel::covered,
+    ),
+    Accident::healed(
         "pins-removed-and-killed",
         "rm -rf of the pin directory, kill -9 at once, start",
         RESTARTED_MS,
