@@ -2,6 +2,8 @@
 //! them, detached after one that lets them go, and followed when they come and
 //! go by themselves.
 
+mod problem;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::{
@@ -9,17 +11,27 @@ use lb_common::abi::{
     node::{MAX_INTERFACES, Node},
 };
 
+pub use self::problem::Problem;
 use crate::{
     agent,
-    api::model::Failure,
+    api::model::{Failure, InterfaceState},
     config::{EncapSource, Interface},
     event,
     events::Event,
     failure,
-    kernel::{KernelError, holders::Foreign},
+    kernel::{KernelError, sys::LinkFacts},
     neighbours::{Link, Resolution},
     serving::{Served, Serving},
 };
+
+/// When links were looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// Before the writer's lock was had: something may have been attached since.
+    Before,
+    /// Under the lock.
+    Now,
+}
 
 impl Serving {
     /// Before a switch: says which interfaces are ours, and attaches those
@@ -39,7 +51,8 @@ impl Serving {
         }
         self.write_ours(&node, &peers)?;
         for interface in wanted {
-            if let Err(problem) = self.attach(interface, resolution) {
+            self.keep_links()?;
+            if let Err(problem) = self.attach(interface, resolution, Looked::Before) {
                 // An interface that was ours before may be away for a while:
                 // it is followed. A new one must be there.
                 let known = self.served.as_ref().is_some_and(|served| {
@@ -52,9 +65,9 @@ impl Serving {
                         .any(|known| known.name == interface.name)
                 });
                 if !known {
-                    return Err(problem);
+                    return Err(problem.failure);
                 }
-                self.problems.insert(interface.name.clone(), problem.message);
+                self.note_problem(&interface.name, Some(problem));
             }
         }
         Ok(())
@@ -62,20 +75,27 @@ impl Serving {
 
     /// Attaches what should be attached and is not: interfaces that came back,
     /// or links that somebody detached. Tells how many it attached.
-    pub fn tend_interfaces(&mut self, resolution: &Resolution) -> usize {
+    pub fn tend_interfaces(&mut self, resolution: &Resolution, looked: Looked) -> usize {
         let Some(served) = self.served.take() else {
             return 0;
         };
         let mut attached = 0;
         for interface in wanted(&served) {
-            let problem = match self.attach(interface, resolution) {
+            // Without its pin our own link looks like somebody else's. The sentinel says why it
+            // cannot be pinned, and tries again.
+            if self.keep_links().is_err() {
+                break;
+            }
+            let problem = match self.attach(interface, resolution, looked) {
                 Ok(again) => {
                     attached += usize::from(again);
                     let link = resolution.links.get(&interface.name);
-                    link.filter(|link| !link.up)
-                        .map(|_| format!("{} is down: nothing comes in there", interface.name))
+                    link.and_then(|link| {
+                        self.sentinel.carries(&interface.name, link.ifindex);
+                        Problem::down(interface, link)
+                    })
                 }
-                Err(failure) => Some(failure.message),
+                Err(problem) => Some(problem),
             };
             self.note_problem(&interface.name, problem);
         }
@@ -85,17 +105,41 @@ impl Serving {
     }
 
     /// Says once what is new of an interface.
-    fn note_problem(&mut self, interface: &str, problem: Option<String>) {
-        if self.problems.get(interface) == problem.as_ref() {
-            return;
+    fn note_problem(&mut self, interface: &str, problem: Option<Problem>) {
+        let message = problem.as_ref().map(Problem::message);
+        let known = self.problems.get(interface).map(Problem::message);
+        if known != message {
+            if let Some(problem) = message {
+                event!(error, NotAttached, interface, problem, "interface");
+            } else {
+                event!(info, InterfaceWell, interface, "interface is well again");
+            }
         }
-        if let Some(problem) = problem {
-            event!(error, NotAttached, interface, problem, "interface");
-            self.problems.insert(interface.to_owned(), problem);
-        } else {
-            event!(info, InterfaceWell, interface, "interface is well again");
-            self.problems.remove(interface);
-        }
+        self.sentinel.interface_is(interface, message);
+        match problem {
+            Some(problem) => self.problems.insert(interface.to_owned(), problem),
+            None => self.problems.remove(interface),
+        };
+    }
+
+    /// Interfaces of `links` that have not the program of the link that should be there: one
+    /// that was moved to another network namespace keeps its number and its program.
+    #[must_use]
+    pub fn has_strays(&self, links: &BTreeMap<String, Link>) -> bool {
+        let mut wanted = self.served.iter().flat_map(wanted);
+        wanted.any(|interface| {
+            let facts = self.publisher.kernel().link(&interface.name).ok().flatten();
+            let pair = facts.zip(links.get(&interface.name));
+            pair.is_some_and(|(facts, link)| facts.ifindex == link.ifindex && self.is_stray(&facts, link))
+        })
+    }
+
+    /// The link is on another interface than the one that has its number here.
+    fn is_stray(&self, facts: &LinkFacts, link: &Link) -> bool {
+        let kernel = self.publisher.kernel();
+        // Both while one takes the other's place.
+        let is_ours = |id| id == facts.program_id || kernel.is_balancer(id).unwrap_or(true);
+        link.bare || link.xdp_program.is_some_and(|id| !is_ours(id))
     }
 
     /// Interfaces of `links` whose program somebody took off.
@@ -131,6 +175,8 @@ impl Serving {
             return;
         };
         let stay: BTreeSet<String> = wanted(served).map(|interface| interface.name.clone()).collect();
+        self.problems.retain(|name, _| stay.contains(name));
+        self.sentinel.keep_interfaces(&stay);
         let kernel = self.publisher.kernel_mut();
         for name in kernel.linked_interfaces() {
             if stay.contains(&name) {
@@ -140,7 +186,6 @@ impl Serving {
                 Ok(()) => event!(info, Detached, interface = name, "detached"),
                 Err(error) => event!(error, DetachFailed, interface = name, %error, "could not be detached"),
             }
-            self.problems.remove(&name);
         }
     }
 
@@ -154,78 +199,131 @@ impl Serving {
     }
 
     /// Whether it had to be attached.
-    fn attach(&mut self, interface: &Interface, resolution: &Resolution) -> Result<bool, Failure> {
-        let known = self.problems.get(&interface.name).cloned();
-        self.keep_links()?;
-        let kernel = self.publisher.kernel_mut();
-        let Some(link) = resolution.links.get(&interface.name) else {
-            let ours = kernel.link(&interface.name)?.filter(|facts| facts.ifindex != 0);
-            let mut links = resolution.links.iter();
-            return Err(ours
-                .and_then(|facts| links.find(|(_, link)| link.ifindex == facts.ifindex))
-                .map_or_else(
-                    || not_attached(interface, "there is no such interface"),
-                    |(name, _)| renamed(interface, name),
-                ));
+    fn attach(&mut self, interface: &Interface, resolution: &Resolution, looked: Looked) -> Result<bool, Problem> {
+        let name = &interface.name;
+        let facts = self.publisher.kernel().link(name)?;
+        let Some(link) = resolution.links.get(name) else {
+            return Err(self.missing(interface, facts, resolution));
         };
-        let mut detached = false;
-        match kernel.link(&interface.name)? {
-            Some(facts) if facts.ifindex == link.ifindex => {
-                if !kernel.is_balancer(facts.program_id)? {
-                    event!(
-                        error,
-                        ProgramReplaced,
-                        interface = interface.name,
-                        "another program than the pinned one; putting it on"
-                    );
-                    kernel.renew_link(&interface.name)?;
-                    let found = format!("{} had another program than the pinned one", interface.name);
-                    self.sentinel.note(Event::ProgramReplaced, found, true);
-                }
-                if link.xdp.is_none_or(|mode| mode == interface.mode) {
-                    return Ok(false);
-                }
-                // Another mode: off and on again, as the plan said.
-                kernel.detach(&interface.name)?;
-                detached = true;
-            }
-            // Its interface is gone or it was detached: a link cannot move.
-            Some(facts) => {
-                event!(
-                    warn,
-                    LinkLost,
-                    interface = interface.name,
-                    was = facts.ifindex,
-                    is = link.ifindex,
-                    "the link led elsewhere, or was cut; attaching anew"
-                );
-                kernel.forget_link(&interface.name)?;
-                if facts.ifindex == 0 {
-                    let found = format!("the program was taken off {}", interface.name);
-                    self.sentinel.note(Event::LinkLost, found, true);
-                }
-            }
-            None => {}
+        let Some(facts) = facts else {
+            return self.put_on(interface, link).map(|()| true);
+        };
+        let stays = facts.ifindex == link.ifindex && (looked == Looked::Before || !self.is_stray(&facts, link));
+        if stays {
+            return self.keep_on(interface, link, &facts);
         }
-        if let Some(id) = link.xdp_program.filter(|_| !detached)
-            && !kernel.is_balancer(id)?
+        // A link cannot move.
+        let lost = self.lost(interface, &facts, link);
+        if let Some(found) = &lost {
+            event!(
+                warn,
+                LinkLost,
+                interface = name,
+                was = facts.ifindex,
+                is = link.ifindex,
+                found,
+                "the link was cut, or leads elsewhere; attaching anew"
+            );
+        }
+        let forgotten = self.publisher.kernel_mut().forget_link(name);
+        let done = forgotten
+            .map_err(Problem::from)
+            .and_then(|()| self.put_on(interface, link));
+        if let Some(found) = lost {
+            self.sentinel.note(Event::LinkLost, found, done.is_ok());
+        }
+        done.map(|()| true)
+    }
+
+    /// There is none of this name.
+    fn missing(&self, interface: &Interface, facts: Option<LinkFacts>, resolution: &Resolution) -> Problem {
+        let Some(facts) = facts.filter(|facts| facts.ifindex != 0) else {
+            return Problem::not_attached(interface, "there is no such interface");
+        };
+        let kernel = self.publisher.kernel();
+        let has_own = |name: &str| {
+            let own = kernel.link(name).ok().flatten();
+            own.is_some_and(|own| own.ifindex == facts.ifindex)
+        };
+        let mut links = resolution.links.iter();
+        // In another network namespace the number is another's here, or nobody's.
+        links
+            .find(|(name, link)| link.ifindex == facts.ifindex && !has_own(name) && !self.is_stray(&facts, link))
+            .map_or_else(
+                || Problem::not_attached(interface, "it is in another network namespace"),
+                |(name, _)| Problem::renamed(interface, name),
+            )
+    }
+
+    /// How the program came off; `None`: that was said when it happened.
+    fn lost(&self, interface: &Interface, facts: &LinkFacts, link: &Link) -> Option<String> {
+        let name = &interface.name;
+        let known = self.problems.get(name);
+        if known.is_some_and(|known| known.state == InterfaceState::NotAttached) {
+            return None;
+        }
+        Some(match (facts.ifindex, self.sentinel.carried(name)) {
+            (0, Some(was)) if was == link.ifindex => format!("the program was taken off {name}"),
+            (0, Some(_)) => format!("{name} was deleted, and made anew"),
+            (0, None) => format!("the program was taken off {name}, or {name} was made anew, before the daemon began"),
+            (was, _) if was == link.ifindex => {
+                format!("{name} is another interface of the same number: the program is not on it")
+            }
+            (was, _) => format!("{name} is another interface: number {}, and was {was}", link.ifindex),
+        })
+    }
+
+    /// Its link is where it should be: so are program and mode. Whether it had to be attached.
+    fn keep_on(&mut self, interface: &Interface, link: &Link, facts: &LinkFacts) -> Result<bool, Problem> {
+        let name = &interface.name;
+        let kernel = self.publisher.kernel_mut();
+        if !kernel.is_balancer(facts.program_id)? {
+            event!(
+                error,
+                ProgramReplaced,
+                interface = name,
+                "another program than the pinned one; putting it on"
+            );
+            let renewed = kernel.renew_link(name);
+            let found = format!("{name} had another program than the pinned one");
+            // One that cannot be renewed is tried again each second.
+            if renewed.is_ok() || !self.problems.contains_key(name) {
+                self.sentinel.note(Event::ProgramReplaced, found, renewed.is_ok());
+            }
+            renewed?;
+        }
+        if link.xdp.is_none_or(|mode| mode == interface.mode) {
+            return Ok(false);
+        }
+        // Another mode: off and on again, as the plan said.
+        self.publisher.kernel_mut().detach(name)?;
+        self.put_on_free(interface, link)?;
+        Ok(true)
+    }
+
+    /// Attaches it, unless somebody else's program is there.
+    fn put_on(&mut self, interface: &Interface, link: &Link) -> Result<(), Problem> {
+        if let Some(id) = link.xdp_program
+            && !self.publisher.kernel().is_balancer(id)?
         {
-            // Who holds it is looked up once.
-            return Err(taken(interface, id, known));
+            return Err(Problem::taken(interface, id, self.problems.get(&interface.name)));
         }
-        match kernel.attach(&interface.name, link.ifindex, interface.mode) {
-            Ok(()) => {
-                event!(
-                    info,
-                    Attached,
-                    interface = interface.name,
-                    ifindex = link.ifindex,
-                    "attached"
-                );
-                Ok(true)
-            }
-            Err(error) => Err(not_attached(interface, &failure::chain(&error))),
-        }
+        self.put_on_free(interface, link)
+    }
+
+    fn put_on_free(&mut self, interface: &Interface, link: &Link) -> Result<(), Problem> {
+        let kernel = self.publisher.kernel_mut();
+        kernel
+            .attach(&interface.name, link.ifindex, interface.mode)
+            .map_err(|error| Problem::not_attached(interface, &failure::chain(&error)))?;
+        event!(
+            info,
+            Attached,
+            interface = interface.name,
+            ifindex = link.ifindex,
+            "attached"
+        );
+        Ok(())
     }
 }
 
@@ -283,49 +381,4 @@ fn both(first: Node, second: Node) -> Node {
 /// The agent pinned here takes what this balancer sends.
 fn peers(sources: &[&EncapSource]) -> Peers {
     agent::peers(sources.iter().flat_map(|source| source.prefixes()))
-}
-
-/// The program stays where it is: packets of a renamed interface are still for
-/// the same VIPs.
-fn renamed(interface: &Interface, name: &str) -> Failure {
-    Failure {
-        code: "HF3011".to_owned(),
-        message: format!(
-            "{} is named {name} now: the program stays on it, and the next interface that is named {} takes over",
-            interface.name, interface.name
-        ),
-        fix: Some(format!(
-            "ip link set {name} name {}, or name it {name} in node.interfaces",
-            interface.name
-        )),
-        exit: 1,
-    }
-}
-
-fn taken(interface: &Interface, id: u32, known: Option<String>) -> Failure {
-    let head = format!("{}: another XDP program is attached: program {id} ", interface.name);
-    let message = known.filter(|known| known.starts_with(&head)).unwrap_or_else(|| {
-        format!(
-            "{}: another XDP program is attached: {}. It is not replaced",
-            interface.name,
-            Foreign::of(id)
-        )
-    });
-    Failure {
-        code: "HF3012".to_owned(),
-        message,
-        fix: Some(format!(
-            "stop what attached it, then it is attached by itself; bpftool prog show id {id}"
-        )),
-        exit: 1,
-    }
-}
-
-fn not_attached(interface: &Interface, why: &str) -> Failure {
-    Failure {
-        code: "HF3009".to_owned(),
-        message: format!("{}: the program is not attached: {why}", interface.name),
-        fix: Some(format!("ip link show {}; bpftool net", interface.name)),
-        exit: 1,
-    }
 }

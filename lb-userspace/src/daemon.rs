@@ -13,6 +13,7 @@ mod preview;
 mod requests;
 mod scrape;
 mod sentinel;
+mod socket;
 mod trial;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use clap::Parser;
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Mutex, RwLock, mpsc},
+    task::JoinSet,
 };
 
 use self::health::Vigil;
@@ -33,7 +35,7 @@ use crate::{
     kernel::trace::ProgramLog,
     log::LogFormat,
     metrics,
-    neighbours::{self, Resolution, Resolver, Targets},
+    neighbours::{Resolution, Resolver, Targets},
     relayout::Reach,
     serving::Serving,
     startup::{Found, Places, StartError},
@@ -90,7 +92,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     clock::shift_wall(arguments.wall_clock_offset);
     // The socket first: a second daemon for the same socket ends here, before
     // it touches anything.
-    let listener = api::socket::bind(&arguments.socket)?;
+    let (place, listener) = api::socket::Place::bind(&arguments.socket)?;
+    let place = Arc::new(place);
     let scrapes = match arguments.metrics {
         Some(address) => Some(
             metrics::listen::bind(address)
@@ -99,15 +102,17 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         ),
         None => None,
     };
-    let ended = serve(&arguments, listener, scrapes).await;
-    // Nobody answers there any more.
-    if let Err(error) = std::fs::remove_file(&arguments.socket) {
-        tracing::debug!(%error, "the socket was gone already");
-    }
+    let ended = serve(&arguments, &place, listener, scrapes).await;
+    place.remove();
     ended
 }
 
-async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<TcpListener>) -> anyhow::Result<()> {
+async fn serve(
+    arguments: &Arguments,
+    place: &Arc<api::socket::Place>,
+    listener: UnixListener,
+    scrapes: Option<TcpListener>,
+) -> anyhow::Result<()> {
     // Without it a reboot cannot be told from pins that were removed.
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -128,7 +133,7 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     let resolution = match found.unresolved()? {
         Some(config) => follow::resolve_within(&resolver, &Targets::of(&config), RESOLVE_AT_START).await?,
         None => Resolution {
-            links: neighbours::links().await?,
+            links: resolver.lock().await.links().await?,
             ..Resolution::default()
         },
     };
@@ -145,21 +150,25 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     });
     daemon.follow_once().await;
     daemon.tend_guard().await;
-    let follower = tokio::spawn(follow::follow(Arc::clone(&daemon)));
+    let mut parts = JoinSet::new();
+    parts.spawn(follow::follow(Arc::clone(&daemon)));
     if let Some(scrapes) = scrapes {
         tokio::spawn(metrics::listen::serve(scrapes, Arc::clone(&daemon) as Arc<dyn Backing>));
     }
     let prober = Arc::new(Prober::new(arguments.pin_dir.clone()));
     let (sender, observed) = mpsc::channel(health::OBSERVED_AT_ONCE);
-    let observer = tokio::spawn(health::observe(Arc::clone(&daemon), observed));
-    let publisher = tokio::spawn(health::publish(
+    parts.spawn(health::observe(Arc::clone(&daemon), observed));
+    parts.spawn(health::publish(
         Arc::clone(&daemon),
         Runner::start(sender, Arc::clone(&prober)),
     ));
-    let watcher = tokio::spawn(sentinel::watch(Arc::clone(&daemon)));
-    let warden = tokio::spawn(guard::watch(Arc::clone(&daemon)));
-    let counting = tokio::spawn(activity::watch(Arc::clone(&daemon)));
-    let trials = tokio::spawn(trial::watch(Arc::clone(&daemon)));
+    parts.spawn(sentinel::watch(Arc::clone(&daemon)));
+    parts.spawn(guard::watch(Arc::clone(&daemon)));
+    parts.spawn(activity::watch(Arc::clone(&daemon)));
+    parts.spawn(trial::watch(Arc::clone(&daemon)));
+    let (again, further) = mpsc::channel(1);
+    parts.spawn(socket::watch(Arc::clone(&daemon), Arc::clone(place), again));
+    let doors = api::socket::Doors::new(listener, further);
     daemon.show_trace().await;
     tokio::spawn(notify::reload_on_hangup(Arc::clone(&daemon)));
     daemon.say_ready().await;
@@ -169,10 +178,11 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
         told_to_stop().await;
         stopping.say_stopping().await;
     };
-    api::serve(listener, Arc::clone(&daemon) as Arc<dyn Backing>, told).await?;
-    for task in [follower, observer, publisher, watcher, warden, counting, trials] {
-        task.abort();
+    tokio::select! {
+        served = api::serve(doors, Arc::clone(&daemon) as Arc<dyn Backing>, told) => served?,
+        ended = first_to_end(&mut parts) => return Err(ended),
     }
+    parts.shutdown().await;
     prober.close().await;
     // A change under way is finished; then the process may go.
     let mut serving = daemon.serving.lock().await;
@@ -185,6 +195,23 @@ async fn serve(arguments: &Arguments, listener: UnixListener, scrapes: Option<Tc
     drop(serving);
     event!(info, Stopped, "stopped; the kernel goes on forwarding");
     Ok(())
+}
+
+/// Parts run until they are aborted. One that ends did so by a bug, and half a daemon, which answers
+/// and heals nothing, is worse than none: whoever started it starts it again.
+async fn first_to_end(parts: &mut JoinSet<()>) -> anyhow::Error {
+    let ended = parts.join_next().await;
+    let why = match ended {
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(())) | None => "it returned".to_owned(),
+    };
+    event!(
+        error,
+        PartEnded,
+        why,
+        "a part of the daemon ended, and the daemon with it; the kernel goes on"
+    );
+    anyhow::anyhow!("a part of the daemon ended ({why}), so it ends. The kernel goes on forwarding: start it again")
 }
 
 /// As `kill -9` ends it: nothing is put in order.
@@ -239,5 +266,23 @@ impl Daemon {
                 log.show();
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::first_to_end;
+
+    #[tokio::test]
+    async fn part_that_ends_ends_the_daemon_and_is_said() {
+        let mut parts = JoinSet::new();
+        parts.spawn(std::future::pending());
+        parts.spawn(async { panic!("the garbage in COUNTERS") });
+        let error = first_to_end(&mut parts).await.to_string();
+        assert!(error.contains("the garbage in COUNTERS"), "{error}");
+        assert!(error.contains("The kernel goes on forwarding"), "{error}");
+        assert_eq!(parts.len(), 1, "the others are not waited for");
     }
 }

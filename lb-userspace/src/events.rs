@@ -4,7 +4,11 @@
 //! [`event!`](crate::event) logs one and counts it; `cargo xtask tidy` refuses
 //! warnings and errors of the daemon that are not one.
 
+mod seldom;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use self::seldom::Seldom;
 
 macro_rules! events {
     ($($(#[doc = $doc:literal])+ $name:ident = $id:literal),+ $(,)?) => {
@@ -76,7 +80,7 @@ events! {
     GuardRefused = "00c97b0925c7074ea4c7ba5bf6cd717f",
     /// Somebody removed pins: what they held is pinned again.
     PinLost = "5e3dc8aedc9e6eca137cc97b91de4282",
-    /// Somebody detached the program from an interface: it is attached again.
+    /// Somebody detached the program from an interface, or made the interface anew: it is attached again.
     LinkLost = "1e774fb634378c16479c0c011eace7c2",
     /// A link of ours had another program: ours is put on again.
     ProgramReplaced = "34615790bfa3454596bb631c979cd660",
@@ -84,7 +88,7 @@ events! {
     Attached = "9dad3836e2621d5a17f788b2489417fd",
     /// The program was taken off an interface.
     Detached = "a7ec21879a3afbb5fb1827bd6ac03199",
-    /// An interface should carry the program and does not.
+    /// An interface that should carry the program does not, or has another name, or is down.
     NotAttached = "b8136911d2fa3962db2bbd6f7d88078f",
     /// The program could not be taken off an interface.
     DetachFailed = "a9b53e05cff20379421c8a0973b89451",
@@ -134,6 +138,8 @@ events! {
     HealthNotFollowed = "8c8f8f117c92dc5793f9bd5de6e10f89",
     /// A pool follows its checks again.
     HealthFollowed = "1d1bb3afbb608a7b3006cf227bd72fc4",
+    /// A part of the daemon ended, by a bug: the rest ends, too, and the kernel goes on.
+    PartEnded = "54efe5346a89b07073a446ff0cfb73af",
     /// The part that runs checks ended, and the daemon did not.
     ChecksEnded = "9ca7dedc8e46c4de940d179b101dbfc4",
     /// systemd could not be told that the daemon lives.
@@ -162,6 +168,10 @@ events! {
     StoreTaken = "78abc72bcdcb0de685f6146249b11fff",
     /// Somebody removed or replaced the file of the hash key: it is written again.
     HashKeyTaken = "3734a324c96dcc7608a1f6d3ec25906f",
+    /// Somebody removed or replaced the API's socket while the daemon ran: another is in its place.
+    SocketTaken = "286f0801d2ee13f5941e91d225381229",
+    /// Somebody removed the key of the journal's heads while the daemon ran: it is written again.
+    JournalKeyTaken = "072d8cc60abf4ac69b1749e49587e0bb",
     /// What somebody changed in the kernel could not be put right yet; it is tried again.
     NotHealed = "53142ed551ea4341e25a02894385ce45",
     /// A plan waits for approvals.
@@ -204,9 +214,10 @@ pub fn counts() -> impl Iterator<Item = (Event, u64)> {
 }
 
 /// Events that say that somebody else changed what is ours in the kernel.
-const DRIFT: [(&str, Event); 9] = [
+const DRIFT: [(&str, Event); 12] = [
     ("pin", Event::PinLost),
     ("link", Event::LinkLost),
+    ("interface", Event::NotAttached),
     ("program", Event::ProgramReplaced),
     ("chunk", Event::ChunkLost),
     ("active", Event::ActiveOverwritten),
@@ -214,6 +225,8 @@ const DRIFT: [(&str, Event); 9] = [
     ("counters", Event::CountersCleared),
     ("store", Event::StoreTaken),
     ("hash-key", Event::HashKeyTaken),
+    ("socket", Event::SocketTaken),
+    ("journal-key", Event::JournalKeyTaken),
 ];
 
 /// Of each kind of drift, how often it was found.

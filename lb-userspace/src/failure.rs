@@ -2,11 +2,12 @@
 //! command, exit code. The one place where errors become text for people.
 
 mod lock;
+mod sqlite;
 
 use std::{error::Error, io, path::Path};
 
 use crate::{
-    api::model::Failure,
+    api::{model::Failure, socket::BindError},
     clock::Now,
     confirm::OnTrial,
     layout,
@@ -34,7 +35,7 @@ pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let part = error.to_string();
+        let part = sqlite::words(error).unwrap_or_else(|| error.to_string());
         if !text.contains(&part) {
             text = format!("{text}: {part}");
         }
@@ -118,6 +119,13 @@ impl From<crate::kernel::KernelError> for Failure {
 impl From<layout::NotARoot> for Failure {
     fn from(error: layout::NotARoot) -> Self {
         failure("HF3006", FAILED, chain(&error), "holdfast bpf dump")
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        let fix = "see who removes or makes files there; systemctl restart holdfastd interrupts no traffic";
+        failure("HF5001", FAILED, chain(&error), fix)
     }
 }
 

@@ -50,8 +50,11 @@ pub struct Link {
     pub mtu: u16,
     /// The XDP mode that is really in use, by whomever.
     pub xdp: Option<XdpMode>,
-    /// The kernel's id of the XDP program on it, whosever.
+    /// The kernel's id of the XDP program on it, whosever. Absent: there is none, or the kernel
+    /// did not say.
     pub xdp_program: Option<u32>,
+    /// The kernel said that there is none.
+    pub bare: bool,
     /// Set up, and the other end is there.
     pub up: bool,
 }
@@ -170,6 +173,9 @@ const fn change(payload: &NetlinkPayload<RouteNetlinkMessage>) -> Change {
 
 /// Resolves next hops, look by look.
 pub struct Resolver {
+    /// Open from the first look on: while descriptors have run out, links and next hops are
+    /// followed all the same.
+    netlink: Option<Netlink>,
     ways: Ways,
     paths: BTreeMap<IpAddr, u16>,
 }
@@ -177,6 +183,7 @@ pub struct Resolver {
 impl Default for Resolver {
     fn default() -> Self {
         Self {
+            netlink: None,
             ways: Ways::new(),
             paths: BTreeMap::new(),
         }
@@ -184,6 +191,23 @@ impl Default for Resolver {
 }
 
 impl Resolver {
+    /// The socket that is open, or one that is. Whoever took it gives it back after a look
+    /// that came to its end: behind another, answers may wait that nobody reads.
+    fn take_netlink(&mut self) -> Result<Netlink, NetlinkError> {
+        Ok(self.netlink.take().map_or_else(Netlink::open, Ok)?)
+    }
+
+    /// The links of this network namespace, by name.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub async fn links(&mut self) -> Result<BTreeMap<String, Link>, NetlinkError> {
+        let netlink = self.take_netlink()?;
+        let links = netlink.links().await?;
+        self.netlink = Some(netlink);
+        Ok(links)
+    }
+
     /// Routes may lead elsewhere: they are asked for again.
     pub fn doubt(&mut self) {
         self.ways.doubt();
@@ -199,7 +223,7 @@ impl Resolver {
     /// # Errors
     /// When the kernel does not answer.
     pub async fn look(&mut self, targets: &Targets, now: Instant) -> Result<Resolution, NetlinkError> {
-        let netlink = Netlink::open()?;
+        let netlink = self.take_netlink()?;
         let links = netlink.links().await?;
         let neighbours = netlink.neighbours().await?;
         let local = netlink.addresses().await?;
@@ -215,6 +239,7 @@ impl Resolver {
         while let Some((address, answer)) = answers.next().await {
             self.ways.learn(address, answer, now);
         }
+        drop(answers);
         let seen = Seen {
             links: &links,
             by_index: by_index(&links),
@@ -227,6 +252,7 @@ impl Resolver {
         for (ifindex, address) in self.ways.use_now(doubtful, now) {
             netlink.use_neighbour(ifindex, address).await;
         }
+        self.netlink = Some(netlink);
         Ok(Resolution {
             hops,
             problems,

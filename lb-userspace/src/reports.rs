@@ -14,7 +14,8 @@ use self::objects::{pools, vips};
 pub(crate) use self::{file::FileJudged, objects::Counted};
 use crate::{
     api::model::{
-        BpfDump, BpfVerify, Check, ChunkSummary, Failure, GuardStatus, InterfaceStatus, Pins, Status, Why, WhyQuery,
+        BpfDump, BpfVerify, Check, ChunkSummary, Failure, GuardStatus, InterfaceState, InterfaceStatus, Pins, Status,
+        Why, WhyQuery,
     },
     clock::Now,
     config::{Pool, Vip},
@@ -91,20 +92,30 @@ impl Serving {
         let interfaces = served.state.config().node.interfaces.iter();
         interfaces
             .map(|interface| {
+                let problem = self.problems.get(&interface.name);
+                let detached = served.state.state.content.overrides.detached.contains(&interface.name);
+                let problem = problem.filter(|_| !detached);
+                let state = match problem {
+                    Some(problem) => problem.state,
+                    None if detached => InterfaceState::Detached,
+                    None => InterfaceState::Well,
+                };
                 let link = resolution.links.get(&interface.name);
                 let ours = self.publisher.kernel().link(&interface.name).ok().flatten();
+                // In another network namespace it has no number here.
+                let ours = ours.filter(|_| link.is_some() || state != InterfaceState::NotAttached);
                 // A renamed interface keeps its program.
                 let ifindex = link.map_or_else(|| ours.map_or(0, |facts| facts.ifindex), |link| link.ifindex);
                 let link = link.or_else(|| resolution.links.values().find(|link| link.ifindex == ifindex));
                 let ours = ours.filter(|facts| facts.ifindex != 0 && facts.ifindex == ifindex);
-                let detached = served.state.state.content.overrides.detached.contains(&interface.name);
                 InterfaceStatus {
                     name: interface.name.clone(),
                     ifindex,
                     mode: ours.and_then(|_| link?.xdp),
                     prog_id: ours.map_or(0, |facts| facts.program_id),
-                    problem: match self.problems.get(&interface.name) {
-                        Some(problem) => Some(problem.clone()),
+                    state,
+                    problem: match problem {
+                        Some(problem) => Some(problem.message().to_owned()),
                         None => detached.then(|| "detached by an operator".to_owned()),
                     },
                 }

@@ -30,6 +30,7 @@ use crate::{
     activity::Activity,
     api::model::{Applied, Failure, Mode, TakenBack},
     arrivals::Arrivals,
+    attachments::Problem,
     confirm::OnTrial,
     digest::Digest,
     drain::Blind,
@@ -60,8 +61,8 @@ pub struct Serving {
     pub(crate) config_file: PathBuf,
     /// As it was given; `publisher` knows how it is reached.
     pub(crate) pin_dir: PathBuf,
-    /// Why an interface has no program, if it should have one.
-    pub(crate) problems: BTreeMap<String, String>,
+    /// Of interfaces that should have the program, and are not well.
+    pub(crate) problems: BTreeMap<String, Problem>,
     /// Flows in dirty slots that found no room.
     pub(crate) blind: Blind,
     /// There may be entries in FLOWS that nobody needs.

@@ -10,15 +10,19 @@ pub(crate) mod hash_key;
 
 use std::{io, path::Path, sync::Arc};
 
+use lb_common::abi::hash_key::HashKey;
+
 use crate::{
     activity::Activity,
-    api::model::{Failure, Mode},
+    api::model::{Failure, KeyFile, Mode},
     arrivals::Arrivals,
+    attachments::Looked,
     clock::Now,
     config::{self, Config},
     digest::Digest,
     drain::Blind,
     event,
+    events::Event,
     kernel::{KernelError, bpffs, upgrade::Object, what_serves},
     metrics::Tally,
     neighbours::Resolution,
@@ -78,7 +82,11 @@ pub enum StartError {
     },
     #[error("stopped on the way to another layout, as it was told to")]
     Stopped,
-    #[error("the hash key file {path} cannot be used")]
+    #[error(
+        "HF3023: the hash key file {path} cannot be used, and there is no copy of it in the state directory. Nothing is \
+         served, because with another key every connection would go elsewhere: put the file back from a backup, or from a \
+         balancer with the same key. Without either, `head -c 32 /dev/urandom > {path}` makes a new one"
+    )]
     HashKey {
         path: std::path::PathBuf,
         #[source]
@@ -233,12 +241,13 @@ impl Found {
         if self.serving.mode == Mode::ReadOnly && self.serving.on_trial.is_none() {
             self.serving.on_trial = self.serving.trial_remembered();
         }
+        self.serving.keep_hash_key();
         if let (Ok(file), Some(served)) = (&self.file, &self.serving.served) {
             let name = file.path.display().to_string();
             let judged = FileJudged::of(&name, &file.text, Ok(&file.parsed), served);
             self.serving.file_judged = Some(judged);
         }
-        self.serving.tend_interfaces(resolution);
+        self.serving.tend_interfaces(resolution, Looked::Before);
         self.serving.begin_signing(now);
         Ok(self.serving)
     }
@@ -319,16 +328,9 @@ impl Found {
         let state = forget_hops(state);
         let content = state.state.content.clone();
         self.serving.environment.clone_from(&content.config.environment);
-        // A new key would move every flow.
-        let path = &content.config.node.hash_key_file;
-        if !path.exists() {
-            let source = io::ErrorKind::NotFound.into();
-            return Err(StartError::HashKey {
-                path: path.clone(),
-                source,
-            });
-        }
-        self.install_hash_key(&content.config)?;
+        self.serving.activity = Activity::of_owners_before();
+        let key = self.hash_key_of_before(&content.config.node.hash_key_file, now)?;
+        self.serving.publisher.kernel().set_hash_key(&key)?;
         self.serving.served = Some(Served {
             generation,
             revision,
@@ -362,12 +364,40 @@ impl Found {
 
     fn install_hash_key(&self, config: &Config) -> Result<(), StartError> {
         let path = &config.node.hash_key_file;
-        let key = hash_key::read(path).map_err(|source| StartError::HashKey {
-            path: path.clone(),
-            source,
-        })?;
+        let key = hash_key::read(path).map_err(|source| unusable(path, source))?;
         self.serving.publisher.kernel().set_hash_key(&key)?;
         Ok(())
+    }
+
+    /// What was served was served with the key that was kept: another would move every flow, and
+    /// its file may be gone since, or have another.
+    fn hash_key_of_before(&mut self, path: &Path, now: Now) -> Result<HashKey, StartError> {
+        let Ok(key) = hash_key::of_file(&hash_key::copy(&self.serving.state_dir)) else {
+            return hash_key::of_file(path).map_err(|source| unusable(path, source));
+        };
+        if matches!(hash_key::compare(path, &key), Ok(KeyFile::Same)) {
+            return Ok(key);
+        }
+        // What cannot be put right is tried again, and said, by the sentinel.
+        let restored = hash_key::restore(path, &key, now.time).is_ok();
+        let path = path.display().to_string();
+        event!(
+            error,
+            HashKeyTaken,
+            path,
+            restored,
+            "the file of the hash key was gone, or had another key than the one that was served with"
+        );
+        let found = format!("{path} was not as it was when something was served last");
+        self.serving.sentinel.note(Event::HashKeyTaken, found, restored);
+        Ok(key)
+    }
+}
+
+fn unusable(path: &Path, source: io::Error) -> StartError {
+    StartError::HashKey {
+        path: path.to_owned(),
+        source,
     }
 }
 

@@ -23,7 +23,7 @@ fn source_affinity_by_siphash_keeps_a_client_on_one_backend_too() -> Result<()> 
 }
 
 fn with_source_affinity(hash: &'static str) -> Result<()> {
-    let rig = Rig::build_with(&Layout::of(Shape::OneArm, 4), |mut fleet| {
+    let rig = Rig::build_with(&Layout::of(Shape::OneArm, 4).beside(), |mut fleet| {
         for vip in &mut fleet.vips {
             vip.affinity = "source";
             vip.hash = hash;
@@ -51,7 +51,7 @@ fn with_source_affinity(hash: &'static str) -> Result<()> {
 
 #[test]
 fn siphash_spreads_connections_and_the_command_line_knows_where() -> Result<()> {
-    let rig = Rig::build_with(&Layout::of(Shape::TwoArm, 4), |mut fleet| {
+    let rig = Rig::build_with(&Layout::of(Shape::TwoArm, 4).beside(), |mut fleet| {
         for vip in &mut fleet.vips {
             vip.hash = "siphash";
         }

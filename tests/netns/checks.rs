@@ -221,7 +221,7 @@ fn all_kinds_pass(encap: Encap, outer: Family) -> Result<()> {
     let layout = Layout {
         encap,
         outer,
-        ..Layout::of(Shape::TwoArm, 1)
+        ..Layout::of(Shape::TwoArm, 1).beside()
     };
     with_checker(&layout, async |checker| {
         for family in Family::BOTH {
@@ -263,7 +263,7 @@ fn checks_of_all_kinds_pass_by_l2() -> Result<()> {
 
 #[test]
 fn checks_leave_by_the_interface_their_traffic_comes_by() -> Result<()> {
-    let layout = Layout::of(Shape::OneArm, 1);
+    let layout = Layout::of(Shape::OneArm, 1).beside();
     with_checker(&layout, async |checker| {
         for family in Family::BOTH {
             let tcp = Check::Tcp { port: STREAMS.port };
@@ -277,7 +277,7 @@ fn vip_that_is_gone_fails(encap: Encap, outer: Family) -> Result<()> {
     let layout = Layout {
         encap,
         outer,
-        ..Layout::of(Shape::TwoArm, 1)
+        ..Layout::of(Shape::TwoArm, 1).beside()
     };
     with_checker(&layout, async |checker| {
         let host = &checker.rig.network.backends[0].namespace;
@@ -311,7 +311,7 @@ fn agent_that_is_gone_fails(encap: Encap, outer: Family) -> Result<()> {
     let layout = Layout {
         encap,
         outer,
-        ..Layout::of(Shape::TwoArm, 1)
+        ..Layout::of(Shape::TwoArm, 1).beside()
     };
     with_checker(&layout, async |checker| {
         let kinds = || all_kinds(Family::V4);
@@ -355,7 +355,7 @@ fn unpin(directory: &Path) -> Result<()> {
 
 #[test]
 fn what_a_killed_daemon_left_is_replaced_and_two_daemons_do_not_meet() -> Result<()> {
-    let rig = Rig::start(Shape::OneArm, 1, 1)?;
+    let rig = Rig::start_beside(Shape::OneArm, 1, 1)?;
     let balancer = &rig.network.balancer;
     let pins = &rig.installation.pins;
     let open = |directories: &[&Path]| -> Result<Vec<u32>> {
@@ -386,7 +386,7 @@ fn what_a_killed_daemon_left_is_replaced_and_two_daemons_do_not_meet() -> Result
 /// table, as before.
 #[test]
 fn only_marked_packets_are_led_to_the_tunnel() -> Result<()> {
-    let layout = Layout::of(Shape::TwoArm, 1);
+    let layout = Layout::of(Shape::TwoArm, 1).beside();
     with_checker(&layout, async |checker| {
         let balancer = &checker.rig.network.balancer;
         for family in Family::BOTH {
@@ -412,7 +412,7 @@ fn checker_mark(balancer: &Namespace) -> Result<u32> {
 fn checked_both_ways(encap: Encap) -> Result<Rig> {
     let layout = Layout {
         encap,
-        ..Layout::of(Shape::TwoArm, 2)
+        ..Layout::of(Shape::TwoArm, 2).beside()
     };
     let check = format!(
         "tcp: {{ port: {} }}, interval: 200ms, timeout: 200ms, rise: 2, fall: 3",

@@ -61,7 +61,7 @@ fn ensure_mended(rig: &Rig, more: &[&str], check: &str, object: &str, bad: &str)
 
 #[test]
 fn doctor_finds_nothing_wrong_with_a_rig_and_names_what_is_broken() -> Result<()> {
-    let rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::TwoArm, 2, 2)?;
     let balancer = &rig.network.balancer;
     let (code, findings) = doctor(&rig, &[])?;
     let failures: Vec<_> = findings.iter().filter(|finding| finding["level"] == "fail").collect();
@@ -91,7 +91,7 @@ fn doctor_finds_nothing_wrong_with_a_rig_and_names_what_is_broken() -> Result<()
 
 #[test]
 fn doctor_names_a_backend_that_does_not_answer() -> Result<()> {
-    let rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::TwoArm, 2, 2)?;
     let host = rig.host("be1").context("be1")?;
     host.namespace.ip("link set eth0 down")?;
     rig.network
@@ -110,7 +110,7 @@ fn doctor_names_a_backend_that_does_not_answer() -> Result<()> {
 
 #[test]
 fn doctor_names_a_program_that_is_not_ours_with_and_without_a_daemon() -> Result<()> {
-    let mut rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let mut rig = Rig::start_beside(Shape::OneArm, 2, 2)?;
     rig.network.balancer.ip("link add x0 type veth peer name x1")?;
     let mut fleet = rig.fleet.clone();
     fleet.interfaces.push(Interface {

@@ -48,7 +48,7 @@ fn two_arm_counters_account_for_every_frame() -> Result<()> {
 }
 
 fn payloads_arrive_intact(shape: Shape) -> Result<()> {
-    let rig = Rig::start(shape, 4, 4)?;
+    let rig = Rig::start_beside(shape, 4, 4)?;
     let mut backends = std::collections::BTreeSet::new();
     for (nth, source) in Topology::client_addresses(Family::V4).into_iter().enumerate() {
         // One byte, a segment that is full to the last byte, many segments.
@@ -76,7 +76,7 @@ fn payloads_arrive_intact(shape: Shape) -> Result<()> {
 
 fn backends_are_used_by_weight(shape: Shape) -> Result<()> {
     const CONNECTIONS: usize = 2400;
-    let rig = Rig::start(shape, 4, 4)?;
+    let rig = Rig::start_beside(shape, 4, 4)?;
     let weights = [("be1", 100), ("be2", 100), ("be3", 50), ("be4", 150)];
     let fleet = rig.fleet.clone().weighing("web", "be3", 50).weighing("web", "be4", 150);
     rig.installation.apply(&fleet)?;
@@ -99,7 +99,7 @@ fn counters_account_for_every_frame(shape: Shape, verdict: &str) -> Result<()> {
     const DATAGRAM_COUNT: u64 = 5000;
     // Ethernet, IPv4, UDP, and 128 bytes of payload.
     const FRAME: u64 = 14 + 20 + 8 + 128;
-    let rig = Rig::start(shape, 4, 4)?;
+    let rig = Rig::start_beside(shape, 4, 4)?;
     let (seen_before, before) = settled(&rig)?;
     let report = send(&rig, DATAGRAM_COUNT)?;
     assert_eq!(report.answered, DATAGRAM_COUNT, "{report:?}");

@@ -15,7 +15,7 @@ const PORT: u16 = 8080;
 
 #[test]
 fn service_on_the_balancer_itself_is_reached_through_the_program() -> Result<()> {
-    let rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::OneArm, 2, 2)?;
     let _service = exchange::serve(&rig.network.balancer, "balancer", Wire::Http, PORT)?;
     for family in Family::BOTH {
         let target = SocketAddr::new(BALANCER.of(family), PORT);
@@ -35,7 +35,7 @@ fn service_on_the_balancer_itself_is_reached_through_the_program() -> Result<()>
 
 #[test]
 fn host_answers_ping_arp_and_neighbour_discovery() -> Result<()> {
-    let rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::TwoArm, 2, 2)?;
     for family in Family::BOTH {
         let balancer = BALANCER.of(family);
         ensure!(ping(&rig.network.client, balancer)?, "{balancer}: no answer");
@@ -61,7 +61,7 @@ fn host_answers_ping_arp_and_neighbour_discovery() -> Result<()> {
 
 #[test]
 fn ping_of_a_vip_is_answered_by_the_program_and_of_other_addresses_by_nobody() -> Result<()> {
-    let rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::OneArm, 2, 2)?;
     let client = &rig.network.client;
     for family in Family::BOTH {
         let before = rig.installation.status()?;

@@ -17,7 +17,7 @@ const KEPT: &str = "kept.pub";
 
 /// A rig whose daemon has made some generations.
 fn lived() -> Result<Rig> {
-    let rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::OneArm, 2, 2)?;
     for weight in [50, 70] {
         rig.installation
             .apply(&rig.fleet.clone().weighing("web", "be1", weight))?;

@@ -63,7 +63,7 @@ fn ensure_same(scrape: &Scrape, status: &Status) -> Result<()> {
 
 #[test]
 fn metrics_count_each_packet_and_go_on_when_the_daemon_does_not() -> Result<()> {
-    let mut rig = Rig::start(Shape::TwoArm, 2, 2)?;
+    let mut rig = Rig::start_beside(Shape::TwoArm, 2, 2)?;
     let socket = rig.installation.socket.clone();
     let vip = "holdfast_vip_packets_total{vip=\"dns4\"}";
     let before = Scrape::of_socket(&socket)?;
@@ -123,7 +123,7 @@ fn quiet(rig: &Rig) -> Result<(Scrape, Status)> {
 
 #[test]
 fn document_lists_what_a_running_daemon_gives() -> Result<()> {
-    let rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::OneArm, 2, 2)?;
     let scrape = Scrape::of_socket(&rig.installation.socket)?;
     let documented = DOCUMENT
         .lines()

@@ -15,7 +15,7 @@ fn one_arm_in_generic_mode_carries_both_families() -> Result<()> {
     mode_carries(&Layout {
         mode: "generic",
         outer: Family::V6,
-        ..Layout::of(Shape::OneArm, 2)
+        ..Layout::of(Shape::OneArm, 2).beside()
     })
 }
 
@@ -24,18 +24,18 @@ fn two_arm_in_generic_mode_carries_both_families() -> Result<()> {
     mode_carries(&Layout {
         mode: "generic",
         encap: Encap::Gue,
-        ..Layout::of(Shape::TwoArm, 2)
+        ..Layout::of(Shape::TwoArm, 2).beside()
     })
 }
 
 #[test]
 fn native_mode_is_reported_for_every_interface() -> Result<()> {
-    mode_carries(&Layout::of(Shape::ThreeArm, 2))
+    mode_carries(&Layout::of(Shape::ThreeArm, 2).beside())
 }
 
 #[test]
 fn driver_without_native_mode_is_refused_and_nothing_is_attached_in_its_place() -> Result<()> {
-    let rig = Rig::start(Shape::OneArm, 2, 2)?;
+    let rig = Rig::start_beside(Shape::OneArm, 2, 2)?;
     let balancer = &rig.network.balancer;
     balancer.ip("link add alien0 type bridge")?;
     balancer.ip("link set alien0 up")?;

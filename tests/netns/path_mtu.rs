@@ -32,7 +32,7 @@ fn narrow_underlay_to_one_ipv6_backend_is_learned_and_clients_are_told() -> Resu
 
 #[test]
 fn narrow_way_back_to_the_client_is_learned_by_the_backend_of_each_flow() -> Result<()> {
-    let layout = Layout::of(Shape::TwoArm, 4);
+    let layout = Layout::of(Shape::TwoArm, 4).beside();
     narrow_way_back_is_learned(&layout)
 }
 
@@ -41,7 +41,7 @@ fn narrow_way_back_is_learned_through_gue_over_ipv6_too() -> Result<()> {
     let layout = Layout {
         encap: Encap::Gue,
         outer: Family::V6,
-        ..Layout::of(Shape::OneArm, 4)
+        ..Layout::of(Shape::OneArm, 4).beside()
     };
     narrow_way_back_is_learned(&layout)
 }
@@ -53,7 +53,7 @@ fn narrow_underlay_is_learned(encap: Encap, outer: Family) -> Result<()> {
     let layout = Layout {
         encap,
         outer,
-        ..Layout::of(Shape::OneArm, 2)
+        ..Layout::of(Shape::OneArm, 2).beside()
     };
     let rig = Rig::build(&layout)?;
     let narrow = rig.network.backends[0].address.of(outer);

@@ -65,7 +65,7 @@ fn gue_over_ipv6_where_there_is_room_never_says_too_big_behind_two_interfaces() 
 fn pool_with_backends_of_both_families_serves_both_families() -> Result<()> {
     let layout = Layout {
         underlay_mtu: TIGHT,
-        ..Layout::of(Shape::ThreeArm, 4)
+        ..Layout::of(Shape::ThreeArm, 4).beside()
     };
     let mut rig = Rig::build(&layout)?;
     let mut fleet = rig.fleet.clone();
@@ -105,7 +105,7 @@ const fn tight(shape: Shape, encap: Encap, outer: Family) -> Layout {
         underlay_mtu: TIGHT,
         encap,
         outer,
-        ..Layout::of(shape, 2)
+        ..Layout::of(shape, 2).beside()
     }
 }
 
@@ -113,7 +113,7 @@ const fn roomy(encap: Encap, outer: Family) -> Layout {
     Layout {
         encap,
         outer,
-        ..Layout::of(Shape::ThreeArm, 2)
+        ..Layout::of(Shape::ThreeArm, 2).beside()
     }
 }
 

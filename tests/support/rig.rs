@@ -98,6 +98,14 @@ impl Rig {
         })
     }
 
+    /// The same, beside others.
+    pub fn start_beside(shape: Shape, backends: u8, configured: usize) -> Result<Self> {
+        Self::build(&Layout {
+            configured,
+            ..Layout::of(shape, backends).beside()
+        })
+    }
+
     pub fn build(layout: &Layout) -> Result<Self> {
         Self::build_with(layout, |fleet| fleet)
     }

@@ -243,3 +243,47 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn counter_that_somebody_cleared_is_not_quiet() {
+    let mut activity = Activity::default();
+    let now = looked(&mut activity, Instant::now(), 30, 0, 1);
+    activity.look(&counters(&[0]), now + SECOND);
+    let live = activity.counter(FIRST);
+    assert_eq!(live.quiet_for, Some(Duration::ZERO));
+    assert!(!live.is_quiet_for(SECOND));
+    // It is, in time.
+    activity.look(&counters(&[0]), now + SECOND * 3);
+    assert!(activity.counter(FIRST).is_quiet_for(SECOND * 2));
+}
+
+#[test]
+fn counters_that_were_made_anew_say_nothing_of_before() {
+    let now = Instant::now();
+    let mut activity = Activity::of_owners_before();
+    activity.look(&counters(&[0]), now);
+    assert_eq!(activity.counter(FIRST).quiet_for, Some(Duration::ZERO));
+    // Of an owner that comes later all is known.
+    activity.forget(&[FIRST]);
+    activity.look(&counters(&[0]), now + SECOND);
+    assert_eq!(activity.counter(FIRST).quiet_for, None);
+}
+
+#[test]
+fn garbage_in_counters_is_counted_and_nothing_else() {
+    let mut activity = Activity::default();
+    let now = Instant::now();
+    let ones: Vec<Counter> = (0..FIRST_FREE as usize + 4)
+        .map(|_| Counter {
+            packets: u64::MAX,
+            bytes: u64::MAX,
+        })
+        .collect();
+    activity.look(&counters(&[0, 0, 0, 0]), now);
+    activity.look(&ones, now + SECOND * 20);
+    assert_eq!(activity.total_pps(), activity.pps_of(Verdict::ForwardTx) * 2);
+    assert!(activity.drops_pps() > 0);
+    let most = activity.counter(FIRST).pps_now;
+    assert!(most > 1 << 40);
+    assert!(most.checked_mul(1 << 17).is_some(), "the sum over all counters");
+}

@@ -85,6 +85,13 @@ impl ClientError {
         let message = self.to_string();
         let (code, exit, fix) = match self {
             Self::Failed(failure) => return failure,
+            // A daemon that runs makes it again within a second, if it may.
+            Self::Unreachable { socket, .. } if !socket.exists() => (
+                "HF5001",
+                5,
+                "the socket is not there: name another one with --socket, or see systemctl status holdfastd; if it is \
+                 active: systemctl restart holdfastd, which interrupts no traffic",
+            ),
             Self::Unreachable { .. } => (
                 "HF5001",
                 5,

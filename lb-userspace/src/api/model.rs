@@ -3,6 +3,7 @@
 mod bpf;
 mod guard;
 mod health;
+mod interface;
 mod journal;
 mod live;
 mod lock;
@@ -19,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{API_VERSION, BackendState, ObjectName, Protocol, VipState, XdpMode},
+    config::{API_VERSION, BackendState, ObjectName, Protocol, VipState},
     digest::Digest,
     health::standing::Reason,
     plan::{BackendOverride, BackendWish, Change, Content, Plan, PoolEffect, VipWish},
@@ -29,6 +30,7 @@ pub use self::{
     bpf::{BpfDump, BpfVerify, Check, ChunkSummary},
     guard::{GuardState, GuardStatus},
     health::{GuestStatus, HealthState, HealthStatus},
+    interface::{InterfaceState, InterfaceStatus},
     journal::{ExportQuery, JournalDamaged, JournalKey, JournalVerify, VerifyQuery},
     live::{LiveStatus, TakenBack, TrialStatus},
     lock::{
@@ -142,21 +144,6 @@ pub enum Mode {
     Hold,
     /// The daemon did, by itself.
     ReadOnly,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct InterfaceStatus {
-    pub name: String,
-    /// 0: there is no such interface now.
-    pub ifindex: u32,
-    /// The mode really got; absent: not attached.
-    pub mode: Option<XdpMode>,
-    /// Of the program attached; 0: none of ours.
-    pub prog_id: u32,
-    /// Why it is not attached, if it should be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

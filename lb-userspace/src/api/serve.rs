@@ -1,7 +1,13 @@
 //! Serves connections of the unix socket, bounded in number and in time: a
 //! client that is slow, silent or gone cannot hold the daemon.
 
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Json, Router, body::Body, http::StatusCode, response::IntoResponse as _};
 use hyper::{
@@ -15,10 +21,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
-use tokio::{
-    net::{UnixListener, UnixStream},
-    sync::Semaphore,
-};
+use tokio::{net::UnixStream, sync::Semaphore};
 
 use super::{
     auth::Peer,
@@ -27,8 +30,9 @@ use super::{
     places::{Full, Place, Places},
     roles::Accounts,
     routes,
+    socket::Doors,
 };
-use crate::event;
+use crate::{event, events::Seldom};
 
 /// How long a client may take to send the head of a request, the first or the
 /// next one on its connection.
@@ -55,26 +59,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// None today; a listener that cannot be used at all will be one.
 pub async fn serve(
-    listener: UnixListener,
+    doors: impl Into<Doors>,
     backing: Arc<dyn Backing>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    serve_router(listener, routes::router(backing), shutdown).await
+    serve_router(doors, routes::router(backing), shutdown).await
 }
 
 pub(super) async fn serve_router(
-    listener: UnixListener,
+    doors: impl Into<Doors>,
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let mut doors = doors.into();
     let places = Places::default();
+    let mut refusals = Seldom::default();
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let daemon_uid = rustix::process::geteuid().as_raw();
     let graceful = GracefulShutdown::new();
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places, daemon_uid) => accepted,
+            accepted = accept(&mut doors, &places, daemon_uid) => accepted,
             () = &mut shutdown => break,
         };
         match accepted {
@@ -95,12 +101,14 @@ pub(super) async fn serve_router(
                 });
             }
             Err(error) => {
-                event!(warn, NoConnection, %error, "cannot accept a connection on the API's socket");
+                if let Some(times) = refusals.say(Instant::now()) {
+                    event!(warn, NoConnection, %error, times, "cannot accept a connection on the API's socket");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
-    drop(listener);
+    drop(doors);
     if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
         event!(
             warn,
@@ -114,11 +122,11 @@ pub(super) async fn serve_router(
 /// A connection, and its place, if there is one for whoever it is. None waits
 /// in the backlog: there, a flood would stand before root.
 async fn accept(
-    listener: &UnixListener,
+    doors: &mut Doors,
     places: &Places,
     daemon_uid: u32,
 ) -> io::Result<(UnixStream, Peer, Result<Place, Full>)> {
-    let (stream, _) = listener.accept().await?;
+    let stream = doors.accept().await?;
     let peer = Peer::of(&stream, &Accounts::read())?;
     let place = places.take(peer.uid, peer.is_privileged(daemon_uid));
     Ok((stream, peer, place))

@@ -175,7 +175,7 @@ fn pool_table(status: &Status) -> String {
         numbers("BYTES"),
     ];
     let rows = status.pools.iter().map(|pool| {
-        let sum = |of: fn(&BackendStatus) -> u64| count(pool.backends.iter().map(of).sum());
+        let sum = |of: fn(&BackendStatus) -> u64| count(pool.backends.iter().map(of).fold(0, u64::saturating_add));
         vec![
             pool.name.clone(),
             pool.backends.len().to_string(),

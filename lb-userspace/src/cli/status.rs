@@ -47,6 +47,8 @@ pub(super) fn text(status: &Status, look: Look) -> String {
 /// The headline, and what else is to be known at once.
 fn head(status: &Status, look: Look) -> String {
     let mut lines = vec![first_line(status, look)];
+    let also = Headline::from(status).also();
+    lines.extend(also.map(|(weather, line)| paint(look.color, tone(weather), &plain(&line))));
     if status.mode != Mode::Normal
         && let Some(why) = out_of_sync(status)
     {

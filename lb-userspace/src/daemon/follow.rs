@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::Daemon;
 use crate::{
+    attachments::Looked,
     clock::Now,
     event,
     neighbours::{self, Change, NetlinkError, Resolution, Resolver, Targets},
@@ -110,6 +111,13 @@ impl Daemon {
             // These are the hops of a generation that is served no more.
             return;
         }
+        let mut looked = Looked::Before;
+        if serving.has_strays(&resolution.links)
+            && let Ok(links) = self.resolver.lock().await.links().await
+        {
+            resolution.links = links;
+            looked = Looked::Now;
+        }
         // Publishing blocks for some milliseconds (RCU, fsync).
         let attached = tokio::task::block_in_place(|| {
             if let Err(failure) = serving.revise(&resolution, Now::read()) {
@@ -131,10 +139,10 @@ impl Daemon {
                 );
             }
             serving.sign_if_due(Now::read());
-            serving.tend_interfaces(&resolution)
+            serving.tend_interfaces(&resolution, looked)
         });
         if attached > 0
-            && let Ok(links) = neighbours::links().await
+            && let Ok(links) = self.resolver.lock().await.links().await
         {
             resolution.links = links;
         }

@@ -119,8 +119,10 @@ impl Daemon {
     /// The first line of `holdfast status`.
     async fn headline(&self) -> String {
         self.judge_file().await;
+        let resolution = self.resolution.read().await;
         let serving = self.serving.lock().await;
         let served = serving.served.as_ref();
+        let interfaces = served.map_or_else(Vec::new, |served| serving.interfaces(served, &resolution));
         let damage = serving.damage().unwrap_or_else(|failure| Some(failure.message));
         let out_of_sync = serving.known_out_of_sync();
         let now = Now::read();
@@ -133,6 +135,7 @@ impl Daemon {
             mode,
             mode_reason: mode_reason.as_deref(),
             damage: damage.as_deref(),
+            interfaces: &interfaces,
             out_of_sync: out_of_sync.as_deref(),
             trial: trial.as_ref(),
             lock: &lock,

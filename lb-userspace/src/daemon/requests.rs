@@ -18,7 +18,7 @@ use crate::{
     clock::{Moment, Now},
     config::{self, Config},
     failure,
-    neighbours::{self, Resolution, Targets},
+    neighbours::{Resolution, Targets},
     plan::{Content, Overrides, Plan},
     reports,
     serving::Wish,
@@ -186,7 +186,7 @@ impl Daemon {
         drop(serving);
         self.health.look();
         let mut fresh = resolution;
-        if let Ok(links) = neighbours::links().await {
+        if let Ok(links) = self.resolver.lock().await.links().await {
             fresh.links = links;
         }
         *self.resolution.write().await = fresh;

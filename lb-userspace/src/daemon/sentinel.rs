@@ -17,8 +17,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// slot.
 const ALL: Duration = Duration::from_millis(200);
 
-/// Or so many times what the last one took: the writer's lock is held, and where a look at
-/// a slot waits for a grace period (as in 6.1) that is not for nothing.
+/// Or so many times what the last one took, as far as that was for slots: the writer's lock is
+/// held, and where a look at a slot waits for a grace period (as in 6.1) that is not for nothing.
+/// What else held it up, as a disk, is no reason to look away.
 const SHARE: u32 = 20;
 
 /// A look goes on to the next slot for as long as this. Those it has no time for come first the
@@ -68,7 +69,11 @@ pub async fn watch(daemon: Arc<Daemon>) {
                 let time_left = || first.get_or_init(Instant::now).elapsed() < SLOTS;
                 let found = tokio::task::block_in_place(|| serving.mend(Now::read(), &time_left));
                 // Putting right takes longer than a look; whoever did that may go on.
-                let pause = if found { ALL } else { ALL.max(SHARE * looks.elapsed()) };
+                let pause = if found {
+                    ALL
+                } else {
+                    ALL.max(SHARE * looks.elapsed().min(SLOTS))
+                };
                 all = looks + pause;
             }
             due && serving.links_cut(&resolution.links)

@@ -22,6 +22,7 @@ fn healthy() -> Facts {
             mac: crate::config::MacAddr([2; 6]),
             mtu: 9000,
             xdp_program: Some(7),
+            bare: false,
             up: true,
             xdp: Some(interface.mode),
         };

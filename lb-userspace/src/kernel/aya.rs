@@ -48,7 +48,7 @@ use super::{
     upgrade::{self, Object},
 };
 
-pub use self::runs::Runs;
+pub use self::{runs::Runs, watch::ChunkPins};
 
 /// Maps of the balancer that are pinned.
 pub const MAPS: [&str; 9] = [

@@ -9,10 +9,12 @@
 use std::{
     fs::{self, DirBuilder},
     io,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
 };
+
+use rustix::fs::StatVfsMountFlags;
 
 use super::KernelError;
 
@@ -27,10 +29,56 @@ const SYSTEM_BPFFS: &str = "/sys/fs/bpf";
 /// # Errors
 /// [`KernelError::Bpffs`]: not root, or the path is taken by something else.
 pub fn prepare(directory: &Path) -> Result<PathBuf, KernelError> {
-    place(directory).map_err(|source| KernelError::Bpffs {
+    place(directory).map_err(|source| failed(directory, source))
+}
+
+/// A directory, or where it would be made, is on a bpffs.
+///
+/// # Errors
+/// [`KernelError::Bpffs`]: it is on something else.
+pub fn ensure(directory: &Path) -> Result<(), KernelError> {
+    match is_on_bpffs(directory) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(io::Error::other("it is not on a bpffs")),
+        Err(error) => Err(error),
+    }
+    .map_err(|source| failed(directory, source))
+}
+
+fn failed(directory: &Path, source: io::Error) -> KernelError {
+    KernelError::Bpffs {
         path: directory.to_owned(),
         source,
-    })
+    }
+}
+
+/// Nothing can be pinned there, and what is pinned cannot be opened for writing.
+#[must_use]
+pub fn is_read_only(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory).is_ok_and(|facts| facts.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// Mounts the file system of a directory anew, to be written to.
+///
+/// # Errors
+/// [`KernelError::Bpffs`]: as without CAP_SYS_ADMIN.
+pub fn make_writable(directory: &Path) -> Result<(), KernelError> {
+    let device = |path: &Path| fs::metadata(path).map(|facts| facts.dev()).ok();
+    let here = device(directory);
+    let within = |path: &&Path| device(path) == here;
+    let point = directory.ancestors().take_while(within).last().unwrap_or(directory);
+    let done = Command::new("mount").args(["-o", "remount,rw"]).arg(point).output();
+    let done = done.and_then(|output| {
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let command = format!("mount -o remount,rw {}", point.display());
+        Err(io::Error::other(format!(
+            "it is read-only, and `{command}` failed: {said}"
+        )))
+    });
+    done.map_err(|source| failed(directory, source))
 }
 
 fn place(directory: &Path) -> io::Result<PathBuf> {

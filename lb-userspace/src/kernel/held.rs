@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    KernelError,
+    KernelError, bpffs,
     pins::{self, inode},
     sys,
 };
@@ -53,6 +53,9 @@ impl Held {
     /// # Errors
     /// When the kernel refuses; what comes after it is not looked at.
     pub fn pin_again(&mut self, directory: &Path) -> Result<Vec<String>, KernelError> {
+        // Where it was unmounted, nothing is to be made on what lies below: no bpffs is
+        // mounted over a directory that has something in it.
+        bpffs::ensure(directory)?;
         // Those of others, as of chunks, are pinned into them, too.
         pins::make_directories(directory)?;
         let mut again = Vec::new();

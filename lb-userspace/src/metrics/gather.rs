@@ -49,7 +49,7 @@ impl Serving {
             mode: self.mode_now().0,
             glass: self.footing().glass_is_broken(now),
             whole: self.damage()?.is_none(),
-            journal: self.store.is_some(),
+            journal: self.store.is_some() && !self.signing.is_behind(),
             run: run_statistics_on().then(|| kernel.run()).transpose()?,
             tally: self.tally.clone(),
             confirm_deadline: self

@@ -2,7 +2,12 @@
 //! Bounded in connections and in time: whoever can reach the port cannot hold
 //! the daemon.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use hyper::{body::Incoming, server::conn::http1};
@@ -18,6 +23,7 @@ use tokio::{
 use crate::{
     api::{backing::Backing, metrics_router},
     event,
+    events::Seldom,
 };
 
 /// Connections served at once; further ones wait in the backlog.
@@ -40,6 +46,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(listener: TcpListener, backing: Arc<dyn Backing>) {
     let router = metrics_router(backing);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut refusals = Seldom::default();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -53,7 +60,9 @@ pub async fn serve(listener: TcpListener, backing: Arc<dyn Backing>) {
                 });
             }
             Err(error) => {
-                event!(warn, NoConnection, %error, "cannot accept a connection for metrics");
+                if let Some(times) = refusals.say(Instant::now()) {
+                    event!(warn, NoConnection, %error, times, "cannot accept a connection for metrics");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -5,7 +5,7 @@ use std::{
 
 use super::{Checks, Filled, Process, Sample, Served, Tally, Watched};
 use crate::{
-    api::model::{GuardState, GuardStatus, InterfaceStatus, Mode},
+    api::model::{GuardState, GuardStatus, InterfaceState, InterfaceStatus, Mode},
     config::XdpMode,
     part::Part,
     plan::{
@@ -39,6 +39,7 @@ fn sample_of(content: Content) -> Sample {
             ifindex: 3,
             mode: Some(XdpMode::Native),
             prog_id: 7,
+            state: InterfaceState::Well,
             problem: None,
         }],
         received: BTreeMap::from([(

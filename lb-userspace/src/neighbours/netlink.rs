@@ -19,9 +19,9 @@ use rtnetlink::{
 use super::{Link, NetlinkError, Problem, Way};
 use crate::config::{MacAddr, XdpMode};
 
-/// A netlink socket of its own for each look: the kernel runs one dump a
-/// socket at a time (a second one is EBUSY), and one that nobody reads to its
-/// end goes away only with its socket.
+/// A netlink socket, for one look at a time: the kernel runs one dump a socket at a
+/// time (a second one is EBUSY), and one that nobody reads to its end goes away only
+/// with its socket.
 pub(super) struct Netlink {
     handle: Handle,
 }
@@ -191,6 +191,7 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
     let mut mtu = 0;
     let mut xdp = None;
     let mut xdp_program = None;
+    let mut bare = false;
     for attribute in &message.attributes {
         if let LinkAttribute::IfName(text) = attribute {
             name = Some(text.clone());
@@ -200,7 +201,8 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
             mtu = u16::try_from(*bytes).unwrap_or(u16::MAX);
         } else if let LinkAttribute::Xdp(parts) = attribute {
             xdp = parts.iter().find_map(mode);
-            xdp_program = parts.iter().find_map(program);
+            xdp_program = program(parts);
+            bare = parts.contains(&LinkXdp::Attached(XdpAttached::None));
         }
     }
     Some((
@@ -211,6 +213,7 @@ fn link(message: &LinkMessage) -> Option<(String, Link)> {
             mtu,
             xdp,
             xdp_program,
+            bare,
             up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         },
     ))
@@ -229,10 +232,17 @@ fn mode(part: &LinkXdp) -> Option<XdpMode> {
     }
 }
 
-const fn program(part: &LinkXdp) -> Option<u32> {
-    if let LinkXdp::ProgId(id) = part {
-        Some(*id)
-    } else {
-        None
+/// Where there is one in the device too, the kernel names none as *the* program (`rtnl_xdp_fill`);
+/// ours is never in the device.
+fn program(parts: &[LinkXdp]) -> Option<u32> {
+    let mut found = None;
+    for part in parts {
+        if let LinkXdp::ProgId(id) = part {
+            return Some(*id);
+        }
+        if let LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) = part {
+            found = Some(*id);
+        }
     }
+    found
 }

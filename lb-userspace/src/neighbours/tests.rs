@@ -35,6 +35,7 @@ fn link(ifindex: u32) -> Link {
         mtu: 1500,
         xdp: None,
         xdp_program: None,
+        bare: true,
         up: true,
     }
 }

@@ -49,7 +49,10 @@ impl Counted {
     /// Packets that the program got, on all interfaces.
     pub fn received(&self) -> u64 {
         let verdicts = Verdict::ALL.iter();
-        verdicts.map(|verdict| self.traffic(*verdict as u16).packets).sum()
+        // Somebody may have written garbage there.
+        verdicts.fold(0, |sum, verdict| {
+            sum.saturating_add(self.traffic(*verdict as u16).packets)
+        })
     }
 
     fn traffic(&self, counter: u16) -> Traffic {

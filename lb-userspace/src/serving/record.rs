@@ -43,7 +43,10 @@ impl Serving {
                 self.signing.not_written(&error);
                 Ok(self.recorded_all_the_same(next).unwrap_or_else(|| self.unrecorded()))
             }
-            (Err(error), Purpose::Generation { .. }) => Err(error.into()),
+            (Err(error), Purpose::Generation { .. }) => {
+                self.signing.not_written(&error);
+                Err(error.into())
+            }
         }
     }
 
@@ -154,6 +157,11 @@ impl Serving {
             && let Err(error) = store.append(&Entry::Outcome(outcome), author, now.time)
         {
             event!(error, JournalFailed, %error, "the outcome could not be journaled");
+            if error.is_locked() {
+                // What is pending is settled by what the kernel serves (`catch_up`).
+                self.signing.not_written(&error);
+                return;
+            }
             self.become_read_only(format!("the journal could not be written ({error})"));
         }
         self.sign_if_due(now);

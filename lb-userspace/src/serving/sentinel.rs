@@ -3,17 +3,20 @@
 //! event, put right, counted, and journaled. What was *meant* to be changed goes
 //! through a plan, and is what is compared with.
 
+mod interfaces;
+
 use std::collections::BTreeMap;
 
 use lb_common::abi::{agent::Peers, chunk::ChunkId, flows::Seconds, node::Node};
 
+use self::interfaces::Interfaces;
 use super::Serving;
 use crate::{
     api::model::{Failure, KeyFile, Mode},
     clock::Now,
     event,
     events::Event,
-    kernel::{Kernel as _, KernelError, bpffs},
+    kernel::{Kernel as _, KernelError, aya::ChunkPins, bpffs},
     startup::hash_key,
     store::Entry,
 };
@@ -28,6 +31,9 @@ const ALIKE: usize = 10;
 /// So many wait for a journal that does not take them.
 const FOUND: usize = 64;
 
+/// Of what is healed, the name.
+const KEY_FILE: &str = "the file of the hash key";
+
 /// What the sentinel compares with, and what it has not journaled yet.
 #[derive(Default)]
 pub struct Sentinel {
@@ -39,6 +45,7 @@ pub struct Sentinel {
     found: Vec<Drift>,
     /// What was journaled a moment ago.
     said: Vec<Said>,
+    interfaces: Interfaces,
     /// The file of the hash key.
     hash_key: KeyFile,
     /// The next look at slots begins here, if the last one had no time for all.
@@ -90,6 +97,13 @@ impl Sentinel {
     /// To be journaled with the next look. The event is whoever's who found it.
     pub fn note(&mut self, what: Event, found: String, healed: bool) {
         self.found.push(Drift { what, found, healed });
+    }
+
+    /// It, or enough like it, was journaled a moment ago.
+    fn is_said(&self, drift: &Drift) -> bool {
+        let kind = drift.kind();
+        let alike = self.said.iter().filter(|said| said.kind == kind).count();
+        alike >= ALIKE || self.said.iter().any(|said| said.found == drift.found)
     }
 
     /// NODE and PEERS are written so.
@@ -149,15 +163,24 @@ impl Serving {
         self.healed("chunks", chunks);
         let store = self.mend_store(now);
         self.healed("the store's file", store);
+        let key = self.mend_journal_key();
+        self.healed("the file of the journal's key", key);
         let key = self.mend_hash_key(now);
-        self.healed("the file of the hash key", key);
+        self.healed(KEY_FILE, key);
+        if self.served.is_some() && self.sentinel.hash_key == KeyFile::Other {
+            // Said as long as it lasts: at the next boot nobody could tell which one was meant.
+            let why =
+                "it has another key than the one in use, which stays in use; to put that into it: holdfast recover";
+            self.sentinel.failing.insert(KEY_FILE, why.to_owned());
+        }
+        self.keep_hash_key();
         let found = self.sentinel.found.len() > waiting;
         self.journal_drift(now);
         found
     }
 
     /// Says once why something cannot be put right.
-    fn healed(&mut self, what: &'static str, healed: Result<(), Failure>) {
+    pub(crate) fn healed(&mut self, what: &'static str, healed: Result<(), Failure>) {
         let Err(failure) = healed else {
             self.sentinel.failing.remove(what);
             return;
@@ -180,6 +203,16 @@ impl Serving {
     }
 
     fn mend_pins(&mut self) -> Result<(), Failure> {
+        if bpffs::is_read_only(&self.pin_dir) {
+            bpffs::make_writable(&self.pin_dir)?;
+            event!(
+                error,
+                PinLost,
+                "the file system of the pins was read-only; it is mounted anew, to be written to"
+            );
+            let found = "the file system of the pins was mounted read-only".to_owned();
+            self.sentinel.note(Event::PinLost, found, true);
+        }
         let kernel = self.publisher.kernel_mut();
         let mut again = match kernel.pin_again() {
             Ok(again) => again,
@@ -193,10 +226,10 @@ impl Serving {
         self.keep_links()?;
         let chunks = self.publisher.chunks();
         let kernel = self.publisher.kernel();
-        let lost = match kernel.pin_chunks_again(&chunks) {
-            Ok(lost) => lost.len(),
-            // Only root finds a map by its id: what is published anew is pinned.
-            Err(error) => {
+        let lost = match kernel.pin_chunks_again(&chunks)? {
+            ChunkPins::Whole { again } => again.len(),
+            // What is published anew is pinned.
+            ChunkPins::Lost(error) => {
                 if !self.sentinel.failing.contains_key("pins") {
                     event!(error, PinLost, %error, "pins of chunks were removed; publishing it anew");
                 }
@@ -329,6 +362,21 @@ impl Serving {
         Ok(())
     }
 
+    /// Nobody else has the key: a start would make another one, that nobody handed over to.
+    fn mend_journal_key(&mut self) -> Result<(), Failure> {
+        let Some(store) = &self.store else { return Ok(()) };
+        if store.is_in_place() && store.keep_key()? {
+            event!(
+                error,
+                JournalKeyTaken,
+                "the key of the journal's heads was removed; it is written again"
+            );
+            let found = "the key of the journal's heads was removed".to_owned();
+            self.sentinel.note(Event::JournalKeyTaken, found, true);
+        }
+        Ok(())
+    }
+
     /// One that has another key is said and not touched: somebody may have meant
     /// it, and `recover` puts it right.
     fn mend_hash_key(&mut self, now: Now) -> Result<(), Failure> {
@@ -366,15 +414,25 @@ impl Serving {
         Ok(())
     }
 
+    /// The copy has the key in use, whatever becomes of the file.
+    pub(crate) fn keep_hash_key(&mut self) {
+        let kept = || -> Result<(), Failure> {
+            let key = self.publisher.kernel().hash_key()?;
+            let copy = hash_key::copy(&self.state_dir);
+            hash_key::keep(&self.state_dir, &key).map_err(|source| crate::failure::hash_key(&copy, &source))
+        };
+        if self.served.is_some() {
+            let kept = kept();
+            self.healed("the copy of the hash key", kept);
+        }
+    }
+
     fn journal_drift(&mut self, now: Now) {
         self.sentinel
             .said
             .retain(|said| now.coarse.wrapping_sub(said.at) < SAID_AGAIN);
         for drift in std::mem::take(&mut self.sentinel.found) {
-            let kind = drift.kind();
-            let said = &self.sentinel.said;
-            let alike = said.iter().filter(|said| said.kind == kind).count();
-            if alike >= ALIKE || said.iter().any(|said| said.found == drift.found) {
+            if self.sentinel.is_said(&drift) {
                 continue;
             }
             let Some(store) = &mut self.store else { continue };
@@ -385,7 +443,7 @@ impl Serving {
             };
             match store.append(&entry, AUTHOR, now.time) {
                 Ok(_) => {
-                    let (at, found) = (now.coarse, drift.found);
+                    let (at, kind, found) = (now.coarse, drift.kind(), drift.found);
                     self.sentinel.said.push(Said { at, kind, found });
                 }
                 Err(error) => {

@@ -40,9 +40,11 @@ impl Serving {
             let is_behind =
                 last.is_some_and(|last| last.generation == served.generation && last.revision < served.revision);
             if is_behind {
-                write_down(store, served, AUTHOR, now)?;
+                write_down(store, served, AUTHOR, now)
+            } else {
+                // Nothing is missing, as after a change that was refused: does it write now?
+                store.try_write()
             }
-            Ok(())
         });
         match caught {
             Ok(()) => self.signing.written(),

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use rusqlite::ErrorCode;
+
 use super::key::KeyError;
 
 /// One variant for each thing an operator would do about it.
@@ -81,6 +83,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Somebody else has the file for a moment: it is as it was, and can be written later.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let Self::Sqlite(error) = self else { return false };
+        let code = error.sqlite_error_code();
+        matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
     /// The codes of this enum, in the order of `docs/refusals.md`.
     pub const CODES: [&'static str; 9] = [
         "HF4000", "HF4001", "HF4002", "HF4003", "HF4004", "HF4005", "HF4006", "HF4007", "HF4008",

@@ -33,6 +33,7 @@ mod page;
 mod past;
 mod place;
 mod plans;
+mod probe;
 mod projection;
 mod signing;
 mod sqlite;

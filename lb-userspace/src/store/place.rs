@@ -79,6 +79,7 @@ impl Store {
         let entries = File::open(&dir).map_err(file_error(&dir))?;
         entries.sync_all().map_err(file_error(&dir))?;
         self.connection = sqlite::connect(&self.path)?;
+        self.connection.busy_timeout(sqlite::OTHERS)?;
         self.inode = Inode::of(&self.path);
         Ok(())
     }

@@ -15,6 +15,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -70,6 +71,10 @@ impl Host {
         self.0.map_or_else(String::new, |digest| digest.to_string())
     }
 }
+
+/// While a daemon serves, somebody else who has the file locked is waited for so long, and what was
+/// to be written is refused then: meanwhile nobody heals anything, or follows a next hop.
+pub const OTHERS: Duration = Duration::from_millis(250);
 
 impl Store {
     /// The store of this host in `dir`; a new one if there is none.
@@ -127,6 +132,7 @@ impl Store {
         for known in store.last_switched()?.iter().chain(&pending) {
             store.check_state(known)?;
         }
+        store.connection.busy_timeout(OTHERS)?;
         Ok(store)
     }
 
@@ -308,7 +314,7 @@ fn create(dir: &Path, path: &Path, host: Host) -> Result<(), StoreError> {
 pub fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     // What a damaged schema could hide in triggers and views is not run.

@@ -15,7 +15,13 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 use super::site::{Served, Side, Site};
 
 /// Everything in the state directory, while no transaction is under way.
-const STATE: [&str; 4] = ["holdfast.db", "holdfast.lock", "journal.key", "journal.key.pub"];
+const STATE: [&str; 5] = [
+    "hash.key.copy",
+    "holdfast.db",
+    "holdfast.lock",
+    "journal.key",
+    "journal.key.pub",
+];
 
 const PROGRAMS: [&str; 4] = ["agent", "balancer", "odd", "plain"];
 

@@ -1,7 +1,14 @@
 //! A disk that is full, and one that nobody may write to: changes are refused
 //! before the switch, and go on when there is room again.
 
-use std::{ffi::CStr, fs, io::Write as _, path::Path, time::Duration};
+use std::{
+    ffi::CStr,
+    fs,
+    io::Write as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
@@ -13,6 +20,9 @@ use super::{
 
 /// A next hop is followed within this.
 const FOLLOWED: Duration = Duration::from_secs(10);
+
+/// The journal is tried once a second.
+const TRIED: Duration = Duration::from_millis(2_500);
 
 /// A small file system that only its owner enters.
 const SIZE: &CStr = c"size=4m,mode=700";
@@ -41,6 +51,10 @@ fn full_disk_refuses_changes_before_the_switch_until_there_is_room() -> Result<(
         let filler = state.join("filler");
         fill(&filler, left)?;
         refused(&site, &served, "HF4001").with_context(|| format!("{left} bytes are left"))?;
+        // Not so much as a page can be written.
+        if left <= 4096 {
+            says_for_a_while(&site, "SQLITE_FULL").with_context(|| format!("{left} bytes are left"))?;
+        }
         // Connections matter more than the record of them.
         site.hop = 3 - site.hop;
         site.set_hop(site.hop)?;
@@ -49,9 +63,7 @@ fn full_disk_refuses_changes_before_the_switch_until_there_is_room() -> Result<(
         })?;
         fs::remove_file(&filler)?;
         // The journal catches up by itself.
-        site.until(FOLLOWED, "a journal without a problem", || {
-            Ok(site.installation.status()?.journal_problem.is_none())
-        })?;
+        until_no_problem(&site)?;
         served = site.ensure_applies(&site.ensure_clear()?)?;
     }
     // A start on a full disk leaves what serves alone, and is whole when there is room.
@@ -108,10 +120,36 @@ fn disk_that_became_read_only_refuses_changes_until_it_is_writable() -> Result<(
         let _mounted = Mounted(&state);
         mount_remount(&state, MountFlags::BIND | MountFlags::RDONLY, c"")?;
         refused(&site, &served, "HF4001")?;
+        says_for_a_while(&site, "SQLITE_")?;
     }
+    // Nobody changes anything: it is found out all the same.
+    until_no_problem(&site)?;
     let now = site.ensure_clear()?;
     assert_eq!(now, served);
     site.ensure_applies(&now).map(drop)
+}
+
+/// `status` says why a change was refused, until the disk is well again.
+fn says_for_a_while(site: &Site, what: &str) -> Result<()> {
+    let began = Instant::now();
+    while began.elapsed() < TRIED {
+        let problem = site.installation.status()?.journal_problem;
+        ensure!(
+            problem.as_ref().is_some_and(|problem| problem.contains(what)),
+            "after {:?} status says {problem:?}",
+            began.elapsed()
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+    let log = fs::read_to_string(&site.installation.log)?;
+    ensure!(log.contains("JournalFailed"), "no event");
+    Ok(())
+}
+
+fn until_no_problem(site: &Site) -> Result<()> {
+    site.until(FOLLOWED, "a journal without a problem", || {
+        Ok(site.installation.status()?.journal_problem.is_none())
+    })
 }
 
 /// Takes all room but so many bytes.

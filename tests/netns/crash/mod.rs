@@ -130,7 +130,7 @@ fn revision_whose_calls_fail_comes_all_the_same() -> Result<()> {
 
 #[test]
 fn recover_whose_calls_fail_is_read_only_and_works_when_they_do_not() -> Result<()> {
-    failed(&operations::RECOVER, 9)
+    failed(&operations::RECOVER, 14)
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn adoption_whose_calls_fail_is_noticed_by_nobody() -> Result<()> {
 
 #[test]
 fn first_start_whose_calls_fail_says_why_and_is_begun_anew() -> Result<()> {
-    failed(&operations::FIRST_START, 24)
+    failed(&operations::FIRST_START, 37)
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub const FIRST_START: Operation = Operation {
     name: "first start",
     prepare: Site::raze,
     way: Way::Begin,
-    stride: 30,
+    stride: 45,
     ..NOTHING
 };
 
@@ -75,7 +75,7 @@ pub const SERVING_AGAIN: Operation = Operation {
     name: "start after the pins were lost",
     prepare: Site::lose_pins,
     way: Way::Begin,
-    stride: 24,
+    stride: 33,
     ..NOTHING
 };
 
@@ -106,7 +106,7 @@ pub const RELAYOUT: Operation = Operation {
             site.build = other(site.build, Build::Relaid);
         }
     },
-    stride: 29,
+    stride: 43,
     ..NOTHING
 };
 
@@ -121,7 +121,7 @@ pub const APPLY: Operation = Operation {
         },
         aim: other_side,
     },
-    stride: 5,
+    stride: 8,
     syncs: ENTRY,
     ..NOTHING
 };
@@ -216,7 +216,7 @@ pub const RECOVER: Operation = Operation {
         );
         Ok(())
     },
-    stride: 6,
+    stride: 9,
     ..NOTHING
 };
 
@@ -226,7 +226,7 @@ pub const RECOVER_ANEW: Operation = Operation {
     prepare: |site| site.damage(fs::remove_file),
     way: RECOVERY,
     mend: recovered,
-    stride: 3,
+    stride: 5,
     syncs: ENTRY,
     ..NOTHING
 };
@@ -271,7 +271,7 @@ pub const REVISION: Operation = Operation {
         },
         aim: Served::clone,
     },
-    stride: 3,
+    stride: 5,
     syncs: ENTRY,
     ..NOTHING
 };

@@ -1,6 +1,6 @@
 //! Somebody alone, with what holds where the file says nothing of protection.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -11,6 +11,8 @@ use support::{
     topology::Shape,
     wait,
 };
+
+use crate::drift::clear_counters;
 
 use super::people::{alone, ensure_flat, ensure_same, head, last_entry, scrape, streams, without_vip};
 
@@ -55,6 +57,26 @@ fn vip_with_traffic_stays_and_a_quiet_one_goes_on_trial() -> Result<()> {
     ensure_flat(load)
 }
 
+/// The VIP had its last packet a moment ago, and no counter says so any more.
+#[test]
+fn counters_that_somebody_cleared_or_that_began_anew_do_not_make_a_vip_quiet() -> Result<()> {
+    let mut rig = rig("")?;
+    ensure_flat(streams(&rig)?)?;
+    let file = config(&rig, &without_vip(&rig.fleet, "web4"))?;
+    let removal = ["plan", "-f", &file, "--out", "/dev/null"];
+    alone(&rig, &removal, 3, "HF2001")?;
+    clear_counters(&rig)?;
+    // Looked at once a second.
+    thread::sleep(Duration::from_millis(1500));
+    alone(&rig, &removal, 3, "HF2001").context("after COUNTERS were cleared")?;
+    rig.kill_daemon()?;
+    fs::remove_dir_all(&rig.installation.pins)?;
+    rig.start_daemon()?;
+    thread::sleep(Duration::from_millis(1500));
+    alone(&rig, &removal, 3, "HF2001").context("after the pins were lost")?;
+    Ok(())
+}
+
 #[test]
 fn what_nobody_confirms_comes_back_by_itself() -> Result<()> {
     let rig = rig("protection: { confirm: { default: 4s } }")?;
@@ -76,18 +98,18 @@ fn protected_vip_goes_only_when_its_protection_went_before() -> Result<()> {
     let rig = rig("")?;
     let guard = |yaml: String| yaml.replace("name: raw4,", "name: raw4, protected: true,");
     let file = rig.installation.config.to_string_lossy().into_owned();
-    std::fs::write(&file, guard(rig.fleet.yaml()))?;
+    fs::write(&file, guard(rig.fleet.yaml()))?;
     alone(&rig, &["apply", "-f", &file], 0, "")?;
     let before = rig.installation.status()?;
-    std::fs::write(&file, without_vip(&rig.fleet, "raw4").yaml())?;
+    fs::write(&file, without_vip(&rig.fleet, "raw4").yaml())?;
     alone(&rig, &["apply", "-f", &file], 3, "HF2060")?;
     alone(&rig, &["break-glass", "-m", "even so"], 0, "")?;
     alone(&rig, &["apply", "-f", &file], 3, "HF2060")?;
     alone(&rig, &["break-glass", "--end"], 0, "")?;
     ensure_same(&before, &rig.installation.status()?)?;
-    std::fs::write(&file, rig.fleet.yaml())?;
+    fs::write(&file, rig.fleet.yaml())?;
     alone(&rig, &["apply", "-f", &file], 0, "HF2066")?;
-    std::fs::write(&file, without_vip(&rig.fleet, "raw4").yaml())?;
+    fs::write(&file, without_vip(&rig.fleet, "raw4").yaml())?;
     alone(&rig, &["apply", "-f", &file], 0, "on trial until")?;
     alone(&rig, &["confirm"], 0, "")?;
     Ok(())
@@ -171,7 +193,7 @@ fn why_refused_says_rule_measure_limit_and_who_may_override() -> Result<()> {
     let text = rig.fleet.clone().stating("web", "be2", "drain").yaml();
     let request = json!({ "file": "config.yaml", "text": text });
     let refused = api::ask(&rig.installation.socket, "POST", "/v1/plan", &request)?;
-    std::fs::write(&plan, format!("{}\n", refused.body))?;
+    fs::write(&plan, format!("{}\n", refused.body))?;
     let said = alone(&rig, &["why-refused", &plan], 3, "")?;
     let row = |code: &str| columns(&said, code).with_context(|| format!("no {code}: {said}"));
     let budget = row("HF2062")?;

@@ -1,6 +1,11 @@
 //! What somebody else changed of the balancer's, and putting it right.
 
-use std::{collections::BTreeSet, fs, os::fd::AsFd as _, os::unix::fs::MetadataExt as _, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
+    path::Path,
+};
 
 use aya::maps::ProgramArray;
 
@@ -27,6 +32,15 @@ pub(super) fn hold(directory: &Path) -> Result<Held, KernelError> {
     Held::hold(directory, names())
 }
 
+/// Of the pins of chunks.
+#[derive(Debug)]
+pub enum ChunkPins {
+    /// All are there; these were not.
+    Whole { again: Vec<u32> },
+    /// Some are not. Only root finds a map by its id (EPERM), and nobody one that is gone.
+    Lost(io::Error),
+}
+
 impl KernelBalancer {
     /// Pins again what somebody unpinned, the directory of all of it included, and
     /// says what that was.
@@ -43,19 +57,24 @@ impl KernelBalancer {
         Ok(again)
     }
 
-    /// Chunks of `installed` that are not pinned; those that can be found by their
-    /// id are pinned again.
+    /// Pins chunks of `installed` again that are not pinned, if they can be found by their
+    /// id.
     ///
     /// # Errors
-    /// When the directory cannot be read, or the kernel refuses.
-    pub fn pin_chunks_again(&self, installed: &BTreeSet<u32>) -> Result<Vec<u32>, KernelError> {
+    /// When the directory cannot be read, or the kernel has another reason.
+    pub fn pin_chunks_again(&self, installed: &BTreeSet<u32>) -> Result<ChunkPins, KernelError> {
         let pinned = chunks::pinned(&self.directory)?;
         let lost: Vec<u32> = installed.difference(&pinned).copied().collect();
         for id in &lost {
-            let chunk = sys::map_by_id(*id).map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?;
+            let chunk = match sys::map_by_id(*id) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {
+                    return Ok(ChunkPins::Lost(error));
+                }
+                found => found.map_err(KernelError::call("BPF_MAP_GET_FD_BY_ID"))?,
+            };
             chunks::pin(&self.directory, chunk.as_fd())?;
         }
-        Ok(lost)
+        Ok(ChunkPins::Whole { again: lost })
     }
 
     /// The programs that the balancer calls now.

@@ -16,6 +16,7 @@ fn resolution() -> Resolution {
         mtu: 1500,
         xdp: None,
         xdp_program: None,
+        bare: true,
         up: true,
     };
     Resolution {

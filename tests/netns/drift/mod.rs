@@ -2,6 +2,9 @@
 //! runs: healed within a second, named, journaled, counted; and no connection
 //! notices.
 
+mod hindered;
+mod mounts;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -30,7 +33,7 @@ const OPEN: usize = 32;
 const HEALED: Duration = Duration::from_secs(1);
 
 /// For what is only to be seen some time.
-const SEEN: Duration = Duration::from_secs(5);
+pub const SEEN: Duration = Duration::from_secs(5);
 
 /// Datagrams a second.
 const PACE: u32 = 500;
@@ -69,7 +72,14 @@ const fn with_window(accident: Accident) -> Accident {
     }
 }
 
-const ACCIDENTS: [Accident; 22] = [
+const ACCIDENTS: [Accident; 23] = [
+    // First: the same words within ten seconds are journaled once.
+    accident("the directory of pins moved away", "PinLost", |rig| {
+        Ok(fs::rename(
+            &rig.installation.pins,
+            rig.installation.pins.with_file_name("away"),
+        )?)
+    }),
     with_window(accident("ACTIVE zeroed", "ActiveOverwritten", |rig| {
         write_active(rig, [0; 8])
     })),
@@ -275,7 +285,7 @@ fn programs(rig: &Rig) -> usize {
         .count()
 }
 
-fn drifts(rig: &Rig) -> Result<Vec<Value>> {
+pub fn drifts(rig: &Rig) -> Result<Vec<Value>> {
     let journal: Value = rig.installation.ask(&["journal", "list"])?;
     let entries = journal["entries"].as_array().context("entries")?.clone();
     Ok(entries.into_iter().filter(|entry| entry["kind"] == "drift").collect())
@@ -425,7 +435,7 @@ fn foreign_chunk(rig: &Rig) -> Result<()> {
     put
 }
 
-fn clear_counters(rig: &Rig) -> Result<()> {
+pub fn clear_counters(rig: &Rig) -> Result<()> {
     let map = sys::open_pin(&rig.installation.pins.join("maps/COUNTERS"))?;
     let cpus = fs::read_to_string("/sys/devices/system/cpu/possible")?;
     let last: usize = cpus.trim().rsplit(['-', ',']).next().context("a CPU")?.parse()?;
