@@ -30,8 +30,13 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Exit code and document.
 fn drill(arguments: &[&str]) -> Result<(Option<i32>, Value)> {
+    drill_with(Stdio::null(), arguments)
+}
+
+fn drill_with(stdin: Stdio, arguments: &[&str]) -> Result<(Option<i32>, Value)> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let child = holdfast(&[arguments, &["-o", "json"]].concat())?
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .spawn()?;
     let id = child.id();
@@ -142,6 +147,11 @@ fn copy_of_an_operators_file_is_drilled_with_and_the_file_is_as_it_was() -> Resu
         ensure!(adapted.contains(what), "{what}: {adapted}");
     }
     assert_eq!(fs::read_to_string(&path)?, text);
+    // The same by stdin.
+    let (exit, document) = drill_with(fs::File::open(&path)?.into(), &["-f", "-", "--only", "half-file"])?;
+    ensure_held(&document)?;
+    assert_eq!((exit, &document["file"]), (Some(0), &"stdin".into()));
+    assert_eq!(document["adapted"].to_string(), adapted);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The name that means stdin.
-const STDIN: &str = "-";
+pub(super) const STDIN: &str = "-";
 
 /// A configuration's text and where it came from.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ fn invalid(file: String, errors: ConfigErrors) -> Error {
     }
 }
 
-fn read_stdin() -> Result<String, Error> {
+pub(super) fn read_stdin() -> Result<String, Error> {
     read_within(io::stdin().lock()).map_err(|source| Error::Read {
         path: PathBuf::from("stdin"),
         source,

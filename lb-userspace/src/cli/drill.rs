@@ -1,12 +1,19 @@
 //! `holdfast drill`: asks no daemon; it makes one of its own.
 
-use std::{env, path::PathBuf, pin::pin, sync::atomic::Ordering, thread, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::atomic::Ordering,
+    thread,
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
 use super::{
-    args,
+    args, candidate,
     error::{Error, Exit},
     terminal::{Look, Terminal},
     text::{NONE, Tone, count, numbers, paint, plain, table, words},
@@ -14,7 +21,7 @@ use super::{
 use crate::{
     api::model::{Document, Failure, Kind},
     drill::{
-        self, ACCIDENTS, News, Settings,
+        self, ACCIDENTS, News, Settings, Source,
         error::{DrillError, Result},
         report::{Drill, Row, Summary},
         stage::{self, Stop},
@@ -27,12 +34,23 @@ pub(super) async fn drill(args: &args::Drill, terminal: &mut Terminal<'_>) -> st
         return Ok(Exit::Done);
     }
     drill::chosen(&args.only)?;
+    let is_stdin = args.file.as_deref() == Some(Path::new(candidate::STDIN));
     if !stage::is_here() {
+        let handed = if is_stdin {
+            candidate::read_stdin()?
+        } else {
+            String::new()
+        };
         // What is to be said is said on the stage.
-        return Ok(exit(stage::perform().await?));
+        return Ok(exit(stage::perform(&handed).await?));
     }
+    let handed = stage::handed()?;
     let settings = Settings {
-        file: args.file.clone(),
+        source: match &args.file {
+            None => Source::BuiltIn,
+            Some(_) if is_stdin => Source::Text(handed),
+            Some(path) => Source::File(path.clone()),
+        },
         only: args.only.clone(),
         holdfastd: args.holdfastd.clone().map_or_else(beside, Ok)?,
     };

@@ -46,18 +46,45 @@ use self::{
     stage::{Stage, Stop},
     traffic::Traffic,
 };
-use crate::config;
+use crate::config::{self, ConfigErrors, Parsed};
 
 pub use self::corpus::ACCIDENTS;
 
 /// Between two looks.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// The configuration of which a copy is drilled with.
+#[derive(Clone, Debug)]
+pub enum Source {
+    BuiltIn,
+    File(PathBuf),
+    /// What came by stdin.
+    Text(String),
+}
+
+impl Source {
+    /// Absent: it is nobody's.
+    fn name(&self) -> Option<String> {
+        match self {
+            Self::BuiltIn => None,
+            Self::File(path) => Some(path.display().to_string()),
+            Self::Text(_) => Some("stdin".to_owned()),
+        }
+    }
+
+    fn parse(&self) -> std::result::Result<Parsed, ConfigErrors> {
+        match self {
+            Self::BuiltIn => config::parse("the configuration that is built in", adapt::BUILT_IN),
+            Self::File(path) => config::load(path).map(|loaded| loaded.parsed),
+            Self::Text(text) => config::parse("stdin", text),
+        }
+    }
+}
+
 /// What to drill with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Absent: the configuration that is built in.
-    pub file: Option<PathBuf>,
+    pub source: Source,
     /// Names of accidents; empty: all.
     pub only: Vec<String>,
     pub holdfastd: PathBuf,
@@ -97,15 +124,9 @@ pub fn hold(settings: &Settings, stop: &Stop, news: &mut dyn FnMut(News)) -> Res
     news(News::Setting);
     let started = Instant::now();
     // Before the host's own directories are covered.
-    let parsed = match &settings.file {
-        Some(file) => config::load(file).map(|loaded| loaded.parsed),
-        None => config::parse("the configuration that is built in", adapt::BUILT_IN),
-    };
-    let parsed = parsed.map_err(|errors| DrillError::Config {
-        file: settings
-            .file
-            .as_ref()
-            .map_or_else(String::new, |file| file.display().to_string()),
+    let name = settings.source.name();
+    let parsed = settings.source.parse().map_err(|errors| DrillError::Config {
+        file: name.clone().unwrap_or_default(),
         errors: Box::new(errors),
     })?;
     let stage = Stage::set()?;
@@ -127,8 +148,8 @@ pub fn hold(settings: &Settings, stop: &Stop, news: &mut dyn FnMut(News)) -> Res
     let site = Site::new(stage, Stop::clone(stop), settings.holdfastd.clone())?;
     let mut scene = Scene::new(site, network, backends, traffic, config);
     let mut drill = Drill {
-        file: settings.file.as_ref().map(|file| file.display().to_string()),
-        adapted: settings.file.as_ref().map_or_else(Vec::new, |_| changes),
+        adapted: name.as_ref().map_or_else(Vec::new, |_| changes),
+        file: name,
         ..Drill::default()
     };
     for (nth, accident) in accidents.iter().enumerate() {

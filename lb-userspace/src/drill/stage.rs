@@ -24,6 +24,7 @@ use std::{
 };
 
 use rustix::mount::{MountFlags, mount, mount_bind};
+use tokio::io::AsyncWriteExt as _;
 
 use super::error::{DrillError, Result};
 
@@ -62,11 +63,12 @@ fn mounts() -> String {
     fs::read_link("/proc/self/ns/mnt").map_or_else(|_| String::new(), |name| name.display().to_string())
 }
 
-/// Starts this very command on a stage, and waits for its end: its exit code.
+/// Starts this very command on a stage, hands it what came by stdin, and waits for its end: its
+/// exit code.
 ///
 /// # Errors
 /// When it is not root's, or unshare(1) is not there.
-pub async fn perform() -> Result<u8> {
+pub async fn perform(handed: &str) -> Result<u8> {
     if !rustix::process::geteuid().is_root() {
         return Err(DrillError::NotRoot);
     }
@@ -85,7 +87,12 @@ pub async fn perform() -> Result<u8> {
         .stdin(Stdio::piped())
         .spawn()
         .map_err(DrillError::io("starting `unshare` (Debian package util-linux)"))?;
-    let lifeline = child.stdin.take();
+    let mut lifeline = child.stdin.take();
+    if let Some(pipe) = &mut lifeline {
+        let length = (handed.len() as u64).to_ne_bytes();
+        // One that ended already says why by its exit code.
+        pipe.write_all(&[&length, handed.as_bytes()].concat()).await.ok();
+    }
     let status = tokio::select! {
         status = child.wait() => status,
         () = told_to_stop() => {
@@ -112,11 +119,32 @@ pub async fn told_to_stop() {
     }
 }
 
+/// What the process outside handed in, by the pipe that tells of its end.
+///
+/// # Errors
+/// When that process is gone.
+pub fn handed() -> Result<String> {
+    let mut stdin = io::stdin().lock();
+    let mut read = || -> io::Result<String> {
+        let mut length = [0; size_of::<u64>()];
+        stdin.read_exact(&mut length)?;
+        let mut text = String::new();
+        let length = u64::from_ne_bytes(length);
+        stdin.by_ref().take(length).read_to_string(&mut text)?;
+        if text.len() as u64 == length {
+            Ok(text)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    };
+    read().map_err(DrillError::io("reading what was handed in"))
+}
+
 /// Ends the drill when the process outside is gone.
 pub fn follow_outside(stop: &Stop) {
     let stop = Arc::clone(stop);
     thread::spawn(move || {
-        // Nothing is ever written; it returns when the other end is closed.
+        // Nothing more is written; it returns when the other end is closed.
         io::stdin().read_to_end(&mut Vec::new()).ok();
         stop.store(true, Ordering::Relaxed);
     });

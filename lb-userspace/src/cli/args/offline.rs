@@ -53,7 +53,7 @@ Examples:
   holdfast drill --only half-file --only killed
   holdfast drill --list")]
 pub struct Drill {
-    /// Configuration file to drill with a copy of
+    /// Configuration file to drill with a copy of; `-` is stdin
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Let only this accident happen; may be given again
