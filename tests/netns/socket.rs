@@ -170,9 +170,16 @@ fn daemon_without_descriptors_says_so_seldom_and_nothing_that_is_not_so() -> Res
     assert_eq!(refused, 1, "{log}");
     drop(waiting);
     wait::until(SEEN, "answers", || answers(&rig)).with_context(|| rig.daemon_log())?;
+    // What it could not look at it looks at again.
     wait::until(SEEN, "interfaces that are well", || {
-        let status = rig.installation.run(&["status"]).ok()?;
-        (!status.stdout.lines().next()?.contains("lb0")).then_some(())
+        let log = rig.daemon_log();
+        ["lb0", "lb1"]
+            .iter()
+            .all(|name| {
+                let well = format!("InterfaceWell\"  interface=\"{name}\"");
+                log.contains(&well)
+            })
+            .then_some(())
     })
     .with_context(|| rig.daemon_log())?;
     // Nothing is left of it: a link that is cut is attached again.

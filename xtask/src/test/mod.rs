@@ -59,7 +59,9 @@ const LEVELS: [Level; 7] = [
                 "--exclude",
                 "lb-ebpf",
                 "--lib",
-                "--bins",
+                // Others have no tests, and `--bins` would build each of them once more.
+                "--bin",
+                "holdfast-bench",
             ],
             &["--workspace", "--exclude", "xtask", "--exclude", "lb-ebpf", "--doc"],
         ],
