@@ -97,9 +97,9 @@ const LEVELS: [Level; 7] = [
         what: "real connections through network namespaces, daemon and command line",
         needs_root: true,
         calls: &[&["--workspace", "--exclude", "xtask", "--test", "netns"]],
-        // Rigs that are measured run alone all the same (`support::turn`); two that
-        // wait run beside each other.
-        programs: &["--test-threads=2"],
+        // Rigs that are measured run alone all the same (`support::turn`); meanwhile some of the
+        // others wait for their turn, and two that have none go on.
+        programs: &["--test-threads=3"],
         prepare: Some(prometheus::ensure),
     },
     Level {
