@@ -140,7 +140,7 @@ events! {
     HealthFollowed = "1d1bb3afbb608a7b3006cf227bd72fc4",
     /// A part of the daemon ended, by a bug: the rest ends, too, and the kernel goes on.
     PartEnded = "54efe5346a89b07073a446ff0cfb73af",
-    /// The part that runs checks ended, and the daemon did not.
+    /// The part that runs checks ended, by a bug; the daemon ends, too.
     ChecksEnded = "9ca7dedc8e46c4de940d179b101dbfc4",
     /// systemd could not be told that the daemon lives.
     WatchdogOff = "00c592916140367ce6210d19bad51fc2",

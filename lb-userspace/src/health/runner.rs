@@ -56,7 +56,7 @@ impl Runner {
     /// that is under way goes on.
     pub fn set(&self, targets: BTreeMap<BackendId, Target>) {
         if self.targets.send(targets).is_err() {
-            crate::event!(error, ChecksEnded, "checks have ended, and the daemon has not");
+            crate::event!(error, ChecksEnded, "checks have ended, so the daemon ends");
         }
     }
 }
